@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file mem.h
+ * Guest-physical memory: RAM, MMIO regions, page hooks, and safe copies to and from the guest.
+ */
+#ifndef PALACIOS_MEM_H
+#define PALACIOS_MEM_H
+
+#include "palacios/types.h"
+
+struct v3_vcpu;
+struct v3_vm;
+
+/** Kinds of access, as a bit mask. */
+enum v3_access { V3_ACC_READ = 1, V3_ACC_WRITE = 2, V3_ACC_EXEC = 4, V3_ACC_ALL = 7 };
+
+/* Page-fault error code bits, APM vol. 2 8.4.2. */
+#define V3_PF_PRESENT (1u << 0)
+#define V3_PF_WRITE   (1u << 1)
+#define V3_PF_USER    (1u << 2)
+#define V3_PF_RSVD    (1u << 3)
+#define V3_PF_FETCH   (1u << 4)
+#define V3_PF_PK      (1u << 5)
+
+/** One guest access to an MMIO region or hooked page. */
+struct v3_mmio {
+	v3_gpa_t gpa;	/* never crosses a page */
+	uint8_t size;	/* bytes: 1, 2, 4, 8; wider accesses arrive as several of these, lowest first */
+	bool write;	/* true: @p value holds the data; false: the handler sets value */
+	uint64_t value; /* bits above size * 8 are zero for writes and ignored for reads */
+};
+
+/** As v3_io_fn: same context, same results. */
+typedef int (*v3_mmio_fn)(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv);
+
+/**
+ * Claim guest-physical addresses for a device. Before the VM first runs, thread context.
+ *
+ * @param gpa,size  page-aligned, non-empty, below the VM's physical address width; may lie over RAM
+ *                  (the RAM below is then not reachable by the guest there)
+ * @return V3_OK; V3_EINVAL (not aligned, empty, wraps, too high); V3_EEXIST (overlaps another MMIO
+ *         region); V3_ENOMEM.
+ */
+int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv);
+/** Give back the region that begins at @p gpa. Not while the VM runs. No such region: no effect. */
+void v3_mmio_unregister(struct v3_vm *vm, v3_gpa_t gpa);
+/** Move a region to a new base (a BAR or APIC base was written); flushes. Own vcpu thread. V3_EINVAL, V3_EEXIST. */
+int v3_mmio_move(struct v3_vm *vm, v3_gpa_t from, v3_gpa_t to);
+
+/**
+ * Intercept guest accesses to one page of RAM. Any time, own vcpu thread or stopped VM.
+ *
+ * The handler gets each access of the kinds in @p access instead of memory being touched; to let it
+ * happen it uses v3_mem_read()/v3_mem_write(). Other kinds go to the page at full speed where the
+ * hardware can tell (a read hook always takes writes out of the fast path too, but they are not reported).
+ *
+ * @param gpa     page-aligned, RAM
+ * @param access  V3_ACC_READ and/or V3_ACC_WRITE
+ * @return V3_OK; V3_EINVAL; V3_ENOENT (not RAM); V3_EEXIST (page hooked already); V3_ENOMEM.
+ */
+int v3_mem_hook(struct v3_vm *vm, v3_gpa_t gpa, unsigned access, v3_mmio_fn fn, void *priv);
+/** Remove the hook of the page. No hook: no effect. Same context. */
+void v3_mem_unhook(struct v3_vm *vm, v3_gpa_t gpa);
+
+/**
+ * Add guest RAM (read-write) or ROM (guest writes are ignored and logged), backed by host pages in the
+ * largest pieces the host has, zeroed. Before the VM first runs, thread context.
+ * @return V3_OK; V3_EINVAL (not page-aligned, empty, wraps); V3_EEXIST (overlaps RAM); V3_ENOMEM.
+ */
+int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node);
+int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
+
+/**
+ * Copy between a host buffer and guest-physical RAM or ROM. Range and wrap checked: either all bytes are
+ * copied or none. MMIO regions and hooks are not consulted: this is what a device's DMA does. atomic.
+ * @return V3_OK; V3_EFAULT if any byte of the range is not RAM or ROM.
+ */
+int v3_mem_read(struct v3_vm *vm, v3_gpa_t gpa, void *buf, size_t len);
+int v3_mem_write(struct v3_vm *vm, v3_gpa_t gpa, const void *buf, size_t len);
+/** Fill with a byte; as v3_mem_write(). */
+int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len);
+/**
+ * Host address of guest RAM for longer use. Valid until the VM is destroyed. atomic.
+ * @return NULL unless [gpa, gpa + len) is RAM that is contiguous in the host.
+ */
+void *v3_mem_ptr(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len);
+
+/**
+ * Copy between a host buffer and guest-virtual memory through the vcpu's page tables, as an access of
+ * the privilege given. Own thread. Sets accessed and dirty bits as hardware does.
+ *
+ * @param access   V3_ACC_READ, V3_ACC_WRITE or V3_ACC_EXEC (read for execution)
+ * @param cpl      0..3: the privilege checked (a system access by hardware is 0)
+ * @param fault    where the fault is described if the result is V3_EFAULT; may be NULL
+ * @return V3_OK; V3_EFAULT: page fault (fault->error and addr are what #PF would say, or
+ *         fault->not_ram if the translation ends outside RAM). Bytes before the fault may have been copied.
+ */
+struct v3_gva_fault {
+	v3_gva_t addr;	/* first address that failed */
+	uint32_t error; /* V3_PF_* */
+	bool not_ram;	/* translated, but to MMIO or nothing */
+	v3_gpa_t gpa;	/* if not_ram */
+};
+int v3_gva_read(struct v3_vcpu *vcpu, v3_gva_t gva, void *buf, size_t len, unsigned access,
+		unsigned cpl, struct v3_gva_fault *fault);
+int v3_gva_write(struct v3_vcpu *vcpu, v3_gva_t gva, const void *buf, size_t len, unsigned cpl,
+		 struct v3_gva_fault *fault);
+/** Translate only. @p access: one of V3_ACC_*. Same results. */
+int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, v3_gpa_t *gpa,
+		     struct v3_gva_fault *fault);
+
+/** Entries of the guest's memory map, for boot loaders and firmware tables. */
+struct v3_mem_range {
+	v3_gpa_t gpa;
+	uint64_t size;
+	bool ram; /* false: ROM */
+};
+/** Range number @p i in ascending order. @return V3_OK; V3_ENOENT past the end. */
+int v3_mem_range(struct v3_vm *vm, unsigned i, struct v3_mem_range *out);
+
+/** How guest RAM is mapped by the VM's own nested table now (for "v3 info" and tests). */
+struct v3_mem_stats {
+	uint64_t ram_bytes;	  /* guest RAM and ROM */
+	uint64_t backed_1g, backed_2m, backed_4k; /* host pieces, bytes of RAM that lie in each size */
+	uint64_t leaves_1g, leaves_2m, leaves_4k; /* present nested leaves, count */
+	uint64_t table_pages;	  /* pages the nested tables take */
+};
+void v3_mem_get_stats(struct v3_vm *vm, struct v3_mem_stats *out);
+
+#endif

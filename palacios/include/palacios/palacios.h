@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file palacios.h
+ * The embedder's API: initialise the library, make VMs from image containers, run them.
+ *
+ * All calls: thread context (may sleep), unless said otherwise. Calls on one VM may come from any thread;
+ * the library serialises them.
+ */
+#ifndef PALACIOS_PALACIOS_H
+#define PALACIOS_PALACIOS_H
+
+#include "palacios/device.h"
+#include "palacios/error.h"
+#include "palacios/host.h"
+#include "palacios/log.h"
+#include "palacios/mem.h"
+#include "palacios/stats.h"
+#include "palacios/types.h"
+#include "palacios/vm.h"
+
+struct v3_extension;
+
+/** Everything v3_init() needs. Arrays are not owned and must outlive v3_fini(). */
+struct v3_init_params {
+	const struct v3_host_ops *host;				/* copied */
+	const struct v3_device_class *const *devices;		/* NULL-terminated */
+	const struct v3_extension *const *extensions;		/* NULL-terminated; may be NULL */
+};
+
+/**
+ * Check the host's functions, find a vendor back end and enable virtualization on every CPU.
+ *
+ * @return V3_OK; V3_EINVAL: a mandatory host function is missing or api/size do not fit (logged by name);
+ *         V3_ENODEV: the CPU has neither SVM nor VMX; V3_EPERM: firmware disabled it; V3_EBUSY: somebody
+ *         else uses it, or v3_init() was called already; V3_ENOMEM. On failure nothing stays enabled, and
+ *         one log line says what to do.
+ */
+int v3_init(const struct v3_init_params *params);
+/** Disable virtualization on every CPU. No VM may exist: V3_EBUSY. */
+int v3_fini(void);
+/** The standard device classes of a PC, for v3_init_params.devices. */
+extern const struct v3_device_class *const v3_pc_devices[];
+
+/**
+ * Make a VM from an image container (v3-mkimage): parse and check everything, allocate memory, create
+ * devices, load the boot image. The VM is then ready to start.
+ *
+ * @param image     container; not copied: must stay readable until v3_vm_destroy()
+ * @param len       its length in bytes
+ * @param host_ctx  the embedder's, for its console group and v3_vm_host_ctx()
+ * @param out       the VM
+ * @return V3_OK; V3_EBADMSG: malformed container or definition (logged with file:line or offset);
+ *         V3_ENOENT, V3_ENOTSUP, V3_ENOMEM ... of the part that failed (logged). Leaves nothing on failure.
+ */
+int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **out);
+/** Stop if need be, and free everything. NULL is allowed. */
+void v3_vm_destroy(struct v3_vm *vm);
+
+enum v3_vm_state { V3_VM_READY, V3_VM_RUNNING, V3_VM_PAUSED, V3_VM_STOPPED };
+
+/** READY -> RUNNING: create and start the vcpu threads. V3_EBUSY in another state; V3_ENOMEM. */
+int v3_vm_start(struct v3_vm *vm);
+/** RUNNING -> PAUSED: on return no vcpu executes guest code and guest time stands still. V3_EBUSY. */
+int v3_vm_pause(struct v3_vm *vm);
+/** PAUSED -> RUNNING. V3_EBUSY. */
+int v3_vm_continue(struct v3_vm *vm);
+/** RUNNING or PAUSED: start over from power-on. V3_EBUSY in another state. */
+int v3_vm_reset(struct v3_vm *vm);
+/** Hard stop; on return all vcpu threads have ended. V3_OK in every state. */
+int v3_vm_stop(struct v3_vm *vm);
+/** Press the guest's power button. V3_ENOTSUP if no device has one. */
+int v3_vm_power_button(struct v3_vm *vm);
+/** Sleep until the VM is STOPPED (or was never started). Joins the vcpu threads. */
+void v3_vm_wait(struct v3_vm *vm);
+enum v3_vm_state v3_vm_get_state(const struct v3_vm *vm);
+/** Why and with what status the VM stopped; any context. */
+enum v3_stop_reason v3_vm_stop_reason(const struct v3_vm *vm, int *status);
+
+#endif

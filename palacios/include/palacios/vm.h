@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file vm.h
+ * A virtual machine as devices and extensions see it. Embedders use palacios.h.
+ */
+#ifndef PALACIOS_VM_H
+#define PALACIOS_VM_H
+
+#include "palacios/types.h"
+
+struct v3_vm;
+struct v3_vcpu;
+
+/** Why a VM ended, or what is asked of it. */
+enum v3_stop_reason {
+	V3_STOP_NONE,	  /* still running */
+	V3_STOP_POWEROFF, /* the guest switched itself off (ACPI S5) or the embedder did */
+	V3_STOP_EXIT,	  /* the guest wrote the isa-debug-exit port; status is the exit status */
+	V3_STOP_FAILURE	  /* our failure, dumped in the log; status is the V3_E* code */
+};
+
+/** Name of the VM from its definition. any context. */
+const char *v3_vm_name(const struct v3_vm *vm);
+/** Number of vcpus. any context. */
+uint32_t v3_vm_vcpu_count(const struct v3_vm *vm);
+/** Vcpu number @p index; NULL if out of range. any context. */
+struct v3_vcpu *v3_vm_vcpu(struct v3_vm *vm, uint32_t index);
+/** Embedder's pointer given at v3_vm_create(). any context. */
+void *v3_vm_host_ctx(const struct v3_vm *vm);
+
+/**
+ * End the VM: every vcpu leaves its run loop, then v3_vm_wait() returns. any context; asynchronous.
+ * The first call's reason and status count.
+ */
+void v3_vm_request_stop(struct v3_vm *vm, enum v3_stop_reason reason, int status);
+/**
+ * Reset the VM: all vcpus stop, devices and vcpus go to their power-on state, guest RAM is kept except
+ * for what the boot loader writes again, vcpu 0 starts over. any context; asynchronous.
+ * @param why  static text for the log, e.g. "port 0xcf9"
+ */
+void v3_vm_request_reset(struct v3_vm *vm, const char *why);
+
+/** Zeroed small memory from the host, 1..32768 bytes. atomic. @return NULL if none is left. */
+void *v3_alloc(size_t size);
+/** Free what v3_alloc() returned; NULL is allowed. atomic. */
+void v3_free(void *p);
+
+/** An interrupt-safe spinlock of the host. Guards state shared between vcpus; never sleep under it. */
+struct v3_lock {
+	void *host; /* owned */
+};
+/** thread. @return V3_OK or V3_ENOMEM. */
+int v3_lock_init(struct v3_lock *lock);
+/** thread. A zeroed or destroyed lock is allowed. */
+void v3_lock_destroy(struct v3_lock *lock);
+/** any. @return state for v3_lock_release(). */
+unsigned long v3_lock_acquire(struct v3_lock *lock);
+void v3_lock_release(struct v3_lock *lock, unsigned long flags);
+
+#endif
