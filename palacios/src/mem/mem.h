@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file mem.h
+ * The guest-physical map: RAM and ROM, MMIO regions, page hooks. Accesses as the guest would make them.
+ *
+ * Regions are set up before the VM first runs and never change afterwards; MMIO regions may move and hooks
+ * come and go while it runs. Writers hold v3_mem.lock and make v3_mem.seq odd while they change something;
+ * readers take no lock and repeat their look-up if seq moved. palacios/doc/memory.md tells the whole story.
+ */
+#ifndef V3_MEM_MEM_H
+#define V3_MEM_MEM_H
+
+#include "palacios/mem.h"
+#include "palacios/types.h"
+#include "palacios/vm.h"
+
+struct v3_exit;
+struct v3_vcpu;
+struct v3_vm;
+
+#define V3_MEM_MAX_REGIONS 32
+#define V3_MEM_MAX_MMIO	   64
+#define V3_PAGEMAP_BUCKETS 64
+#define V3_PAGES_PER_2M	   512
+#define V3_CHUNK_SHIFT	   21
+
+/* Low bits of the hpa fields below. */
+#define V3_CHUNK_ROM   (1ull << 0) /* guest writes are ignored */
+#define V3_CHUNK_HOOK  (1ull << 1) /* some page of the chunk is hooked (chunk only) */
+#define V3_CHUNK_MMIO  (1ull << 2) /* an MMIO region covers part of the chunk (chunk only) */
+#define V3_CHUNK_GIGA  (1ull << 3) /* lies in a whole, aligned, host-contiguous GiB (chunk only) */
+#define V3_CHUNK_PLAIN_MASK (V3_CHUNK_ROM | V3_CHUNK_HOOK | V3_CHUNK_MMIO)
+
+/* Low bit of v3_mem_chunk.hva: not one host piece; the other bits point to a v3_mem_split or are 0. */
+#define V3_CHUNK_SLOW 1ull
+
+/** 2 MiB of guest-physical space. */
+struct v3_mem_chunk {
+	uint64_t hva; /* host address of the 2 MiB, or V3_CHUNK_SLOW | pointer */
+	uint64_t hpa; /* its host-physical address (0 if SLOW) | V3_CHUNK_* */
+};
+
+/** A chunk that is RAM only in part or has no contiguous host piece: page by page. */
+struct v3_mem_split {
+	uint64_t hva[V3_PAGES_PER_2M]; /* 0: not RAM */
+	uint64_t hpa[V3_PAGES_PER_2M]; /* | V3_CHUNK_ROM */
+};
+
+/** Sparse map of pages to words: a hash of 2 MiB groups. Groups stay until v3_pagemap_fini(). */
+struct v3_page_group {
+	struct v3_page_group *next;
+	uint64_t key;	/* gpa >> V3_CHUNK_SHIFT */
+	uint32_t count; /* slots that are not 0 */
+	uint64_t slot[V3_PAGES_PER_2M];
+};
+struct v3_pagemap {
+	struct v3_page_group *bucket[V3_PAGEMAP_BUCKETS]; /* owned */
+	uint32_t count;					  /* slots in use in all groups */
+};
+
+/** An MMIO region. */
+struct v3_mmio_region {
+	v3_gpa_t gpa;
+	uint64_t size; /* 0: free entry */
+	v3_mmio_fn fn;
+	void *priv;
+};
+
+/** A hooked page; recycled through v3_mem.free_hooks, freed with the VM. */
+struct v3_mem_hook {
+	v3_mmio_fn fn;
+	void *priv;
+	unsigned access; /* V3_ACC_READ | V3_ACC_WRITE */
+	struct v3_mem_hook *next_free;
+};
+
+/** Host pieces taken for RAM. */
+struct v3_mem_pieces {
+	struct v3_mem_pieces *next;
+	uint32_t count;
+	struct {
+		v3_hpa_t hpa;
+		uint64_t npages;
+	} piece[254];
+};
+
+struct v3_mem {
+	struct v3_mem_chunk *chunk; /* owned, ram_alloc: by gpa >> V3_CHUNK_SHIFT */
+	uint64_t nchunks;
+	v3_hpa_t chunk_hpa;
+	uint64_t chunk_pages;
+
+	struct v3_lock lock; /* guards changes of what is below, nested tables and views */
+	uint32_t seq;	     /* odd while mmio[] or hooks change */
+	uint8_t gpa_bits;    /* guest-physical address width */
+	int node;	     /* NUMA node of the first RAM: nested tables go there too */
+
+	uint32_t nmmio;
+	struct v3_mmio_region mmio[V3_MEM_MAX_MMIO]; /* sorted by gpa, no overlaps */
+	struct v3_pagemap hooks;		     /* slot: struct v3_mem_hook * */
+	struct v3_mem_hook *free_hooks;		     /* owned */
+
+	uint32_t nregions;
+	struct v3_mem_range region[V3_MEM_MAX_REGIONS]; /* sorted by gpa */
+	struct v3_mem_pieces *pieces;			/* owned */
+	uint64_t ram_bytes, backed_1g, backed_2m, backed_4k;
+};
+
+/**
+ * Set up an empty map; the address width is that of the back end (v3_lib.caps). vm->mem must be zeroed.
+ * thread. @return V3_OK, V3_ENOMEM.
+ */
+int v3_mem_init(struct v3_vm *vm);
+/** Free the map and all RAM, after v3_mmu_fini(). thread. A zeroed or half-made map is allowed. */
+void v3_mem_fini(struct v3_vm *vm);
+
+/** Slow half of v3_mem_find(): chunks without one host piece. */
+uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa);
+
+/**
+ * Host address of the guest-physical byte @p gpa: RAM or ROM, whatever lies over it (MMIO, hooks, views).
+ * Valid to the end of its 4 KiB page. any context. @return NULL if it is neither.
+ */
+static inline uint8_t *v3_mem_find(const struct v3_mem *mem, v3_gpa_t gpa)
+{
+	uint64_t n = gpa >> V3_CHUNK_SHIFT;
+	uint64_t hva;
+
+	if (V3_UNLIKELY(n >= mem->nchunks))
+		return NULL;
+	hva = mem->chunk[n].hva;
+	if (V3_UNLIKELY(hva & V3_CHUNK_SLOW))
+		return v3_mem_find_slow(mem, gpa);
+	return (uint8_t *)(hva + (gpa & (V3_SIZE_2M - 1)));
+}
+
+/* Look-ups that take no lock: repeat between begin and a false retry. */
+static inline uint32_t v3_mem_read_begin(const struct v3_mem *mem)
+{
+	uint32_t seq;
+
+	while (V3_UNLIKELY((seq = __atomic_load_n(&mem->seq, __ATOMIC_ACQUIRE)) & 1))
+		__builtin_ia32_pause();
+	return seq;
+}
+static inline bool v3_mem_read_retry(const struct v3_mem *mem, uint32_t seq)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return V3_UNLIKELY(__atomic_load_n(&mem->seq, __ATOMIC_RELAXED) != seq);
+}
+/* Around each change of mmio[] or hooks; under v3_mem.lock. */
+static inline void v3_mem_write_begin(struct v3_mem *mem)
+{
+	__atomic_store_n(&mem->seq, mem->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+static inline void v3_mem_write_end(struct v3_mem *mem)
+{
+	__atomic_store_n(&mem->seq, mem->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* v3_mem_find() from the VM; needs state.h. */
+#define v3_mem_hva(vm, gpa) v3_mem_find(&(vm)->mem, (gpa))
+
+/** Host-physical address and V3_CHUNK_ROM of a page. any. @return V3_HPA_NONE: neither RAM nor ROM. */
+v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
+
+/** Exit handler of V3_EXIT_NESTED_FAULT. Own thread. @return as every exit handler. */
+int v3_mem_fault_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+
+/**
+ * One access as the guest would make it. Own thread.
+ *
+ * RAM: copied. MMIO and hooked pages: the handler is called with pieces of 8, 4, 2, 1 bytes, lowest first.
+ * ROM: writes are dropped. Neither: reads all ones, writes are dropped.
+ *
+ * @param len  1..64, [gpa, gpa + len) within one page
+ * @return V3_OK; V3_EFAULT: the vcpu's view forbids the access and its handler has been told: drop the
+ *         instruction and enter the guest again; else the handler's result.
+ */
+int v3_mem_access(struct v3_vcpu *vcpu, v3_gpa_t gpa, void *buf, size_t len, bool write);
+
+/**
+ * Host address for an access in place, for locked instructions. Own thread; for this instruction only.
+ * @return NULL unless the whole range lies in one page of RAM where no hook, MMIO region or view permission
+ *         is in the way (and, for @p write, that is not ROM): then use v3_mem_access().
+ */
+void *v3_mem_direct(struct v3_vcpu *vcpu, v3_gpa_t gpa, size_t len, bool write);
+
+/** What the VM's map allows the hardware to do with a page (views aside): V3_ACC_* mask, 0 = trap all.
+ * any context; stable only under v3_mem.lock. */
+unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa);
+
+/** The hook of the page: its handler and kinds of access. any, lock-free. @return false: not hooked. */
+bool v3_mem_hook_find(const struct v3_mem *mem, v3_gpa_t gpa, struct v3_mem_hook *out);
+/** Put V3_CHUNK_MMIO on the RAM chunks that MMIO regions lie over. Before the VM runs or under the lock. */
+void v3_mem_mmio_mark(struct v3_mem *mem);
+
+/** Does an MMIO region overlap [gpa, gpa + size)? Under v3_mem.lock. */
+bool v3_mem_mmio_overlaps(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size);
+
+/** The MMIO region at @p gpa: copied to @p out. any, lock-free. @p hint: an index tried first, updated. */
+bool v3_mem_mmio_find(const struct v3_mem *mem, v3_gpa_t gpa, uint32_t *hint,
+		      struct v3_mmio_region *out);
+
+/* ---- pagemap.c: callers serialise changes; look-ups are lock-free ---- */
+
+/** The word of the page, 0 if none. */
+uint64_t v3_pagemap_get(const struct v3_pagemap *map, v3_gpa_t gpa);
+/** Set it; 0 clears. @return V3_OK; V3_ENOMEM (nothing changed; never when clearing). */
+int v3_pagemap_set(struct v3_pagemap *map, v3_gpa_t gpa, uint64_t word);
+/** Is any word set in [gpa, gpa + size)? @p size: V3_SIZE_2M or V3_SIZE_1G, @p gpa aligned to it. */
+bool v3_pagemap_any(const struct v3_pagemap *map, v3_gpa_t gpa, uint64_t size);
+/** Free the groups. */
+void v3_pagemap_fini(struct v3_pagemap *map);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file gva.c
+ * Guest-virtual accesses on top of the walker: translation and copies.
+ */
+#include "state.h"
+
+#include "palacios/util/str.h"
+
+/* RAM or ROM as the vcpu sees it. */
+static inline uint8_t *gva_ram(struct v3_vcpu *vcpu, v3_gpa_t gpa)
+{
+	return V3_UNLIKELY(vcpu->mmu.view) ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vcpu->vm, gpa);
+}
+
+static bool gva_canonical(const struct v3_vcpu *vcpu, v3_gva_t gva)
+{
+	const unsigned shift = vcpu->cr4 & V3_CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	return !(vcpu->efer & V3_EFER_LMA) || (v3_gva_t)((int64_t)(gva << shift) >> shift) == gva;
+}
+
+int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, v3_gpa_t *gpa,
+		     struct v3_gva_fault *fault)
+{
+	struct v3_walk w = { .error = 0 };
+
+	if (gva_canonical(vcpu, gva) && v3_walk(vcpu, gva, access, cpl, &w) == V3_OK) {
+		*gpa = w.gpa;
+		return V3_OK;
+	}
+	if (fault)
+		*fault = (struct v3_gva_fault){ .addr = gva, .error = w.error };
+	return V3_EFAULT;
+}
+
+/* Copy by pages. @p access: V3_ACC_WRITE copies to the guest. */
+static int gva_copy(struct v3_vcpu *vcpu, v3_gva_t gva, uint8_t *buf, size_t len, unsigned access,
+		    unsigned cpl, struct v3_gva_fault *fault)
+{
+	while (len) {
+		size_t n = V3_PAGE_SIZE - (gva & (V3_PAGE_SIZE - 1));
+		struct v3_mmio_region mmio;
+		uint32_t hint = 0;
+		uint8_t *ram;
+		v3_gpa_t gpa;
+		bool rom;
+
+		if (n > len)
+			n = len;
+		if (v3_gva_translate(vcpu, gva, access, cpl, &gpa, fault) != V3_OK)
+			return V3_EFAULT;
+		ram = gva_ram(vcpu, gpa);
+		if (!ram || v3_mem_mmio_find(&vcpu->vm->mem, gpa, &hint, &mmio)) {
+			if (fault)
+				*fault = (struct v3_gva_fault){ .addr = gva, .not_ram = true,
+								.gpa = gpa };
+			return V3_EFAULT;
+		}
+		if (access != V3_ACC_WRITE)
+			memcpy(buf, ram, n);
+		else if (v3_mem_hpa(&vcpu->vm->mem, gpa, &rom) != V3_HPA_NONE && !rom)
+			memcpy(ram, buf, n); /* a write to ROM goes nowhere, as the guest's own would */
+		buf += n;
+		gva += n;
+		len -= n;
+	}
+	return V3_OK;
+}
+
+int v3_gva_read(struct v3_vcpu *vcpu, v3_gva_t gva, void *buf, size_t len, unsigned access,
+		unsigned cpl, struct v3_gva_fault *fault)
+{
+	return gva_copy(vcpu, gva, buf, len, access & V3_ACC_EXEC ? V3_ACC_EXEC : V3_ACC_READ, cpl,
+			fault);
+}
+
+int v3_gva_write(struct v3_vcpu *vcpu, v3_gva_t gva, const void *buf, size_t len, unsigned cpl,
+		 struct v3_gva_fault *fault)
+{
+	return gva_copy(vcpu, gva, (uint8_t *)buf, len, V3_ACC_WRITE, cpl, fault);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file mmu.h
+ * Translation: the guest's own page tables (walk.c), the nested tables (nested/), views (view.c) and the one
+ * way to drop cached translations (flush.c). palacios/doc/memory.md describes how they work together.
+ */
+#ifndef V3_MMU_MMU_H
+#define V3_MMU_MMU_H
+
+#include "mem/mem.h"
+#include "palacios/mem.h"
+#include "palacios/types.h"
+#include "palacios/view.h"
+
+struct v3_nested_fmt;
+struct v3_vcpu;
+struct v3_vm;
+
+#define V3_WALK_MAX_LEVELS 5
+
+/** A nested table: the VM's own or a view's. Changed under v3_mem.lock. */
+struct v3_nested {
+	const struct v3_nested_fmt *fmt; /* entry format, nested/format.h */
+	v3_hpa_t root;			 /* owned; V3_HPA_NONE or 0 before init */
+	uint64_t *root_va;
+	uint64_t leaves[3];		 /* present leaves: 4 KiB, 2 MiB, 1 GiB */
+	uint64_t pages;			 /* table pages, the root included */
+	v3_hpa_t retired;		 /* owned: table page taken out, freed after a flush; 0 = none */
+	uint8_t levels;
+	int node;
+};
+
+struct v3_mmu {
+	struct v3_nested nested;
+	struct v3_view *views; /* list, under v3_mem.lock; owned until v3_view_destroy() */
+	bool leaf_1g;	       /* 1 GiB nested leaves can be used */
+	bool exec_only;	       /* the hardware can forbid reading alone */
+	/* Reserved in the guest's own 64-bit entries: address bits above the VM's width. */
+	uint64_t guest_rsvd;
+};
+
+struct v3_vcpu_mmu {
+	struct v3_view *view; /* NULL: the VM's own table; not owned */
+	uint32_t mmio_hint;   /* region of the last MMIO access */
+};
+
+/** Make the VM's nested root. After v3_mem_init(). thread. @return V3_OK, V3_ENOMEM, V3_ENOTSUP. */
+int v3_mmu_init(struct v3_vm *vm);
+/** Free nested tables and remaining views. No vcpu runs any more. A zeroed state is allowed. */
+void v3_mmu_fini(struct v3_vm *vm);
+/** Root of the table the vcpu runs on: the active view's or the VM's. Own thread or stopped. */
+v3_hpa_t v3_mmu_root(const struct v3_vcpu *vcpu);
+
+/** Result of a walk. */
+struct v3_walk {
+	v3_gpa_t gpa;	    /* V3_OK: translation */
+	uint64_t page_size; /* V3_OK: size of the page, 4096 .. 1 GiB (4 GiB with paging off) */
+	uint32_t error;	    /* V3_EFAULT: #PF error code, V3_PF_* */
+};
+
+/**
+ * Walk the guest's page tables as hardware would for one access: every paging mode, all permission checks,
+ * accessed and dirty bits. Own thread. Segmentation and canonical checks are the caller's; of a gva that is
+ * not canonical the upper bits are ignored.
+ *
+ * @param access  one V3_ACC_* (READ, WRITE or EXEC)
+ * @param cpl     privilege of the access, 0..3. A supervisor access while the vcpu's CPL is 3 is an implicit
+ *                one (descriptor tables, TSS): RFLAGS.AC does not lift SMAP for it.
+ * @return V3_OK; V3_EFAULT (out->error set, nothing else; no exception has been queued).
+ */
+int v3_walk(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, struct v3_walk *out);
+
+/**
+ * Instruction bytes at CS:RIP in place. Own thread; the guest may change them meanwhile (another vcpu), so
+ * whoever decides on them twice must copy first.
+ *
+ * @param avail  set to the bytes up to the end of the page
+ * @return NULL if they cannot be read there (page fault, not RAM): v3_fetch() says why
+ */
+const uint8_t *v3_fetch_ptr(struct v3_vcpu *vcpu, size_t *avail);
+/**
+ * Copy instruction bytes at CS:RIP. Own thread. Bytes outside RAM read as 0xff, as on a bus nobody answers.
+ *
+ * @param want  1..15
+ * @param got   bytes copied: fewer than @p want if the second page cannot be fetched from
+ * @return V3_OK (*got >= 1); V3_EFAULT: the first byte cannot be fetched (enter the guest again: its own
+ *         fetch raises the fault)
+ */
+int v3_fetch(struct v3_vcpu *vcpu, uint8_t *buf, size_t want, size_t *got);
+
+/** Drop the cached translations of one vcpu before its next entry. any context. */
+void v3_flush_vcpu(struct v3_vcpu *vcpu);
+/** The same for all vcpus of the VM; returns at once. any context. */
+void v3_flush_vm(struct v3_vm *vm);
+/**
+ * The same, and wait until no vcpu is in the guest with translations from before the call. A vcpu's own
+ * thread (inside a handler) or another thread; not under v3_mem.lock. Nested entries that were removed
+ * before the call are out of use afterwards.
+ */
+void v3_flush_vm_sync(struct v3_vm *vm);
+
+/* ---- view.c, for mem/ ---- */
+
+/**
+ * What the view says about a page. any, lock-free.
+ * @param perm  set to the V3_ACC_* allowed
+ * @param hpa   set to the view's own host page, V3_HPA_NONE if it shows the VM's
+ * @return false: the page is not special in the view (outputs not set)
+ */
+bool v3_view_page(const struct v3_view *view, v3_gpa_t gpa, unsigned *perm, v3_hpa_t *hpa);
+/** As v3_pagemap_any() for the view's special pages. */
+bool v3_view_any(const struct v3_view *view, v3_gpa_t gpa, uint64_t size);
+/** Tell the view's handler about a forbidden access. @return its result. */
+int v3_view_fault(struct v3_vcpu *vcpu, v3_gpa_t gpa, unsigned access);
+/** Host address of a RAM or ROM byte as the vcpu sees it on its view. NULL: neither. */
+uint8_t *v3_view_hva(struct v3_vcpu *vcpu, v3_gpa_t gpa);
+
+/* ---- nested/map.c, for mem/ and view.c ---- */
+
+/**
+ * Fill in the table for a fault at @p gpa, RAM or ROM, with the largest leaf that the map and @p view allow.
+ * Takes v3_mem.lock. @p view: the one whose table is meant, NULL: the VM's.
+ * @return V3_OK; V3_ENOENT: nothing may be mapped there for @p access (emulate it); V3_ENOMEM.
+ */
+int v3_mmu_map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsigned access);
+/** Remove [gpa, gpa + size) from the VM's table and all views'; under v3_mem.lock.
+ * @return true if anything was there: flush. */
+bool v3_mmu_drop(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
+/**
+ * The pages of the 2 MiB around @p gpa have become ordinary again: let the next fault use a large leaf.
+ * Call without lock. @p view: only its table; NULL: the VM's and all views'. Flushes and waits.
+ */
+void v3_mmu_relax(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file format.h
+ * What differs between nested paging formats: where the bits of an entry are. Everything else about nested
+ * tables (512 entries of 8 bytes, 9 address bits a level, leaves of 4 KiB, 2 MiB, 1 GiB) is common.
+ */
+#ifndef V3_MMU_NESTED_FORMAT_H
+#define V3_MMU_NESTED_FORMAT_H
+
+#include "palacios/mem.h"
+#include "palacios/types.h"
+
+struct v3_nested_fmt {
+	uint64_t present; /* an entry is in use if any of these bits is set */
+	uint64_t table;	  /* bits of an entry that points to a table: everything allowed */
+	uint64_t leaf;	  /* bits of every leaf */
+	uint64_t large;	  /* leaf above the lowest level */
+	uint64_t read, write, exec; /* set to allow */
+	uint64_t no_exec;	    /* set to forbid */
+	uint64_t addr;		    /* address field */
+};
+
+/** By enum v3_nested_format; NULL: not implemented. */
+extern const struct v3_nested_fmt *const v3_nested_formats[2];
+
+/** Permission and attribute bits of a leaf at @p level (0: 4 KiB). */
+static inline uint64_t v3_nested_leaf_bits(const struct v3_nested_fmt *fmt, unsigned perm,
+					   unsigned level)
+{
+	return fmt->leaf | (level ? fmt->large : 0) | (perm & V3_ACC_READ ? fmt->read : 0) |
+	       (perm & V3_ACC_WRITE ? fmt->write : 0) |
+	       (perm & V3_ACC_EXEC ? fmt->exec : fmt->no_exec);
+}
+
+#endif

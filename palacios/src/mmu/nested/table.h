@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file table.h
+ * One nested table: enter, split and remove leaves. Knows nothing of what may be mapped; callers hold
+ * v3_mem.lock. Entries are written whole, so the CPUs that walk the table meanwhile see the old or the new.
+ */
+#ifndef V3_MMU_NESTED_TABLE_H
+#define V3_MMU_NESTED_TABLE_H
+
+#include "mmu/mmu.h"
+
+/** Make an empty table in the back end's format. @return V3_OK, V3_ENOMEM, V3_ENOTSUP. */
+int v3_nested_init(struct v3_nested *table, int node);
+/** Free all its pages. Nobody may walk it any more. A zeroed table is allowed. */
+void v3_nested_fini(struct v3_nested *table);
+
+/**
+ * Map the page of @p gpa to @p hpa with a leaf of at most @p level (0: 4 KiB, 1: 2 MiB, 2: 1 GiB); at a
+ * lower level where smaller leaves exist already. For a large leaf gpa and hpa must be congruent.
+ * Present leaves may only be given more permissions. @return V3_OK, V3_ENOMEM.
+ */
+int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm, unsigned level);
+
+/**
+ * Remove [gpa, gpa + size); page-aligned, not empty, no wrap. A large leaf that is only partly inside is
+ * split, or removed whole if there is no page for that (the next access brings it back).
+ * @return true if anything was removed
+ */
+bool v3_nested_drop(struct v3_nested *table, v3_gpa_t gpa, uint64_t size);
+
+/**
+ * Take out the table of 4 KiB leaves that covers @p gpa, if there is one, and keep it in table->retired.
+ * Nothing happens if that place is taken. @return true if taken out: flush, then v3_nested_reap().
+ */
+bool v3_nested_retire(struct v3_nested *table, v3_gpa_t gpa);
+/** Free the retired page. */
+void v3_nested_reap(struct v3_nested *table);
+
+/** The leaf entry that translates @p gpa, 0 if none. @p level set to its level. */
+uint64_t v3_nested_lookup(const struct v3_nested *table, v3_gpa_t gpa, unsigned *level);
+
+#endif
