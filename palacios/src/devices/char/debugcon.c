@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file debugcon.c
+ * Debug console: bytes written to port 0xe9 go to a host stream at once, so that the last words of a guest
+ * that dies are not lost in a buffer. Reading gives 0xe9, by which guests find the port.
+ */
+#include "devices/devices.h"
+#include "palacios/chr.h"
+#include "palacios/error.h"
+#include "palacios/io.h"
+#include "palacios/log.h"
+#include "palacios/platform.h"
+#include "palacios/vm.h"
+
+#define V3_LOG_TAG "debugcon"
+
+struct debugcon {
+	struct v3_vm *vm;   /* not owned; outlives the device */
+	struct v3_chr *chr; /* owned; NULL: output is discarded */
+};
+
+static int debugcon_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
+{
+	struct debugcon *con = priv;
+	uint8_t byte = (uint8_t)io->value;
+
+	(void)vcpu;
+	if (!io->write) {
+		io->value = ~0xffu | V3_PC_PORT_DEBUGCON;
+		return V3_OK;
+	}
+	if (v3_chr_write(con->chr, &byte, 1) != 1)
+		V3_GUEST_WARN(con->vm, "host stream is full, output lost");
+	return V3_OK;
+}
+
+static int debugcon_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
+{
+	const char *console = v3_cfg_string(cfg, "console");
+	struct debugcon *con;
+	int err;
+
+	con = v3_alloc(sizeof(*con));
+	if (!con)
+		return V3_ENOMEM;
+	con->vm = vm;
+	if (console[0]) {
+		err = v3_chr_open(vm, console, NULL, NULL, &con->chr);
+		if (err)
+			goto free_con;
+	}
+	err = v3_io_register(vm, V3_PC_PORT_DEBUGCON, 1, debugcon_io, con);
+	if (err)
+		goto close_chr;
+	*state = con;
+	return V3_OK;
+
+close_chr:
+	v3_chr_close(con->chr);
+free_con:
+	v3_free(con);
+	return err;
+}
+
+static void debugcon_reset(void *state)
+{
+	(void)state; /* nothing is kept between writes */
+}
+
+static void debugcon_destroy(void *state)
+{
+	struct debugcon *con = state;
+
+	v3_io_unregister(con->vm, V3_PC_PORT_DEBUGCON);
+	v3_chr_close(con->chr);
+	v3_free(con);
+}
+
+static const struct v3_cfg_key debugcon_keys[] = {
+	{ .name = "console", .type = V3_CFG_STRING, .high = 31, .def_str = "console" },
+	{ .name = NULL },
+};
+
+const struct v3_device_class v3_device_debugcon = {
+	.name = "debugcon",
+	.keys = debugcon_keys,
+	.create = debugcon_create,
+	.reset = debugcon_reset,
+	.destroy = debugcon_destroy,
+};

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file lapic.h
+ * State of the local APICs, shared by lapic.c (registers), lapic_bus.c (messages) and lapic_timer.c.
+ *
+ * Who may touch what: a vcpu's own thread touches everything of its APIC. Other vcpus post into irr, tmr
+ * and esr_pending, and read id, base, svr, ldr, dfr, lvt[error] and ppr to match and choose destinations;
+ * these are accessed by atomics, relaxed where no order matters. There is no lock.
+ */
+#ifndef V3_DEVICES_INTR_LAPIC_H
+#define V3_DEVICES_INTR_LAPIC_H
+
+#include "palacios/intr.h"
+#include "palacios/platform.h"
+#include "palacios/timer.h"
+#include "palacios/types.h"
+
+/* Register numbers: MMIO offset >> 4 = x2APIC MSR - 0x800; SDM 3A table 10-1 and 10-6. */
+enum lapic_reg_num {
+	LAPIC_ID = 0x02, LAPIC_VERSION = 0x03, LAPIC_TPR = 0x08, LAPIC_APR = 0x09, LAPIC_PPR = 0x0a,
+	LAPIC_EOI = 0x0b, LAPIC_RRD = 0x0c, LAPIC_LDR = 0x0d, LAPIC_DFR = 0x0e, LAPIC_SVR = 0x0f,
+	LAPIC_ISR = 0x10, LAPIC_TMR = 0x18, LAPIC_IRR = 0x20, LAPIC_ESR = 0x28, LAPIC_ICR = 0x30,
+	LAPIC_ICR2 = 0x31, LAPIC_LVT = 0x32, LAPIC_TICR = 0x38, LAPIC_TCCR = 0x39, LAPIC_DCR = 0x3e,
+	LAPIC_SELF = 0x3f, LAPIC_NREGS = 0x40
+};
+
+/* Local vector table entries in register order from LAPIC_LVT. */
+enum lapic_lvt_num {
+	LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL, LAPIC_LVT_PERF, LAPIC_LVT_LINT0, LAPIC_LVT_LINT1,
+	LAPIC_LVT_ERROR, LAPIC_NLVT
+};
+
+#define LAPIC_VERSION_VALUE (0x14u | (LAPIC_NLVT - 1) << 16) /* no EOI-broadcast suppression */
+
+#define LAPIC_SVR_ENABLE     (1u << 8)
+#define LAPIC_LVT_MODE(lvt)  (((lvt) >> 8) & 7)
+#define LAPIC_LVT_MASKED     (1u << 16)
+#define LAPIC_LVT_TMODE(lvt) (((lvt) >> 17) & 3)
+#define LAPIC_ESR_SEND_ILL   (1u << 5)
+#define LAPIC_ESR_RECV_ILL   (1u << 6)
+#define LAPIC_ESR_ILL_REG    (1u << 7)
+
+/* IA32_APIC_BASE, SDM 3A 10.4.4 and 10.12.1. */
+#define LAPIC_BASE_BSP	  (1ull << 8)
+#define LAPIC_BASE_X2APIC (1ull << 10)
+#define LAPIC_BASE_ENABLE (1ull << 11)
+
+enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };
+
+struct lapic_set;
+
+struct lapic {
+	/* posted to by any vcpu */
+	uint64_t irr[4], tmr[4];
+	uint32_t esr_pending; /* errors since the last write to ESR */
+
+	/* written by the own thread, read by senders */
+	uint32_t id;	      /* = vcpu index; constant */
+	uint64_t base;	      /* IA32_APIC_BASE */
+	uint32_t svr, ldr, dfr; /* ldr, dfr: xAPIC only; the x2APIC value follows from id */
+	uint32_t lvt[LAPIC_NLVT];
+	uint32_t ppr;
+
+	/* own thread */
+	uint64_t isr[4];
+	int isr_top;	      /* highest bit set in isr, -1 if none */
+	uint32_t tpr;
+	uint32_t esr;	      /* as latched by the last write */
+	uint64_t icr;
+	uint32_t dcr, initial;
+	bool running;	      /* the timer counts; deadline is its next expiry */
+	uint64_t deadline;    /* guest time, ns */
+	uint64_t tsc_deadline;
+
+	struct lapic_set *set; /* not owned, outlives this */
+	struct v3_vcpu *vcpu;  /* not owned, as this */
+	struct v3_timer *timer; /* owned */
+};
+
+struct lapic_set {
+	struct v3_vm *vm; /* not owned, outlives the device */
+	uint32_t n;
+	uint32_t turn;	  /* lowest priority: where the next search starts; atomic */
+	struct lapic *cpu[V3_PC_MAX_VCPUS]; /* owned */
+};
+
+static inline uint32_t lapic_load32(const uint32_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static inline void lapic_store32(uint32_t *p, uint32_t value)
+{
+	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+}
+
+static inline bool lapic_enabled(const struct lapic *l)
+{
+	return (__atomic_load_n(&l->base, __ATOMIC_RELAXED) & LAPIC_BASE_ENABLE) != 0;
+}
+
+static inline bool lapic_is_x2(const struct lapic *l)
+{
+	return (__atomic_load_n(&l->base, __ATOMIC_RELAXED) & LAPIC_BASE_X2APIC) != 0;
+}
+
+/** Logical id in x2APIC mode: cluster of 16, one bit each; SDM 3A 10.12.10.2. */
+static inline uint32_t lapic_x2_ldr(const struct lapic *l)
+{
+	return (l->id >> 4) << 16 | 1u << (l->id & 15);
+}
+
+/** Number of the highest set bit of a 256-bit register, -1 if none. */
+static inline int lapic_top(const uint64_t *w)
+{
+	for (int i = 3; i >= 0; i--) {
+		uint64_t v = __atomic_load_n(&w[i], __ATOMIC_RELAXED);
+
+		if (v)
+			return i * 64 + 63 - __builtin_clzll(v);
+	}
+	return -1;
+}
+
+/* lapic.c */
+
+/** Something changed that may have made a posted vector deliverable: ask the run loop if so. Own thread. */
+void v3_lapic_recheck(struct lapic *l);
+
+/* lapic_bus.c */
+
+/** Accept a fixed interrupt into IRR, or record an illegal vector. Any vcpu. */
+void v3_lapic_post(struct lapic *l, uint8_t vector, bool level);
+/** Record LAPIC_ESR_* errors and raise the error interrupt if it is armed. Any vcpu. */
+void v3_lapic_error(struct lapic *l, uint32_t bits);
+/** Deliver the interrupt of a local vector table entry unless it is masked. Own thread. */
+void v3_lapic_local(struct lapic *l, enum lapic_lvt_num n);
+/** struct v3_lapic_ops.send. */
+void v3_lapic_send(void *priv, const struct v3_apic_msg *msg);
+/** Send the interprocessor interrupt that an ICR value describes. Own thread. */
+void v3_lapic_send_icr(struct lapic *l, uint64_t icr);
+
+/* lapic_timer.c; all on the own thread or with the VM stopped */
+
+/** v3_timer_fn of a local APIC timer; priv: struct lapic. */
+void v3_lapic_timer_fire(struct v3_vcpu *vcpu, void *priv);
+/** Stop and forget: RESET, INIT. */
+void v3_lapic_timer_reset(struct lapic *l);
+/** LVT timer entry: deliver what is due by the old value, store, and arm by the new one. */
+void v3_lapic_timer_set_lvt(struct lapic *l, uint32_t lvt);
+void v3_lapic_timer_set_initial(struct lapic *l, uint32_t value);
+void v3_lapic_timer_set_divide(struct lapic *l, uint32_t value);
+/** Current count register. */
+uint32_t v3_lapic_timer_count(struct lapic *l);
+void v3_lapic_timer_set_deadline(struct lapic *l, uint64_t tsc);
+uint64_t v3_lapic_timer_get_deadline(struct lapic *l);
+
+#endif
