@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file backends.c
+ * The vendor back ends of this build, in the order in which v3_init() probes them.
+ */
+#include "arch/ops.h"
+
+#include "arch/svm/svm.h"
+
+const struct v3_arch_ops *const v3_arch_backends[] = {
+	&v3_svm_ops,
+	NULL,
+};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file events.c
+ * Event injection and the windows in which the guest can take one. AMD APM vol. 2 15.20, 15.21.
+ */
+#include "arch/svm/svm.h"
+
+#include "exit/exit.h"
+#include "state.h"
+
+#define EVENTS_OWN_MASK ((1u << V3_VEC_DB) | (1u << V3_VEC_AC) | (1u << V3_VEC_MC))
+
+static struct svm_vmcb *events_vmcb(struct v3_vcpu *vcpu)
+{
+	return ((struct svm_vcpu *)vcpu->arch_vcpu)->vmcb;
+}
+
+bool v3_svm_intr_ready(struct v3_vcpu *vcpu)
+{
+	const struct svm_vmcb *vmcb = events_vmcb(vcpu);
+
+	return (vcpu->regs.rflags & V3_RFLAGS_IF) && !(vmcb->shadow & 1) &&
+	       !(vmcb->eventinj & SVM_EVENT_VALID);
+}
+
+bool v3_svm_nmi_ready(struct v3_vcpu *vcpu)
+{
+	const struct svm_vmcb *vmcb = events_vmcb(vcpu);
+
+	return !vcpu->nmi_blocked && !(vmcb->shadow & 1) && !(vmcb->eventinj & SVM_EVENT_VALID);
+}
+
+/* A virtual interrupt that is never taken: its intercept tells that it could be. TPR is ignored because
+ * CR8 never reaches the hardware; the controllers have applied it already. */
+void v3_svm_want_intr_window(struct v3_vcpu *vcpu, uint8_t vector)
+{
+	struct svm_vcpu *sv = vcpu->arch_vcpu;
+
+	(void)vector;
+	sv->vmcb->vintr |= SVM_VINTR_IRQ | SVM_VINTR_IGN_TPR;
+	sv->dirty |= SVM_CLEAN_TPR;
+}
+
+/* An NMI becomes possible after IRET if one is being handled, else as soon as the shadow is gone. */
+void v3_svm_want_nmi_window(struct v3_vcpu *vcpu)
+{
+	if (!vcpu->nmi_blocked)
+		v3_svm_want_intr_window(vcpu, 0);
+}
+
+static const uint8_t events_types[] = {
+	[V3_EVENT_INTR] = SVM_EVENT_INTR,
+	[V3_EVENT_NMI] = SVM_EVENT_NMI,
+	[V3_EVENT_EXCEPTION] = SVM_EVENT_EXCEPTION,
+	[V3_EVENT_SOFT_INT] = SVM_EVENT_SOFT,
+};
+
+void v3_svm_inject(struct v3_vcpu *vcpu, const struct v3_event *ev)
+{
+	struct svm_vcpu *sv = vcpu->arch_vcpu;
+
+	sv->vmcb->eventinj = ev->vector | SVM_EVENT_TYPE(events_types[ev->type]) | SVM_EVENT_VALID |
+			     (ev->has_error ? SVM_EVENT_ERROR : 0) | (uint64_t)ev->error << 32;
+	if (ev->type == V3_EVENT_EXCEPTION && ev->vector == V3_VEC_PF)
+		v3_svm_set_cr(vcpu, 2, ev->cr2);
+	if (ev->type == V3_EVENT_NMI) {
+		sv->vmcb->misc1 |= SVM_MISC1_IRET;
+		sv->dirty |= SVM_CLEAN_INTERCEPTS;
+	}
+}
+
+void v3_svm_clear_shadow(struct v3_vcpu *vcpu)
+{
+	events_vmcb(vcpu)->shadow = 0;
+}
+
+/* #DB and #AC are always ours: their delivery can loop for ever inside the CPU, with no exit in between.
+ * #MC is the host's. */
+void v3_svm_set_exception_mask(struct v3_vcpu *vcpu, uint32_t mask)
+{
+	struct svm_vcpu *sv = vcpu->arch_vcpu;
+
+	sv->vmcb->exceptions = mask | EVENTS_OWN_MASK;
+	sv->dirty |= SVM_CLEAN_INTERCEPTS;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file run.c
+ * One entry into the guest and the exit from it: everything between the run loop and the world switch.
+ * Called by vm/run.c; calls entry.S and exit.c. AMD APM vol. 2 15.5, 15.15, 15.16.
+ */
+#include "arch/svm/svm.h"
+
+#include "arch/x86/cpu.h"
+#include "exit/exit.h"
+#include "host/host.h"
+#include "state.h"
+
+#define RUN_PRED_CMD_IBPB 1ull
+#define RUN_DR7_ENABLES	  0xffull
+
+/* Give the vcpu an address-space id that is valid on this CPU; 15.16. */
+static void run_assign_asid(struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
+{
+	sv->vmcb->tlb_control = SVM_TLB_NOTHING;
+	if (pc->next_asid == sv->svm->nasids) {
+		pc->generation++;
+		pc->next_asid = 1;
+		sv->vmcb->tlb_control = SVM_TLB_ALL;
+	}
+	sv->vmcb->asid = pc->next_asid++;
+	sv->cpu = cpu;
+	sv->generation = pc->generation;
+	sv->dirty |= SVM_CLEAN_ASID;
+}
+
+static void run_prepare_tlb(struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
+{
+	if (sv->cpu != cpu)
+		sv->dirty = SVM_CLEAN_ALL; /* the clean state was cached elsewhere */
+	if (sv->cpu != cpu || sv->generation != pc->generation ||
+	    (sv->flush && !sv->svm->flush_by_asid))
+		run_assign_asid(sv, pc, cpu);
+	else
+		sv->vmcb->tlb_control = sv->flush ? SVM_TLB_THIS : SVM_TLB_NOTHING;
+	sv->flush = false;
+}
+
+/* Another vcpu's branch history must not steer this one. */
+static void run_barrier(struct svm_vcpu *sv, struct svm_cpu *pc)
+{
+	if (pc->last_vcpu && sv->svm->ibpb)
+		v3_wrmsr(V3_MSR_PRED_CMD, RUN_PRED_CMD_IBPB);
+	pc->last_vcpu = sv;
+}
+
+static void run_load_dr(const uint64_t *dr)
+{
+	v3_write_dr0(dr[0]);
+	v3_write_dr1(dr[1]);
+	v3_write_dr2(dr[2]);
+	v3_write_dr3(dr[3]);
+}
+
+/* DR6 and DR7 are in the VMCB; DR0-3 are not, and matter only while the guest has a breakpoint enabled. */
+static int run_switch_with_dr(struct v3_vcpu *vcpu, struct svm_vcpu *sv, v3_hpa_t host_pa)
+{
+	uint64_t host[4] = {v3_read_dr0(), v3_read_dr1(), v3_read_dr2(), v3_read_dr3()};
+	int ret;
+
+	run_load_dr(sv->dr);
+	ret = v3_svm_world_switch(vcpu, sv->vmcb_pa, host_pa);
+	run_load_dr(host);
+	return ret;
+}
+
+static void run_save_state(struct v3_vcpu *vcpu, const struct svm_vmcb *vmcb)
+{
+	vcpu->regs.gpr[V3_RAX] = vmcb->rax;
+	vcpu->regs.gpr[V3_RSP] = vmcb->rsp;
+	vcpu->regs.rip = vmcb->rip;
+	vcpu->regs.rflags = vmcb->rflags;
+	/* CD and NW are never given to the hardware: keep the guest's own. */
+	vcpu->cr0 = (vcpu->cr0 & (V3_CR0_CD | V3_CR0_NW)) | vmcb->cr0;
+	vcpu->cr2 = vmcb->cr2;
+	vcpu->cr3 = vmcb->cr3;
+	vcpu->cs = vmcb->cs;
+	vcpu->cpl = vmcb->cpl;
+}
+
+int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	struct svm_vcpu *sv = vcpu->arch_vcpu;
+	struct svm_vmcb *vmcb = sv->vmcb;
+	uint32_t cpu = v3_host_cpu_id();
+	struct svm_cpu *pc = &sv->svm->cpu[cpu];
+	uint64_t host_dr7 = v3_read_dr7();
+	int refused;
+
+	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush)
+		run_prepare_tlb(sv, pc, cpu);
+	if (pc->last_vcpu != sv)
+		run_barrier(sv, pc);
+
+	vmcb->rax = vcpu->regs.gpr[V3_RAX];
+	vmcb->rsp = vcpu->regs.gpr[V3_RSP];
+	vmcb->rip = vcpu->regs.rip;
+	vmcb->rflags = vcpu->regs.rflags;
+	vmcb->clean = sv->svm->clean_bits ? SVM_CLEAN_ALL & ~sv->dirty : 0;
+
+	if (V3_UNLIKELY(vmcb->dr7 & RUN_DR7_ENABLES))
+		refused = run_switch_with_dr(vcpu, sv, pc->host_pa);
+	else
+		refused = v3_svm_world_switch(vcpu, sv->vmcb_pa, pc->host_pa);
+	if (V3_UNLIKELY(host_dr7 & RUN_DR7_ENABLES))
+		v3_write_dr7(host_dr7); /* cleared by #VMEXIT */
+	if (refused)
+		return V3_EAGAIN; /* tlb_control stays armed for the next try */
+
+	sv->dirty = 0;
+	vmcb->tlb_control = SVM_TLB_NOTHING;
+	run_save_state(vcpu, vmcb);
+	v3_svm_decode_exit(vcpu, exit);
+	return V3_OK;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file boot.c
+ * Chooses the loader, finds the kernel in the container, and does what all loaders have in common.
+ */
+#include "boot/loader.h"
+
+#include "config/vm_cfg.h"
+#include "palacios/error.h"
+#include "palacios/log.h"
+#include "palacios/mem.h"
+#include "palacios/util/fmt.h"
+#include "palacios/util/str.h"
+#include "palacios/vm.h"
+
+#define V3_LOG_TAG "boot"
+
+int v3_boot_fail(struct v3_boot_msg *msg, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	v3_vsnprintf(msg->text, sizeof(msg->text), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+uint16_t v3_boot_u16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+uint32_t v3_boot_u32(const uint8_t *p)
+{
+	return v3_boot_u16(p) | (uint32_t)v3_boot_u16(p + 2) << 16;
+}
+
+uint64_t v3_boot_u64(const uint8_t *p)
+{
+	return v3_boot_u32(p) | (uint64_t)v3_boot_u32(p + 4) << 32;
+}
+
+int v3_boot_check(const struct v3_vm_cfg *cfg, const void *image, size_t len, char *message,
+		  size_t message_size)
+{
+	struct v3_boot_msg msg = {.text = ""};
+	struct v3_linux linux_image;
+	int err;
+
+	if (cfg->boot == V3_BOOT_LINUX)
+		err = v3_linux_parse(image, len, &linux_image, &msg);
+	else
+		err = v3_multiboot_check(image, len, &msg);
+	v3_strlcpy(message, msg.text, message_size);
+	return err;
+}
+
+int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cfg)
+{
+	struct v3_boot_msg msg = {.text = ""};
+	const void *image;
+	size_t len = 0;
+	int err;
+
+	b->cfg = cfg;
+	v3_boot_make_map(vm, b);
+	image = v3_vm_file(vm, cfg->kernel, &len);
+	if (!image)
+		err = v3_boot_fail(&msg, V3_ENOENT, "not in the container");
+	else if (cfg->boot == V3_BOOT_LINUX)
+		err = v3_linux_load(vm, b, image, len, &msg);
+	else
+		err = v3_multiboot_load(vm, b, image, len, &msg);
+	if (err) {
+		V3_ERR(vm, "cannot boot %s: %s", cfg->kernel, msg.text);
+		b->cfg = NULL;
+	}
+	return err;
+}
+
+int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
+{
+	const struct v3_boot_copy *copy;
+	uint32_t i;
+	int err;
+
+	if (!b->cfg)
+		return V3_OK;
+	for (i = 0; i < b->ncopies; i++) {
+		copy = &b->copy[i];
+		err = v3_mem_write(vm, copy->gpa, copy->src, copy->len);
+		if (!err && copy->mem_len > copy->len)
+			err = v3_mem_set(vm, copy->gpa + copy->len, 0, copy->mem_len - copy->len);
+		if (err)
+			return err;
+	}
+	err = v3_acpi_setup(vm, b);
+	if (err)
+		return err;
+	return b->cfg->boot == V3_BOOT_LINUX ? v3_linux_setup(vm, b) : v3_multiboot_setup(vm, b);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file multiboot.c
+ * Kernels by the Multiboot Specification version 0.6.96 ("multiboot 1"): ELF32 or ELF64 executables with a
+ * 32-bit entry point, or any format with the addresses in its header (flag 16). The kernel's segments go
+ * where it says, modules above it on page boundaries, the information and its texts in the lowest free RAM.
+ */
+#include "boot/loader.h"
+
+#include "config/vm_cfg.h"
+#include "palacios/error.h"
+#include "palacios/mem.h"
+#include "palacios/platform.h"
+#include "palacios/util/str.h"
+#include "palacios/vcpu.h"
+#include "palacios/vm.h"
+
+#define MB_HEADER_MAGIC	  0x1badb002
+#define MB_HEADER_SEARCH  8192 /* the header lies in the first 8 KiB, 4-byte aligned (3.1) */
+#define MB_HEADER_LEN	  12
+#define MB_HEADER_ADDRESS_LEN 32 /* with the address fields */
+#define MB_ENTRY_MAGIC	  0x2badb002
+
+/* Header flags; 0..15 are demands that a loader must know. */
+#define MB_WANT_PAGE_ALIGN (1u << 0)
+#define MB_WANT_MEM_INFO   (1u << 1)
+#define MB_WANT_KNOWN	   (MB_WANT_PAGE_ALIGN | MB_WANT_MEM_INFO)
+#define MB_WANT_DEMANDS	   0xffffu
+#define MB_HAS_ADDRESSES   (1u << 16)
+
+/* Information structure (3.3). */
+#define MB_INFO_MEM	(1u << 0)
+#define MB_INFO_CMDLINE (1u << 2)
+#define MB_INFO_MODS	(1u << 3)
+#define MB_INFO_MMAP	(1u << 6)
+#define MB_INFO_LOADER	(1u << 9)
+
+struct mb_info {
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4];
+	uint32_t mmap_length, mmap_addr, drives_length, drives_addr, config_table, boot_loader_name;
+	uint32_t apm_table, vbe[4], framebuffer[7];
+};
+
+struct mb_module {
+	uint32_t start, end, string, reserved;
+};
+
+struct mb_mmap {
+	uint32_t size; /* of the rest */
+	uint32_t base_low, base_high, len_low, len_high, type;
+};
+
+_Static_assert(offsetof(struct mb_info, mmap_length) == 44, "multiboot info");
+_Static_assert(offsetof(struct mb_info, boot_loader_name) == 64, "multiboot info");
+_Static_assert(sizeof(struct mb_info) == 116, "multiboot info");
+_Static_assert(sizeof(struct mb_module) == 16, "multiboot module");
+_Static_assert(sizeof(struct mb_mmap) == 24, "multiboot memory map entry");
+
+static const char mb_loader_name[] = "Palacios";
+
+/* A header's address fields (3.1.3), as file offsets and lengths. */
+struct mb_addresses {
+	uint64_t offset, file_len; /* of the one segment in the image */
+	uint64_t load, mem_len, entry;
+};
+
+/* @return offset of the header; V3_EBADMSG */
+static int mb_find_header(const uint8_t *image, size_t len, uint32_t *flags, struct v3_boot_msg *msg)
+{
+	size_t end = len < MB_HEADER_SEARCH ? len : MB_HEADER_SEARCH, off;
+
+	for (off = 0; off + MB_HEADER_LEN <= end; off += 4) {
+		if (v3_boot_u32(image + off) != MB_HEADER_MAGIC)
+			continue;
+		*flags = v3_boot_u32(image + off + 4);
+		if ((uint32_t)(MB_HEADER_MAGIC + *flags + v3_boot_u32(image + off + 8)) == 0)
+			return (int)off;
+	}
+	return v3_boot_fail(msg, V3_EBADMSG, "not a multiboot kernel (no header with a valid checksum in its first 8 KiB)");
+}
+
+static int mb_check_flags(uint32_t flags, struct v3_boot_msg *msg)
+{
+	uint32_t unknown = flags & MB_WANT_DEMANDS & ~MB_WANT_KNOWN;
+
+	if (unknown)
+		return v3_boot_fail(msg, V3_ENOTSUP, "multiboot: the kernel demands what is not offered: flags %#x",
+				    unknown);
+	return V3_OK;
+}
+
+static int mb_read_addresses(const uint8_t *image, size_t len, uint32_t header, struct mb_addresses *a,
+			     struct v3_boot_msg *msg)
+{
+	uint32_t header_addr, load_end, bss_end;
+
+	if (len - header < MB_HEADER_ADDRESS_LEN)
+		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: cut off inside the header");
+	header_addr = v3_boot_u32(image + header + 12);
+	a->load = v3_boot_u32(image + header + 16);
+	load_end = v3_boot_u32(image + header + 20);
+	bss_end = v3_boot_u32(image + header + 24);
+	a->entry = v3_boot_u32(image + header + 28);
+	if (header_addr < a->load || header_addr - a->load > header)
+		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: header_addr %#x does not fit load_addr %#llx",
+				    header_addr, (unsigned long long)a->load);
+	a->offset = header - (header_addr - a->load);
+	a->file_len = load_end ? load_end - a->load : len - a->offset;
+	if ((load_end && load_end < a->load) || !a->file_len || a->file_len > len - a->offset)
+		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: load_end_addr %#x is not in the file", load_end);
+	a->mem_len = bss_end ? bss_end - a->load : a->file_len;
+	if (bss_end && (bss_end < a->load || a->mem_len < a->file_len))
+		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: bss_end_addr %#x lies before load_end_addr",
+				    bss_end);
+	if (a->entry < a->load || a->entry - a->load >= a->mem_len)
+		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: entry_addr %#llx is outside the kernel",
+				    (unsigned long long)a->entry);
+	return V3_OK;
+}
+
+/* Take place and note the copy of one kernel segment; @p b NULL: check only. */
+static int mb_add_segment(struct v3_boot *b, const struct v3_boot_copy *copy, struct v3_boot_msg *msg)
+{
+	int err;
+
+	if (!b)
+		return V3_OK;
+	err = v3_boot_take(b, copy->gpa, copy->mem_len, "kernel", msg);
+	return err ? err : v3_boot_add_copy(b, copy, msg);
+}
+
+static int mb_load_elf(struct v3_boot *b, const uint8_t *image, size_t len, uint64_t *entry,
+		       struct v3_boot_msg *msg)
+{
+	struct v3_elf_segment seg;
+	struct v3_boot_copy copy;
+	struct v3_elf elf;
+	uint32_t i;
+	int err;
+
+	err = v3_elf_open(image, len, &elf, msg);
+	for (i = 0; !err && i < elf.nheaders; i++) {
+		err = v3_elf_segment(&elf, i, &seg, msg);
+		if (err == V3_ENOENT) {
+			err = V3_OK;
+			continue;
+		}
+		if (err)
+			return err;
+		copy = (struct v3_boot_copy){.gpa = seg.paddr,
+					     .src = image + seg.offset,
+					     .len = seg.file_len,
+					     .mem_len = seg.mem_len};
+		err = mb_add_segment(b, &copy, msg);
+	}
+	return err ? err : v3_elf_entry(&elf, entry, msg);
+}
+
+/* Check the kernel and, unless @p b is NULL, place it. */
+static int mb_load_kernel(struct v3_boot *b, const uint8_t *image, size_t len, uint64_t *entry,
+			  struct v3_boot_msg *msg)
+{
+	struct mb_addresses a = {.load = 0};
+	struct v3_boot_copy copy;
+	uint32_t flags = 0;
+	int err, header;
+
+	header = mb_find_header(image, len, &flags, msg);
+	if (header < 0)
+		return header;
+	err = mb_check_flags(flags, msg);
+	if (err)
+		return err;
+	if (!(flags & MB_HAS_ADDRESSES))
+		return mb_load_elf(b, image, len, entry, msg);
+	err = mb_read_addresses(image, len, (uint32_t)header, &a, msg);
+	if (err)
+		return err;
+	*entry = a.entry;
+	copy = (struct v3_boot_copy){.gpa = a.load,
+				     .src = image + a.offset,
+				     .len = a.file_len,
+				     .mem_len = a.mem_len};
+	return mb_add_segment(b, &copy, msg);
+}
+
+int v3_multiboot_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
+{
+	uint64_t entry;
+
+	return mb_load_kernel(NULL, image, len, &entry, msg);
+}
+
+static int mb_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
+{
+	struct v3_boot_want want = {.align = V3_PAGE_SIZE, .low = V3_PC_HIGH_RAM_BASE, .high = 1ull << 32};
+	struct v3_boot_copy copy;
+	size_t len = 0;
+	uint32_t i;
+	int err;
+
+	b->first_module = b->ncopies;
+	for (i = 0; i < b->first_module; i++) {
+		if (b->copy[i].gpa + b->copy[i].mem_len > want.low)
+			want.low = b->copy[i].gpa + b->copy[i].mem_len;
+	}
+	for (i = 0; i < b->cfg->nmodules; i++) {
+		copy = (struct v3_boot_copy){.src = v3_vm_file(vm, b->cfg->modules[i].file, &len)};
+		if (!copy.src)
+			return v3_boot_fail(msg, V3_ENOENT, "module %s: not in the container",
+					    b->cfg->modules[i].file);
+		copy.len = copy.mem_len = len;
+		want.len = len ? len : 1; /* an empty module has an address, too */
+		err = v3_boot_find(b, &want, "module", &copy.gpa, msg);
+		if (!err)
+			err = v3_boot_add_copy(b, &copy, msg);
+		if (err)
+			return err;
+	}
+	return V3_OK;
+}
+
+/* Length of the information with everything it points to. */
+static uint64_t mb_info_len(const struct v3_boot *b)
+{
+	uint64_t len = sizeof(struct mb_info) + b->nmap * sizeof(struct mb_mmap) +
+		       b->cfg->nmodules * sizeof(struct mb_module);
+	uint32_t i;
+
+	len += sizeof(mb_loader_name) + v3_strlen(b->cfg->cmdline) + 1;
+	for (i = 0; i < b->cfg->nmodules; i++)
+		len += v3_strlen(b->cfg->modules[i].cmdline) + 1;
+	return len;
+}
+
+int v3_multiboot_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
+		      struct v3_boot_msg *msg)
+{
+	struct v3_boot_want want = {.align = 16, .low = V3_PAGE_SIZE, .high = 1ull << 32};
+	uint64_t entry = 0;
+	int err;
+
+	err = mb_load_kernel(b, image, len, &entry, msg);
+	if (err)
+		return err;
+	b->entry = entry;
+	err = mb_place_modules(vm, b, msg);
+	if (err)
+		return err;
+	want.len = mb_info_len(b);
+	return v3_boot_find(b, &want, "multiboot information", &b->info, msg);
+}
+
+/* Where the next piece of the information goes; the first error sticks. */
+struct mb_writer {
+	struct v3_vm *vm;
+	v3_gpa_t pos;
+	int err;
+};
+
+/* @return address of what was written */
+static uint32_t mb_put(struct mb_writer *w, const void *data, size_t len)
+{
+	uint32_t at = (uint32_t)w->pos;
+
+	if (!w->err)
+		w->err = v3_mem_write(w->vm, w->pos, data, len);
+	w->pos += len;
+	return at;
+}
+
+static void mb_put_map(struct mb_writer *w, const struct v3_boot *b, struct mb_info *info)
+{
+	struct mb_mmap entry = {.size = sizeof(entry) - sizeof(entry.size)};
+	uint64_t len;
+	uint32_t i;
+
+	info->mmap_addr = (uint32_t)w->pos;
+	info->mmap_length = b->nmap * (uint32_t)sizeof(entry);
+	for (i = 0; i < b->nmap; i++) {
+		len = b->map[i].end - b->map[i].start;
+		entry.base_low = (uint32_t)b->map[i].start;
+		entry.base_high = (uint32_t)(b->map[i].start >> 32);
+		entry.len_low = (uint32_t)len;
+		entry.len_high = (uint32_t)(len >> 32);
+		entry.type = b->map[i].type;
+		mb_put(w, &entry, sizeof(entry));
+		if (entry.type != V3_BOOT_MEM_RAM)
+			continue;
+		if (b->map[i].start == 0)
+			info->mem_lower = (uint32_t)(b->map[i].end < V3_PC_LOW_RAM_END
+							     ? b->map[i].end >> 10
+							     : V3_PC_LOW_RAM_END >> 10);
+		if (b->map[i].start <= V3_PC_HIGH_RAM_BASE && b->map[i].end > V3_PC_HIGH_RAM_BASE)
+			info->mem_upper = (uint32_t)((b->map[i].end - V3_PC_HIGH_RAM_BASE) >> 10);
+	}
+}
+
+static void mb_put_modules(struct mb_writer *w, const struct v3_boot *b, struct mb_info *info)
+{
+	uint32_t n = b->cfg->nmodules, i, text;
+	const struct v3_boot_copy *copy;
+	struct mb_module module = {.reserved = 0};
+
+	info->mods_count = n;
+	info->mods_addr = (uint32_t)w->pos;
+	text = info->mods_addr + n * (uint32_t)sizeof(module); /* the texts follow the table */
+	for (i = 0; i < n; i++) {
+		copy = &b->copy[b->first_module + i];
+		module.start = (uint32_t)copy->gpa;
+		module.end = (uint32_t)(copy->gpa + copy->len);
+		module.string = text;
+		text += (uint32_t)v3_strlen(b->cfg->modules[i].cmdline) + 1;
+		mb_put(w, &module, sizeof(module));
+	}
+	for (i = 0; i < n; i++)
+		mb_put(w, b->cfg->modules[i].cmdline, v3_strlen(b->cfg->modules[i].cmdline) + 1);
+}
+
+int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b)
+{
+	struct mb_writer w = {.vm = vm, .pos = b->info + sizeof(struct mb_info)};
+	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
+	struct mb_info info = {.flags = MB_INFO_MEM | MB_INFO_CMDLINE | MB_INFO_MODS | MB_INFO_MMAP |
+					MB_INFO_LOADER};
+	struct v3_regs *regs;
+
+	mb_put_map(&w, b, &info);
+	mb_put_modules(&w, b, &info);
+	info.cmdline = mb_put(&w, b->cfg->cmdline, v3_strlen(b->cfg->cmdline) + 1);
+	info.boot_loader_name = mb_put(&w, mb_loader_name, sizeof(mb_loader_name));
+	if (!w.err)
+		w.err = v3_mem_write(vm, b->info, &info, sizeof(info));
+	if (w.err)
+		return w.err;
+
+	v3_boot_cpu_protected(vcpu);
+	regs = v3_vcpu_regs(vcpu);
+	regs->rip = b->entry;
+	regs->gpr[V3_RAX] = MB_ENTRY_MAGIC;
+	regs->gpr[V3_RBX] = b->info;
+	return V3_OK;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file cr.c
+ * Control registers and EFER: the architectural checks, each illegal combination a #GP.
+ * AMD APM vol. 2 3.1, 14.6 (long mode activation), 5.5 (PCIDE); SDM 3A 2.5, 4.1.2.
+ */
+#include "cpu/cr.h"
+
+#include "cpu/handlers.h"
+#include "exit/exit.h"
+#include "exit/insn.h"
+#include "mmu/mmu.h"
+#include "state.h"
+
+#define CR0_DEFINED                                                                                \
+	(V3_CR0_PE | V3_CR0_MP | V3_CR0_EM | V3_CR0_TS | V3_CR0_ET | V3_CR0_NE | V3_CR0_WP |       \
+	 V3_CR0_AM | V3_CR0_NW | V3_CR0_CD | V3_CR0_PG)
+#define CR4_FLUSHES                                                                                \
+	(V3_CR4_PSE | V3_CR4_PAE | V3_CR4_PGE | V3_CR4_PCIDE | V3_CR4_SMEP | V3_CR4_SMAP |         \
+	 V3_CR4_LA57)
+#define EFER_WRITABLE (V3_EFER_SCE | V3_EFER_LME | V3_EFER_NXE | V3_EFER_FFXSR)
+
+static bool cr_in_64bit_code(const struct v3_vcpu *vcpu)
+{
+	return (vcpu->efer & V3_EFER_LMA) && (vcpu->cs.attr & V3_SEG_L);
+}
+
+/* May paging be switched on now? 14.6.1. */
+static bool cr0_may_enable_paging(const struct v3_vcpu *vcpu)
+{
+	if (!(vcpu->efer & V3_EFER_LME))
+		return true;
+	return (vcpu->cr4 & V3_CR4_PAE) && !(vcpu->cs.attr & V3_SEG_L);
+}
+
+int v3_cr0_write(struct v3_vcpu *vcpu, uint64_t value)
+{
+	uint64_t old = vcpu->cr0;
+
+	if (value >> 32)
+		return V3_EINVAL;
+	value = (value & CR0_DEFINED) | V3_CR0_ET;
+	if ((value & V3_CR0_PG) && !(value & V3_CR0_PE))
+		return V3_EINVAL;
+	if ((value & V3_CR0_NW) && !(value & V3_CR0_CD))
+		return V3_EINVAL;
+	if (!(old & V3_CR0_PG) && (value & V3_CR0_PG)) {
+		if (!cr0_may_enable_paging(vcpu))
+			return V3_EINVAL;
+		if (vcpu->efer & V3_EFER_LME)
+			vcpu->arch->set_efer(vcpu, vcpu->efer | V3_EFER_LMA);
+	}
+	if ((old & V3_CR0_PG) && !(value & V3_CR0_PG)) {
+		if (cr_in_64bit_code(vcpu) || (vcpu->cr4 & V3_CR4_PCIDE))
+			return V3_EINVAL;
+		vcpu->arch->set_efer(vcpu, vcpu->efer & ~V3_EFER_LMA);
+	}
+	vcpu->arch->set_cr(vcpu, 0, value);
+	if ((old ^ value) & (V3_CR0_PG | V3_CR0_WP))
+		v3_flush_vcpu(vcpu);
+	return V3_OK;
+}
+
+int v3_cr4_write(struct v3_vcpu *vcpu, uint64_t value)
+{
+	uint64_t old = vcpu->cr4;
+
+	if (value & ~vcpu->cpu.cr4_allowed)
+		return V3_EINVAL;
+	if ((vcpu->efer & V3_EFER_LMA) && !(value & V3_CR4_PAE))
+		return V3_EINVAL;
+	if ((vcpu->efer & V3_EFER_LMA) && ((old ^ value) & V3_CR4_LA57))
+		return V3_EINVAL;
+	if (!(old & V3_CR4_PCIDE) && (value & V3_CR4_PCIDE) &&
+	    (!(vcpu->efer & V3_EFER_LMA) || (vcpu->cr3 & 0xfff)))
+		return V3_EINVAL;
+	vcpu->arch->set_cr(vcpu, 4, value);
+	if ((old ^ value) & CR4_FLUSHES)
+		v3_flush_vcpu(vcpu);
+	return V3_OK;
+}
+
+int v3_efer_write(struct v3_vcpu *vcpu, uint64_t value)
+{
+	/* LMA is read-only: what is written there does not matter. */
+	value &= ~V3_EFER_LMA;
+	if (value & ~(vcpu->cpu.efer_allowed & EFER_WRITABLE))
+		return V3_EINVAL;
+	if ((vcpu->cr0 & V3_CR0_PG) && ((vcpu->efer ^ value) & V3_EFER_LME))
+		return V3_EINVAL;
+	if ((vcpu->efer ^ value) & V3_EFER_NXE)
+		v3_flush_vcpu(vcpu);
+	vcpu->arch->set_efer(vcpu, value | (vcpu->efer & V3_EFER_LMA));
+	return V3_OK;
+}
+
+static int cr8_write(struct v3_vcpu *vcpu, uint64_t value)
+{
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
+	if (value > 15)
+		return V3_EINVAL;
+	vcpu->arch->set_cr(vcpu, 8, value);
+	if (intr->lapic)
+		intr->lapic->set_cr8(intr->lapic_priv, vcpu, (unsigned)value);
+	return V3_OK;
+}
+
+static int cr_write(struct v3_vcpu *vcpu, unsigned n, uint64_t value)
+{
+	switch (n) {
+	case 0:
+		return v3_cr0_write(vcpu, value);
+	case 4:
+		return v3_cr4_write(vcpu, value);
+	case 8:
+		return cr8_write(vcpu, value);
+	default: /* CR2 and CR3 do not exit; others do not exist */
+		return V3_ENOTSUP;
+	}
+}
+
+/* Finish an access: RIP moves on, or the fault that the check found. */
+static int cr_finish(struct v3_vcpu *vcpu, int err, unsigned len)
+{
+	if (err == V3_EINVAL)
+		v3_vcpu_inject_gp(vcpu, 0);
+	else if (err == V3_ENOTSUP)
+		v3_vcpu_inject_ud(vcpu);
+	else if (err == V3_OK)
+		v3_insn_retire(vcpu, len);
+	else
+		return err;
+	return V3_OK;
+}
+
+static v3_gva_t cr_linear(struct v3_vcpu *vcpu, const struct v3_insn *insn)
+{
+	struct v3_seg seg;
+
+	vcpu->arch->get_seg(vcpu, (enum v3_seg_num)insn->seg, &seg);
+	if (insn->bits == 64)
+		return (insn->seg >= V3_FS ? seg.base : 0) + v3_insn_offset(insn, &vcpu->regs);
+	return (uint32_t)(seg.base + v3_insn_offset(insn, &vcpu->regs));
+}
+
+/* LMSW sets CR0 bits 0..3 and cannot clear PE; APM vol. 3. */
+static int cr_lmsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
+{
+	struct v3_gva_fault fault;
+	uint16_t msw;
+	int err;
+
+	if (insn->flags & V3_INSN_MEM) {
+		if (v3_gva_read(vcpu, cr_linear(vcpu, insn), &msw, 2, V3_ACC_READ, vcpu->cpl,
+				&fault) != V3_OK) {
+			v3_vcpu_inject_pf(vcpu, fault.addr, fault.error);
+			return V3_OK;
+		}
+	} else {
+		msw = (uint16_t)vcpu->regs.gpr[insn->rm];
+	}
+	err = v3_cr0_write(vcpu, (vcpu->cr0 & ~0xeull) | (msw & 0xf));
+	return cr_finish(vcpu, err, insn->length);
+}
+
+/* What instruction exited: MOV to or from CRn (0F 20, 0F 22), LMSW (0F 01 /6), CLTS (0F 06). */
+int v3_cr_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	struct v3_insn insn;
+	uint64_t value;
+
+	if (v3_insn_decode(vcpu, exit, &insn) != V3_OK)
+		return V3_OK;
+	if (insn.map != V3_MAP_0F)
+		return V3_OK; /* changed by another vcpu: run what is there now */
+	switch (insn.opcode) {
+	case 0x01:
+		return cr_lmsw(vcpu, &insn);
+	case 0x06:
+		return cr_finish(vcpu, v3_cr0_write(vcpu, vcpu->cr0 & ~V3_CR0_TS), insn.length);
+	case 0x22:
+		value = vcpu->regs.gpr[insn.rm];
+		if (insn.bits != 64)
+			value = (uint32_t)value;
+		return cr_finish(vcpu, cr_write(vcpu, v3_cr_operand(&insn), value), insn.length);
+	default:
+		return V3_OK;
+	}
+}
+
+static uint64_t cr_read(struct v3_vcpu *vcpu, unsigned n)
+{
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
+	if (n == 8 && intr->lapic)
+		return intr->lapic->get_cr8(intr->lapic_priv, vcpu);
+	return v3_vcpu_get_cr(vcpu, n);
+}
+
+/* SMSW reads CR0 too and exits with it. */
+static int cr_smsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
+{
+	uint64_t *dst = &vcpu->regs.gpr[insn->rm];
+	struct v3_gva_fault fault;
+	v3_gva_t linear;
+
+	if (insn->flags & V3_INSN_MEM) {
+		linear = cr_linear(vcpu, insn);
+		if (v3_gva_write(vcpu, linear, &vcpu->cr0, 2, vcpu->cpl, &fault) != V3_OK) {
+			v3_vcpu_inject_pf(vcpu, fault.addr, fault.error);
+			return V3_OK;
+		}
+	} else if (insn->opnd_size == 2) {
+		*dst = (*dst & ~0xffffull) | (vcpu->cr0 & 0xffff);
+	} else {
+		*dst = insn->opnd_size == 4 ? (uint32_t)vcpu->cr0 : vcpu->cr0;
+	}
+	return cr_finish(vcpu, V3_OK, insn->length);
+}
+
+int v3_cr_read_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	struct v3_insn insn;
+	uint64_t value;
+
+	if (v3_insn_decode(vcpu, exit, &insn) != V3_OK)
+		return V3_OK;
+	if (insn.map != V3_MAP_0F)
+		return V3_OK;
+	if (insn.opcode == 0x01)
+		return cr_smsw(vcpu, &insn);
+	if (insn.opcode != 0x20)
+		return V3_OK;
+	value = cr_read(vcpu, v3_cr_operand(&insn));
+	vcpu->regs.gpr[insn.rm] = insn.bits == 64 ? value : (uint32_t)value;
+	return cr_finish(vcpu, V3_OK, insn.length);
+}

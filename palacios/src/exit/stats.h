@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file stats.h
+ * Per-vcpu exit counters; written by the vcpu's thread alone, read by anybody.
+ */
+#ifndef V3_EXIT_STATS_H
+#define V3_EXIT_STATS_H
+
+#include "palacios/stats.h"
+
+struct v3_vcpu_stats {
+	struct v3_exit_stat *kind; /* owned: V3_EXIT_NKINDS of them */
+	uint64_t entries;
+};
+
+/** Count one exit of @p kind that took @p cycles. Own thread. */
+static inline void v3_stats_count(struct v3_vcpu_stats *stats, enum v3_exit_kind kind, uint64_t cycles)
+{
+	struct v3_exit_stat *s = &stats->kind[kind];
+	unsigned b = cycles ? 63 - (unsigned)__builtin_clzll(cycles) : 0;
+
+	s->count++;
+	s->cycles += cycles;
+	if (cycles > s->max_cycles)
+		s->max_cycles = cycles;
+	s->histogram[b < V3_STAT_BUCKETS ? b : V3_STAT_BUCKETS - 1]++;
+}
+
+#endif

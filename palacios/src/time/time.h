@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file time.h
+ * Guest time. The guest's TSC is the host's plus an offset; guest nanoseconds are host nanoseconds minus
+ * the time the VM did not run. Each vcpu has one host one-shot timer for the earliest of its v3_timers.
+ */
+#ifndef V3_TIME_TIME_H
+#define V3_TIME_TIME_H
+
+#include "palacios/timer.h"
+#include "palacios/vm.h"
+
+struct v3_timer {
+	struct v3_vcpu *vcpu;	/* not owned: the callback's thread */
+	v3_timer_fn fn;
+	void *priv;
+	uint64_t deadline_ns;	/* guest time; guarded by the queue's lock */
+	struct v3_timer *next;	/* in the queue, by deadline; guarded */
+	bool armed;		/* guarded */
+};
+
+struct v3_vm_time {
+	uint64_t base_ns;    /* host time at guest time 0, moved forward by pauses */
+	uint64_t paused_ns;  /* guest time at which the VM stands still; valid while paused */
+	uint64_t wall_base_s; /* UTC seconds at guest time 0 */
+	uint64_t paused_tsc; /* host TSC then */
+	uint64_t ns_per_tick; /* of the TSC, 32.32 fixed point */
+	uint32_t tsc_khz;
+	bool paused;
+};
+
+struct v3_vcpu_time {
+	struct v3_lock lock;	/* guards queue and armed_ns */
+	struct v3_timer *queue; /* not owned, earliest first */
+	void *host_timer;	/* owned */
+	uint64_t armed_ns;	/* host deadline that is armed, 0 = none */
+	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
+};
+
+int v3_time_vm_init(struct v3_vm *vm);
+int v3_time_vcpu_init(struct v3_vcpu *vcpu);
+void v3_time_vcpu_fini(struct v3_vcpu *vcpu);
+/** Guest time stands still, runs on. The VM's vcpus are outside the guest. */
+void v3_time_pause(struct v3_vm *vm);
+void v3_time_continue(struct v3_vm *vm);
+/** Run what is due and arm the host timer for what comes next. Own thread (V3_REQ_TIMER). */
+void v3_time_service(struct v3_vcpu *vcpu);
+/** Set the guest's TSC of one vcpu to @p value now. Own thread. */
+void v3_time_set_tsc(struct v3_vcpu *vcpu, uint64_t value);
+
+static inline uint64_t v3_rdtsc(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return ((uint64_t)hi << 32) | lo;
+}
+
+#endif

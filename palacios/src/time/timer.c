@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file timer.c
+ * Guest time, and timers multiplexed on one host timer per vcpu. A host timer's interrupt only sets a
+ * request; the callbacks run on the vcpu's thread. Called by devices (arm) and vm/run.c (service).
+ */
+#include "time/time.h"
+
+#include "cpu/pvclock.h"
+#include "host/host.h"
+#include "state.h"
+
+#define TIME_NS_PER_S 1000000000ull
+
+/* ---- guest time ---- */
+
+uint64_t v3_time_ns(struct v3_vm *vm)
+{
+	return vm->time.paused ? vm->time.paused_ns : v3_host_time_ns() - vm->time.base_ns;
+}
+
+uint64_t v3_time_guest_tsc(struct v3_vcpu *vcpu)
+{
+	return v3_rdtsc() + vcpu->time.tsc_offset;
+}
+
+uint32_t v3_time_tsc_khz(struct v3_vm *vm)
+{
+	return vm->time.tsc_khz;
+}
+
+uint64_t v3_time_of_tsc(struct v3_vcpu *vcpu, uint64_t tsc)
+{
+	uint64_t ticks = tsc - v3_time_guest_tsc(vcpu);
+
+	if ((int64_t)ticks <= 0)
+		return 0;
+	/* Rounded up: a timer must not fire before the TSC is there. */
+	return v3_time_ns(vcpu->vm) + 1 +
+	       (uint64_t)(((unsigned __int128)ticks * vcpu->vm->time.ns_per_tick) >> 32);
+}
+
+uint64_t v3_time_wall_s(struct v3_vm *vm)
+{
+	return vm->time.wall_base_s + v3_time_ns(vm) / TIME_NS_PER_S;
+}
+
+static void time_set_offset(struct v3_vcpu *vcpu, uint64_t offset)
+{
+	vcpu->time.tsc_offset = offset;
+	vcpu->arch->set_tsc_offset(vcpu, offset);
+}
+
+void v3_time_set_tsc(struct v3_vcpu *vcpu, uint64_t value)
+{
+	time_set_offset(vcpu, value - v3_rdtsc());
+}
+
+/* A VM is made standing still at time 0; v3_time_continue() lets it run. */
+int v3_time_vm_init(struct v3_vm *vm)
+{
+	struct v3_vm_time *t = &vm->time;
+
+	t->tsc_khz = v3_host_tsc_khz();
+	if (!t->tsc_khz)
+		return V3_EINVAL;
+	t->ns_per_tick = (1000000ull << 32) / t->tsc_khz;
+	t->wall_base_s = v3_host_wall_clock_s();
+	t->paused_tsc = v3_rdtsc();
+	t->paused = true;
+	return V3_OK;
+}
+
+void v3_time_pause(struct v3_vm *vm)
+{
+	vm->time.paused_ns = v3_time_ns(vm);
+	vm->time.paused_tsc = v3_rdtsc();
+	vm->time.paused = true;
+}
+
+void v3_time_continue(struct v3_vm *vm)
+{
+	uint64_t stood = v3_rdtsc() - vm->time.paused_tsc;
+	uint32_t i;
+
+	vm->time.base_ns = v3_host_time_ns() - vm->time.paused_ns;
+	vm->time.paused = false;
+	for (i = 0; i < vm->nvcpus; i++) {
+		time_set_offset(vm->vcpu[i], vm->vcpu[i]->time.tsc_offset - stood);
+		v3_pvclock_update(vm->vcpu[i]);
+		v3_vcpu_request(vm->vcpu[i], V3_REQ_TIMER);
+	}
+}
+
+/* ---- timers ---- */
+
+/* Interrupt context. */
+static void time_fired(void *arg)
+{
+	v3_vcpu_request(arg, V3_REQ_TIMER);
+}
+
+int v3_time_vcpu_init(struct v3_vcpu *vcpu)
+{
+	int err = v3_lock_init(&vcpu->time.lock);
+
+	if (err != V3_OK)
+		return err;
+	vcpu->time.host_timer = v3_host_timer_create(time_fired, vcpu);
+	if (!vcpu->time.host_timer) {
+		v3_lock_destroy(&vcpu->time.lock);
+		return V3_ENOMEM;
+	}
+	return V3_OK;
+}
+
+void v3_time_vcpu_fini(struct v3_vcpu *vcpu)
+{
+	if (vcpu->time.host_timer)
+		v3_host_timer_destroy(vcpu->time.host_timer);
+	vcpu->time.host_timer = NULL;
+	v3_lock_destroy(&vcpu->time.lock);
+}
+
+int v3_timer_create(struct v3_vm *vm, struct v3_vcpu *vcpu, v3_timer_fn fn, void *priv,
+		    struct v3_timer **timer)
+{
+	struct v3_timer *t = v3_alloc(sizeof(*t));
+
+	if (!t)
+		return V3_ENOMEM;
+	t->vcpu = vcpu ? vcpu : vm->vcpu[0];
+	t->fn = fn;
+	t->priv = priv;
+	*timer = t;
+	return V3_OK;
+}
+
+void v3_timer_destroy(struct v3_timer *timer)
+{
+	if (timer)
+		v3_timer_cancel(timer);
+	v3_free(timer);
+}
+
+/* Both under the queue's lock. @return true if the head of the queue changed. */
+static bool timer_unlink(struct v3_vcpu_time *q, struct v3_timer *timer)
+{
+	struct v3_timer **p;
+
+	if (!timer->armed)
+		return false;
+	for (p = &q->queue; *p != timer; p = &(*p)->next)
+		;
+	*p = timer->next;
+	timer->armed = false;
+	return p == &q->queue;
+}
+
+static bool timer_link(struct v3_vcpu_time *q, struct v3_timer *timer)
+{
+	struct v3_timer **p;
+
+	for (p = &q->queue; *p && (*p)->deadline_ns <= timer->deadline_ns; p = &(*p)->next)
+		;
+	timer->next = *p;
+	*p = timer;
+	timer->armed = true;
+	return p == &q->queue;
+}
+
+/* The owner arms its host timer itself, before its next entry: it must be armed on its CPU. */
+void v3_timer_arm(struct v3_timer *timer, uint64_t deadline_ns)
+{
+	struct v3_vcpu_time *q = &timer->vcpu->time;
+	unsigned long flags = v3_lock_acquire(&q->lock);
+	bool head = timer_unlink(q, timer);
+
+	timer->deadline_ns = deadline_ns;
+	head = timer_link(q, timer) || head;
+	v3_lock_release(&q->lock, flags);
+	if (head)
+		v3_vcpu_request(timer->vcpu, V3_REQ_TIMER);
+}
+
+void v3_timer_cancel(struct v3_timer *timer)
+{
+	struct v3_vcpu_time *q = &timer->vcpu->time;
+	unsigned long flags = v3_lock_acquire(&q->lock);
+	bool head = timer_unlink(q, timer);
+
+	v3_lock_release(&q->lock, flags);
+	if (head)
+		v3_vcpu_request(timer->vcpu, V3_REQ_TIMER);
+}
+
+bool v3_timer_armed(const struct v3_timer *timer)
+{
+	return __atomic_load_n(&timer->armed, __ATOMIC_RELAXED);
+}
+
+static struct v3_timer *timer_take_due(struct v3_vcpu_time *q, uint64_t now)
+{
+	unsigned long flags = v3_lock_acquire(&q->lock);
+	struct v3_timer *t = q->queue;
+
+	if (t && t->deadline_ns <= now)
+		timer_unlink(q, t);
+	else
+		t = NULL;
+	v3_lock_release(&q->lock, flags);
+	return t;
+}
+
+/* Arm the host timer for the head of the queue, if it is not armed for just that. */
+static void timer_arm_host(struct v3_vcpu *vcpu)
+{
+	struct v3_vcpu_time *q = &vcpu->time;
+	unsigned long flags = v3_lock_acquire(&q->lock);
+	uint64_t want = q->queue ? q->queue->deadline_ns + vcpu->vm->time.base_ns : 0;
+	bool change = want != q->armed_ns;
+
+	q->armed_ns = want;
+	v3_lock_release(&q->lock, flags);
+	if (!change)
+		return;
+	if (want)
+		v3_host_timer_arm(q->host_timer, want);
+	else
+		v3_host_timer_cancel(q->host_timer);
+}
+
+void v3_time_service(struct v3_vcpu *vcpu)
+{
+	uint64_t now = v3_time_ns(vcpu->vm);
+	struct v3_timer *t;
+
+	while ((t = timer_take_due(&vcpu->time, now)) != NULL)
+		t->fn(vcpu, t->priv);
+	/* What fired is spent: an equal deadline must be armed anew. */
+	if (vcpu->time.armed_ns && vcpu->time.armed_ns <= now + vcpu->vm->time.base_ns)
+		vcpu->time.armed_ns = 0;
+	timer_arm_host(vcpu);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file builder.c
+ * Image container -> VM: definition, memory, vcpus, devices, extensions, boot image. One table of steps,
+ * each with its undoing, so that create either succeeds fully or leaves nothing.
+ */
+#include "cpu/msr.h"
+#include "host/host.h"
+#include "palacios/util/str.h"
+#include "state.h"
+#include "vm/vm.h"
+
+#define V3_LOG_TAG "vm"
+
+static int builder_sync_init(struct v3_vm *vm)
+{
+	vm->wq = v3_host_wq_create();
+	vm->lock = v3_host_mutex_create();
+	return vm->wq && vm->lock ? V3_OK : V3_ENOMEM;
+}
+
+static void builder_sync_fini(struct v3_vm *vm)
+{
+	if (vm->lock)
+		v3_host_mutex_destroy(vm->lock);
+	if (vm->wq)
+		v3_host_wq_destroy(vm->wq);
+}
+
+static int builder_config(struct v3_vm *vm)
+{
+	struct v3_cfg_error why;
+	size_t len;
+	const char *text = v3_container_find(&vm->container, V3_CONTAINER_DEFINITION, &len);
+	int err;
+
+	if (!text)
+		return V3_EBADMSG;
+	err = v3_vm_cfg_parse(text, len, V3_CONTAINER_DEFINITION, v3_lib.devices, &vm->cfg, &why);
+	if (err != V3_OK) {
+		V3_ERR(NULL, "%s:%u: %s", why.file, why.line, why.message);
+		return err;
+	}
+	v3_strlcpy(vm->name, vm->cfg->name, sizeof(vm->name));
+	vm->nvcpus = vm->cfg->vcpus;
+	vm->log_level = (uint8_t)vm->cfg->log_level;
+	return V3_OK;
+}
+
+static void builder_config_free(struct v3_vm *vm)
+{
+	v3_vm_cfg_free(vm->cfg);
+}
+
+static int builder_memory(struct v3_vm *vm)
+{
+	int err = v3_mem_init(vm);
+
+	if (err == V3_OK)
+		err = v3_mmu_init(vm);
+	if (err == V3_OK)
+		err = v3_platform_add_memory(vm, vm->cfg);
+	return err;
+}
+
+static void builder_memory_free(struct v3_vm *vm)
+{
+	v3_mmu_fini(vm);
+	v3_mem_fini(vm);
+}
+
+static int builder_arch(struct v3_vm *vm)
+{
+	return vm->arch->vm_create(vm);
+}
+
+static void builder_arch_free(struct v3_vm *vm)
+{
+	if (vm->arch_vm)
+		vm->arch->vm_destroy(vm);
+}
+
+static int builder_vcpus(struct v3_vm *vm)
+{
+	uint32_t ncpus = v3_host_cpu_count();
+	uint32_t i;
+	int err = v3_time_vm_init(vm);
+
+	for (i = 0; err == V3_OK && i < vm->nvcpus; i++) {
+		err = v3_vcpu_create(vm, i, &vm->vcpu[i]);
+		if (err != V3_OK)
+			break;
+		vm->vcpu[i]->host_cpu = (vm->cfg->ncpus ? vm->cfg->cpus[i] : i) % ncpus;
+		if (vm->cfg->ncpus && vm->cfg->cpus[i] >= ncpus) {
+			V3_ERR(vm, "vm.cpus: vcpu %u wants CPU %u, but this host has CPUs 0..%u", i,
+			       vm->cfg->cpus[i], ncpus - 1);
+			return V3_ERANGE;
+		}
+	}
+	return err == V3_OK ? v3_msr_vm_init(vm) : err;
+}
+
+static void builder_vcpus_free(struct v3_vm *vm)
+{
+	uint32_t i;
+
+	for (i = 0; i < vm->nvcpus; i++)
+		v3_vcpu_destroy(vm->vcpu[i]);
+}
+
+static int builder_device(struct v3_vm *vm, const struct v3_device_cfg *dc)
+{
+	struct v3_device *dev = &vm->device[vm->ndevices];
+	int err;
+
+	if (vm->ndevices == V3_MAX_DEVICES)
+		return V3_ENOSPC;
+	err = dc->class->create(vm, dc->cfg, &dev->state);
+	if (err != V3_OK) {
+		V3_ERR(vm, "device \"%s\": cannot be created: %s", dc->class->name, v3_strerror(err));
+		return err;
+	}
+	dev->cls = dc->class;
+	vm->ndevices++;
+	return V3_OK;
+}
+
+static int builder_devices(struct v3_vm *vm)
+{
+	uint32_t i;
+	int err = V3_OK;
+
+	for (i = 0; err == V3_OK && i < vm->cfg->ndevices; i++)
+		err = builder_device(vm, &vm->cfg->devices[i]);
+	return err;
+}
+
+static void builder_devices_free(struct v3_vm *vm)
+{
+	while (vm->ndevices) {
+		struct v3_device *dev = &vm->device[--vm->ndevices];
+
+		dev->cls->destroy(dev->state);
+	}
+}
+
+static int builder_extensions(struct v3_vm *vm)
+{
+	const struct v3_extension *const *ext = v3_lib.extensions;
+	uint32_t i;
+	int err = V3_OK;
+
+	for (i = 0; ext && ext[i] && err == V3_OK; i++) {
+		if (i == V3_ARRAY_SIZE(vm->ext_state))
+			return V3_ENOSPC;
+		err = ext[i]->vm_create(vm, &vm->ext_state[i]);
+		if (err == V3_OK)
+			vm->nextensions++;
+	}
+	return err;
+}
+
+static void builder_extensions_free(struct v3_vm *vm)
+{
+	while (vm->nextensions) {
+		vm->nextensions--;
+		v3_lib.extensions[vm->nextensions]->vm_destroy(vm->ext_state[vm->nextensions]);
+	}
+}
+
+static int builder_boot(struct v3_vm *vm)
+{
+	int err = v3_boot_load(vm, &vm->boot, vm->cfg);
+
+	return err == V3_OK ? v3_vm_power_on(vm) : err;
+}
+
+/* Undo functions cope with a step that failed half-way; the last step needs none. */
+static const struct builder_step {
+	int (*make)(struct v3_vm *vm);
+	void (*undo)(struct v3_vm *vm);
+} builder_steps[] = {
+	{builder_sync_init, builder_sync_fini},
+	{builder_config, builder_config_free},
+	{builder_memory, builder_memory_free},
+	{builder_arch, builder_arch_free},
+	{builder_vcpus, builder_vcpus_free},
+	{builder_devices, builder_devices_free},
+	{builder_extensions, builder_extensions_free},
+	{builder_boot, NULL},
+};
+
+static void builder_undo(struct v3_vm *vm, unsigned nsteps)
+{
+	while (nsteps--)
+		if (builder_steps[nsteps].undo)
+			builder_steps[nsteps].undo(vm);
+}
+
+static struct v3_vm *builder_alloc(const void *image, size_t len, void *host_ctx, int *err)
+{
+	struct v3_cfg_error why;
+	struct v3_vm *vm = v3_alloc(sizeof(*vm));
+
+	*err = V3_ENOMEM;
+	if (!vm)
+		return NULL;
+	vm->host_ctx = host_ctx;
+	vm->arch = v3_lib.arch;
+	vm->log_level = V3_LOG_INFO;
+	*err = v3_container_open(image, len, &vm->container, &why);
+	if (*err == V3_OK)
+		return vm;
+	V3_ERR(NULL, "%s: %s", why.file, why.message);
+	v3_free(vm);
+	return NULL;
+}
+
+int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **out)
+{
+	struct v3_vm *vm;
+	unsigned i;
+	int err;
+
+	if (!v3_lib.arch || !image || !out)
+		return V3_EINVAL;
+	vm = builder_alloc(image, len, host_ctx, &err);
+	if (!vm)
+		return err;
+	for (i = 0; i < V3_ARRAY_SIZE(builder_steps); i++) {
+		err = builder_steps[i].make(vm);
+		if (err != V3_OK) {
+			builder_undo(vm, i + 1);
+			v3_free(vm);
+			return err;
+		}
+	}
+	__atomic_add_fetch(&v3_lib.vms, 1, __ATOMIC_SEQ_CST);
+	*out = vm;
+	return V3_OK;
+}
+
+void v3_vm_destroy(struct v3_vm *vm)
+{
+	if (!vm)
+		return;
+	v3_vm_stop(vm);
+	builder_undo(vm, V3_ARRAY_SIZE(builder_steps));
+	v3_free(vm);
+	__atomic_sub_fetch(&v3_lib.vms, 1, __ATOMIC_SEQ_CST);
+}
+
+int v3_vm_power_on(struct v3_vm *vm)
+{
+	uint32_t i;
+
+	for (i = 0; i < vm->nvcpus; i++)
+		v3_vcpu_reset(vm->vcpu[i], false);
+	for (i = 0; i < vm->ndevices; i++)
+		if (vm->device[i].cls->reset)
+			vm->device[i].cls->reset(vm->device[i].state);
+	for (i = 0; i < vm->nextensions; i++)
+		if (v3_lib.extensions[i]->vm_reset)
+			v3_lib.extensions[i]->vm_reset(vm->ext_state[i]);
+	return v3_boot_setup(vm, &vm->boot);
+}
+
+/* ---- palacios/vm.h ---- */
+
+const char *v3_vm_name(const struct v3_vm *vm)
+{
+	return vm->name;
+}
+
+uint32_t v3_vm_vcpu_count(const struct v3_vm *vm)
+{
+	return vm->nvcpus;
+}
+
+struct v3_vcpu *v3_vm_vcpu(struct v3_vm *vm, uint32_t index)
+{
+	return index < vm->nvcpus ? vm->vcpu[index] : NULL;
+}
+
+void *v3_vm_host_ctx(const struct v3_vm *vm)
+{
+	return vm->host_ctx;
+}
+
+const void *v3_vm_file(struct v3_vm *vm, const char *name, size_t *len)
+{
+	return v3_container_find(&vm->container, name, len);
+}

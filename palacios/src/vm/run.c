@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file run.c
+ * The run loop of a vcpu thread: serve requests, enter the guest, serve the exit, again.
+ * palacios/doc/exit-path.md follows one exit through it.
+ */
+#include "cpu/excp.h"
+#include "cpu/fpu.h"
+#include "exit/exit.h"
+#include "exit/stats.h"
+#include "host/host.h"
+#include "mmu/mmu.h"
+#include "state.h"
+#include "vm/vm.h"
+
+#define V3_LOG_TAG "run"
+
+/* Requests that end a sleep in HLT or wait-for-SIPI so that they can be looked at. The others wait. */
+#define RUN_WAKES                                                                                  \
+	(V3_REQ_IRQ | V3_REQ_NMI | V3_REQ_TIMER | V3_REQ_WORK | V3_REQ_INIT | V3_REQ_SIPI |        \
+	 V3_REQ_STATE | V3_REQ_EVENT)
+
+void v3_vcpu_request(struct v3_vcpu *vcpu, uint32_t bits)
+{
+	__atomic_fetch_or(&vcpu->requests, bits, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&vcpu->in_guest, __ATOMIC_SEQ_CST))
+		v3_host_cpu_kick(vcpu->host_cpu);
+	else if (__atomic_load_n(&vcpu->sleeping, __ATOMIC_SEQ_CST))
+		v3_host_wq_wake(vcpu->wq);
+}
+
+static bool run_may_wake(void *arg)
+{
+	struct v3_vcpu *vcpu = arg;
+
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & RUN_WAKES;
+}
+
+static void run_sleep(struct v3_vcpu *vcpu)
+{
+	v3_vcpu_may_sleep(vcpu);
+	__atomic_store_n(&vcpu->sleeping, 1, __ATOMIC_SEQ_CST);
+	v3_host_wq_sleep(vcpu->wq, run_may_wake, vcpu);
+	__atomic_store_n(&vcpu->sleeping, 0, __ATOMIC_RELAXED);
+}
+
+/* Oldest first: the list is pushed at its head. */
+static void run_work(struct v3_vcpu *vcpu)
+{
+	struct v3_work *list = __atomic_exchange_n(&vcpu->work, NULL, __ATOMIC_ACQUIRE);
+	struct v3_work *w, *oldest = NULL;
+
+	while ((w = list) != NULL) {
+		list = w->next;
+		w->next = oldest;
+		oldest = w;
+	}
+	while ((w = oldest) != NULL) {
+		oldest = w->next;
+		__atomic_store_n(&w->queued, 0, __ATOMIC_RELEASE);
+		w->fn(vcpu, w->arg);
+	}
+}
+
+static void run_init(struct v3_vcpu *vcpu)
+{
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
+	v3_vcpu_reset(vcpu, true);
+	if (intr->lapic)
+		intr->lapic->init(intr->lapic_priv, vcpu);
+}
+
+/* APM vol. 2 16.5: CS = vector << 8, RIP = 0. */
+static void run_sipi(struct v3_vcpu *vcpu)
+{
+	uint8_t vector = __atomic_load_n(&vcpu->sipi_vector, __ATOMIC_RELAXED);
+	struct v3_seg cs;
+
+	if (vcpu->state != V3_VCPU_WAIT_SIPI)
+		return;
+	vcpu->arch->get_seg(vcpu, V3_CS, &cs);
+	cs.sel = (uint16_t)(vector << 8);
+	cs.base = (uint64_t)vector << 12;
+	vcpu->arch->set_seg(vcpu, V3_CS, &cs);
+	vcpu->regs.rip = 0;
+	vcpu->state = V3_VCPU_RUNNABLE;
+	v3_vcpu_request_self(vcpu, V3_REQ_IRQ | (vcpu->nmi_pending ? V3_REQ_NMI : 0));
+}
+
+/* Interrupts and NMIs end HLT. While a vcpu waits for SIPI it takes nothing: an NMI is kept, and its APIC
+ * is disabled, so no interrupt can be lost. */
+static void run_events(struct v3_vcpu *vcpu, uint32_t req)
+{
+	if (vcpu->state == V3_VCPU_WAIT_SIPI) {
+		vcpu->nmi_pending = vcpu->nmi_pending || (req & V3_REQ_NMI);
+		return;
+	}
+	if (req & (V3_REQ_EVENT | V3_REQ_NMI))
+		vcpu->state = V3_VCPU_RUNNABLE;
+	if (req & V3_REQ_EVENT)
+		v3_event_service(vcpu);
+	if (req & V3_REQ_NMI)
+		v3_nmi_service(vcpu);
+	if (!(req & V3_REQ_IRQ))
+		return;
+	if (vcpu->state == V3_VCPU_HALTED && !v3_intr_deliverable(vcpu))
+		return;
+	vcpu->state = V3_VCPU_RUNNABLE;
+	v3_intr_service(vcpu);
+}
+
+/*
+ * Serve every request that is set. The order matters: what changes the vcpu's state first, then what may
+ * raise interrupts, then delivery, and the FPU last because everything before it may sleep.
+ * @return V3_OK; V3_LEAVE: the VM stops
+ */
+static int run_serve(struct v3_vcpu *vcpu)
+{
+	uint32_t req = __atomic_exchange_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
+
+	if (req & V3_REQ_STATE) {
+		/* A reset while we wait there may take the other requests back. */
+		v3_vcpu_request_self(vcpu, req & ~V3_REQ_STATE);
+		return v3_vm_rendezvous(vcpu);
+	}
+	if (req & V3_REQ_INIT)
+		run_init(vcpu);
+	if (req & V3_REQ_SIPI)
+		run_sipi(vcpu);
+	if (req & V3_REQ_TIMER)
+		v3_time_service(vcpu);
+	if (req & V3_REQ_WORK)
+		run_work(vcpu);
+	if (req & V3_REQ_VIEW)
+		vcpu->arch->set_nested_root(vcpu, v3_mmu_root(vcpu));
+	if (req & V3_REQ_FLUSH)
+		vcpu->arch->flush(vcpu);
+	if (req & (V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_IRQ))
+		run_events(vcpu, req);
+	if (vcpu->state != V3_VCPU_RUNNABLE) {
+		v3_vcpu_request_self(vcpu, V3_REQ_HALT | (req & V3_REQ_FPU));
+		if (!run_may_wake(vcpu))
+			run_sleep(vcpu);
+	} else if (req & V3_REQ_FPU) {
+		v3_fpu_load(vcpu);
+	}
+	return V3_OK;
+}
+
+/* One entry and its exit. */
+static int run_once(struct v3_vcpu *vcpu)
+{
+	struct v3_exit exit;
+	uint64_t start;
+	int err = vcpu->arch->enter(vcpu, &exit);
+
+	if (err == V3_EAGAIN)
+		return V3_OK;
+	start = v3_rdtsc();
+	vcpu->stats.entries++;
+	err = v3_exit_dispatch(vcpu, &exit);
+	v3_stats_count(&vcpu->stats, exit.kind, v3_rdtsc() - start);
+	return err;
+}
+
+static void run_yield(struct v3_vcpu *vcpu)
+{
+	v3_vcpu_may_sleep(vcpu);
+	v3_host_yield();
+}
+
+static void run_failed(struct v3_vcpu *vcpu, int err)
+{
+	V3_ERR(vcpu->vm, "vcpu %u stopped: %s", vcpu->index, v3_strerror(err));
+	v3_vcpu_dump(vcpu);
+	v3_vm_request_stop(vcpu->vm, V3_STOP_FAILURE, err);
+}
+
+void v3_vcpu_main(void *arg)
+{
+	struct v3_vcpu *vcpu = arg;
+	struct v3_vm *vm = vcpu->vm;
+	int err = V3_OK;
+
+	while (err == V3_OK) {
+		if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED)) {
+			err = run_serve(vcpu);
+			continue;
+		}
+		err = run_once(vcpu);
+		if (V3_UNLIKELY(err < 0))
+			run_failed(vcpu, err);
+		err = V3_OK; /* who wants the loop to end has made a request */
+		if (V3_UNLIKELY(v3_host_should_yield()))
+			run_yield(vcpu);
+	}
+	v3_fpu_put(vcpu);
+	__atomic_sub_fetch(&vm->alive, 1, __ATOMIC_SEQ_CST);
+	v3_host_wq_wake(vm->wq);
+}
