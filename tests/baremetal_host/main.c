@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file main.c
+ * From the multiboot information to the verdict: bring the machine up, hand the first module (an image
+ * container of v3-mkimage) to the library, run it, switch off. Multiboot Specification 0.6.96, section 3.3.
+ *
+ * Command line:
+ *   cpus=N       number of CPUs of this machine; else those that answer within 100 ms
+ *   tsc_khz=N    frequency of the time stamp counter; else measured
+ *   console=e9   console on port 0xe9 (Bochs) instead of COM1
+ *   stats        print the exit statistics at the end of each run
+ *   repeat=N     create, run and destroy the guest N times
+ *   selftest     test the host functions instead of running a guest
+ *   crash        write through a null pointer: tests that a crash is reported
+ *
+ * The last line printed is "palacios-host: exit STATUS": 0 power-off, the guest's own isa-debug-exit status,
+ * 125 when the VMM failed or this host crashed.
+ */
+#include "baremetal.h"
+#include "cpu.h"
+#include "hostops.h"
+
+#include "palacios/palacios.h"
+#include "palacios/util/str.h"
+
+#define MULTIBOOT_MAGIC 0x2badb002
+#define MBI_MEMORY	(1u << 0)
+#define MBI_CMDLINE	(1u << 2)
+#define MBI_MODULES	(1u << 3)
+#define MBI_MMAP	(1u << 6)
+
+#define LOW_MEMORY 0x100000ull /* below: firmware, trampoline */
+#define MAX_RANGES 32
+
+struct mbi {
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4];
+	uint32_t mmap_length, mmap_addr;
+};
+
+struct mbi_module {
+	uint32_t start, end, string, reserved;
+};
+
+struct mbi_mmap {
+	uint32_t size; /* of what follows */
+	uint64_t base, length;
+	uint32_t type; /* 1: RAM */
+} __attribute__((packed));
+
+static char main_cmdline[512];
+static struct bm_range main_module; /* the guest's image container */
+
+/* Does the word at @p begin with @name, and end there or at '='? @return what follows, or NULL. */
+static const char *option_match(const char *p, const char *name)
+{
+	while (*name && *p == *name) {
+		p++;
+		name++;
+	}
+	return *name ? NULL : p;
+}
+
+static const char *option_find(const char *name)
+{
+	const char *p = main_cmdline, *end;
+
+	while (*p) {
+		while (*p == ' ')
+			p++;
+		end = option_match(p, name);
+		if (end && (*end == ' ' || *end == '=' || !*end))
+			return end;
+		while (*p && *p != ' ')
+			p++;
+	}
+	return NULL;
+}
+
+uint64_t bm_option(const char *name, uint64_t missing)
+{
+	const char *p = option_find(name);
+	uint64_t v = 0;
+
+	if (!p)
+		return missing;
+	if (*p != '=')
+		return 1;
+	for (p++; *p >= '0' && *p <= '9'; p++)
+		v = v * 10 + (uint64_t)(*p - '0');
+	return v;
+}
+
+bool bm_option_is(const char *text)
+{
+	const char *p = option_find(text);
+
+	return p && *p != '=';
+}
+
+/* isa-debug-exit ends QEMU, the word "Shutdown" at port 0x8900 ends Bochs; the verdict is the printed line. */
+void bm_exit(int status)
+{
+	const char *word = "Shutdown";
+
+	irq_off();
+	bm_print("palacios-host: exit %d", status);
+	bm_console_drain();
+	outl(0xf4, (uint32_t)status);
+	while (*word)
+		outb(0x8900, (uint8_t)*word++);
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+/* RAM ranges from the loader's map; without one, what it says about memory above 1 MiB. */
+static unsigned main_read_ram(const struct mbi *mbi, struct bm_range *ram)
+{
+	const char *p = (const char *)(uint64_t)mbi->mmap_addr;
+	const char *end = p + mbi->mmap_length;
+	const struct mbi_mmap *e;
+	unsigned n = 0;
+
+	if (!(mbi->flags & MBI_MMAP)) {
+		ram[0] = (struct bm_range){LOW_MEMORY, LOW_MEMORY + mbi->mem_upper * 1024ull};
+		return mbi->flags & MBI_MEMORY ? 1 : 0;
+	}
+	for (; p < end && n < MAX_RANGES; p += e->size + sizeof(e->size)) {
+		e = (const struct mbi_mmap *)p;
+		if (e->type == 1 && e->length)
+			ram[n++] = (struct bm_range){e->base, e->base + e->length};
+	}
+	return n;
+}
+
+static void main_init_memory(const struct mbi *mbi)
+{
+	const struct mbi_module *mods = (const struct mbi_module *)(uint64_t)mbi->mods_addr;
+	struct bm_range ram[MAX_RANGES], taken[3];
+	unsigned nram = main_read_ram(mbi, ram), ntaken = 0;
+
+	taken[ntaken++] = (struct bm_range){0, LOW_MEMORY};
+	taken[ntaken++] = (struct bm_range){(uint64_t)bm_image_start, (uint64_t)bm_image_end};
+	if (mbi->flags & MBI_MODULES && mbi->mods_count) {
+		main_module = (struct bm_range){mods[0].start, mods[0].end};
+		taken[ntaken++] = main_module;
+	}
+	if (!nram)
+		bm_panic("the boot loader names no memory");
+	bm_mem_init(ram, nram, taken, ntaken);
+}
+
+/* What the guest's end means for our exit status. */
+static int main_verdict(struct v3_vm *vm)
+{
+	int status = 0;
+
+	switch (v3_vm_stop_reason(vm, &status)) {
+	case V3_STOP_POWEROFF:
+		return 0;
+	case V3_STOP_EXIT:
+		return status & 0xff;
+	case V3_STOP_FAILURE:
+		bm_print("palacios-host: the VM failed: %s", v3_strerror(status));
+		return BM_EXIT_BROKEN;
+	default:
+		bm_print("palacios-host: the VM stopped without a reason");
+		return BM_EXIT_BROKEN;
+	}
+}
+
+static int main_run_guest(void)
+{
+	const void *image = (const void *)main_module.start;
+	struct v3_vm *vm;
+	int err, status;
+
+	err = v3_vm_create(image, main_module.end - main_module.start, NULL, &vm);
+	if (err) {
+		bm_print("palacios-host: cannot create the VM: %s", v3_strerror(err));
+		return BM_EXIT_BROKEN;
+	}
+	err = v3_vm_start(vm);
+	if (err) {
+		bm_print("palacios-host: cannot start the VM: %s", v3_strerror(err));
+		status = BM_EXIT_BROKEN;
+	} else {
+		v3_vm_wait(vm);
+		status = main_verdict(vm);
+	}
+	if (bm_option_is("stats"))
+		v3_vm_print_stats(vm);
+	v3_vm_destroy(vm);
+	return status;
+}
+
+/* @return status, or BM_EXIT_BROKEN if the library kept anything */
+static int main_check_leaks(const struct bm_usage *before, int status)
+{
+	struct bm_usage now;
+
+	bm_mem_usage(&now);
+	if (!memcmp(&now, before, sizeof(now)))
+		return status;
+	bm_print("palacios-host: leak: %lld pages, %lld RAM pages, %lld blocks (%lld bytes)",
+		 (long long)(now.pages - before->pages),
+		 (long long)(now.ram_pages - before->ram_pages),
+		 (long long)(now.blocks - before->blocks), (long long)(now.bytes - before->bytes));
+	return BM_EXIT_BROKEN;
+}
+
+static int main_use_library(void)
+{
+	static const struct v3_init_params params = {.host = &bm_host_ops,
+						     .devices = v3_pc_devices};
+	uint64_t runs = bm_option("repeat", 1);
+	struct bm_usage before, inside;
+	int err, status = 0;
+
+	if (!main_module.end) {
+		bm_print("palacios-host: the boot loader passed no module: nothing to run");
+		return BM_EXIT_BROKEN;
+	}
+	bm_mem_usage(&before);
+	err = v3_init(&params);
+	if (err) {
+		bm_print("palacios-host: cannot use this machine: %s", v3_strerror(err));
+		return main_check_leaks(&before, BM_EXIT_BROKEN);
+	}
+	bm_mem_usage(&inside);
+	for (; runs && status != BM_EXIT_BROKEN; runs--)
+		status = main_check_leaks(&inside, main_run_guest());
+	err = v3_fini();
+	if (err) {
+		bm_print("palacios-host: cannot leave the library: %s", v3_strerror(err));
+		return BM_EXIT_BROKEN;
+	}
+	return main_check_leaks(&before, status);
+}
+
+static void main_thread(void *arg)
+{
+	(void)arg;
+	if (bm_option_is("crash")) {
+		volatile char *volatile null = NULL;
+
+		*null = 1;
+	}
+	if (bm_option_is("selftest"))
+		bm_exit(bm_selftest() ? BM_EXIT_BROKEN : 0);
+	bm_exit(main_use_library());
+}
+
+void bm_main(uint32_t magic, uint32_t mbi_pa)
+{
+	const struct mbi *mbi = (const struct mbi *)(uint64_t)mbi_pa;
+
+	if (magic == MULTIBOOT_MAGIC && mbi->flags & MBI_CMDLINE)
+		v3_strlcpy(main_cmdline, (const char *)(uint64_t)mbi->cmdline,
+			   sizeof(main_cmdline));
+	bm_console_init();
+	if (magic != MULTIBOOT_MAGIC)
+		bm_panic("not started by a multiboot loader");
+	main_init_memory(mbi);
+	bm_smp_init_boot_cpu();
+	bm_time_init();
+	bm_console_listen();
+	bm_smp_start_others();
+	if (!bm_thread_create("main", 0, main_thread, NULL))
+		bm_panic("no memory for the main thread");
+	bm_sched_idle();
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""make bench: what exits cost, in instructions, on the bare-metal host under QEMU's instruction counter.
+
+With "-icount shift=0,sleep=off" the time stamp counter counts executed instructions, so results repeat
+whatever the build machine does. Prints a table and writes bench.json to the build folder (V3_BUILD).
+Exit status: 0, or 1 if a figure is missing or above its limit.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(os.environ.get("V3_BUILD", os.path.join(TOP, "build")))
+QEMU = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot", "-M", "pc",
+        "-cpu", "max,la57=off", "-smp", "1", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+        "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+HOOKED_PAGE = 32 << 20      # as in micro.c
+
+# key: (what, limit). The keys of bench.json that are numbers, in order.
+FIGURES = {
+    "cpuid": ("CPUID", 600),
+    "vmmcall": ("hypercall", 600),
+    "rdmsr": ("RDMSR trapped (x2APIC TPR)", 600),
+    "wrmsr": ("WRMSR trapped (x2APIC TPR)", 600),
+    "port_in": ("IN from a device (PM timer)", 600),
+    "port_out": ("OUT to a device (PIT)", 600),
+    "mmio_read": ("MMIO read: the dearer of the next two", 1200),
+    "mmio_write": ("MMIO write: the dearer of the next two", 1200),
+    "apic_eoi": ("EOI, local APIC by MMIO", 1200),
+    "self_ipi": ("self-IPI: ICR write, delivery, EOI", None),
+    "hlt_timer": ("TSC-deadline timer wakes HLT: beyond the deadline", None),
+    "npf_first_touch": ("nested page fault, first touch", 2500),
+    "linux_boot_ratio": ("Linux boot to user space, guest / bare machine", 1.15),
+}
+DETAILS = {"mmio_read": ["apic_read", "hook_read"], "mmio_write": ["apic_write", "hook_write"]}
+
+
+def fail(text, output=""):
+    print(output[-3000:], file=sys.stderr)
+    sys.exit(f"bench: {text}")
+
+
+def qemu(args, timeout):
+    """Run a machine to its end: its console as text."""
+    try:
+        p = subprocess.run(QEMU + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as e:
+        fail(f"no end within {timeout} s", (e.stdout or b"").decode("utf-8", "replace"))
+    return p.stdout.decode("utf-8", "replace").replace("\r", "")
+
+
+def guest(definition, timeout, *options):
+    """Run a guest definition on the bare-metal host: its console."""
+    p = subprocess.run([os.path.join(TOP, "tests", "run_guest.sh"), "--icount", "--timeout", str(timeout), *options,
+                        definition], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       env={**os.environ, "V3_BUILD": BUILD}, check=False)
+    out = p.stdout.decode("utf-8", "replace")
+    if p.returncode:
+        fail(f"{definition} ends with status {p.returncode}", out)
+    return out
+
+
+def figures(output):
+    return {m.group(1): int(m.group(2)) for m in re.finditer(r"\bbench (\w+) (\d+)\s*$", output, re.M)}
+
+
+def micro():
+    folder = os.path.join(BUILD, "bench")
+    shutil.copy(os.path.join(HERE, "bench.toml"), folder)
+    out = guest(os.path.join(folder, "bench.toml"), 300, "--append", f"hook={HOOKED_PAGE}")
+    found = figures(out)
+    if "bench done" not in out:
+        fail("the bench guest did not finish", out)
+    found["apic_read"], found["apic_write"] = found.pop("mmio_read", None), found.pop("mmio_write", None)
+    for key, parts in DETAILS.items():
+        values = [found[p] for p in parts if found.get(p) is not None]
+        if len(values) == len(parts):
+            found[key] = max(values)
+    if found.get("hook_read", 0) < 50:
+        fail("the host did not hook the page", out)
+    return found
+
+
+def linux():
+    """Instructions from the kernel's start to user space: (as guest, on the bare machine)."""
+    debian = os.path.join(BUILD, "debian")
+    with open(os.path.join(debian, "tsc.toml"), encoding="utf-8") as f:
+        definition = f.read()
+    cmdline = re.search(r'^cmdline = "(.*)"$', definition, re.M).group(1)
+    memory = re.search(r'^memory = "(.*)"$', definition, re.M).group(1)
+
+    # The firmware's share: how far the counter is when a kernel starts.
+    start = figures(qemu(["-m", memory, "-debugcon", "file:/dev/stdout", "-kernel",
+                          os.path.join(BUILD, "bench", "micro.elf")], 60))
+    bare_out = qemu(["-m", memory, "-kernel", os.path.join(debian, "vmlinuz"), "-initrd",
+                     os.path.join(debian, "initramfs.cpio"), "-append", cmdline], 300)
+    bare = figures(bare_out)
+    if "linux_tsc" not in bare or "entry_tsc" not in start:
+        fail("the bare machine did not boot Linux", bare_out)
+    out = guest(os.path.join(debian, "tsc.toml"), 300)
+    as_guest = figures(out)
+    if "linux_tsc" not in as_guest:
+        fail("the guest did not boot Linux", out)
+    return as_guest["linux_tsc"], bare["linux_tsc"] - start["entry_tsc"]
+
+
+def mark(value, limit):
+    if value is None:
+        return "MISSING"
+    if limit is None:
+        return ""
+    return "pass" if value <= limit else "OVER"
+
+
+def main():
+    found = micro()
+    as_guest, bare = linux()
+    # The guest's counter starts at its creation; its loader is part of the boot, as the firmware is not.
+    as_guest -= found["entry_tsc"]
+    found["linux_boot_ratio"] = round(as_guest / bare, 4)
+
+    print(f"\n{'operation':<18}{'instructions':>13}{'limit':>8}")
+    bad = 0
+    for key, (what, limit) in FIGURES.items():
+        value = found.get(key)
+        verdict = mark(value, limit)
+        bad += verdict in ("MISSING", "OVER")
+        print(f"{key:<18}{value if value is not None else '-':>13}{limit or '-':>8}  {verdict:<8}{what}")
+        for part in DETAILS.get(key, ()):
+            print(f"  {part:<16}{found.get(part) or '-':>13}")
+    print(f"Linux boot: {as_guest / 1e6:.0f} M instructions as guest, {bare / 1e6:.0f} M on the bare machine")
+    result = {"schema": 1, "host": "baremetal", "machine": "qemu-svm"}
+    result.update({key: found.get(key) for key in FIGURES})
+    path = os.path.join(BUILD, "bench.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+    print(f"written to {os.path.relpath(path)}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file fake_host.h
+ * A host in user space for unit tests: every member of struct v3_host_ops over pthreads, malloc and a
+ * simulated clock. It counts what the library takes, can refuse any request, and checks that the library
+ * keeps the contract of palacios/host.h (context, sizes, pairing): each breach fails the running test.
+ *
+ * tap.h resets it before each test and counts what is left after it. FAKE_LOG=1 in the environment copies
+ * the log to standard error.
+ */
+#ifndef TESTS_FAKE_HOST_H
+#define TESTS_FAKE_HOST_H
+
+#include "palacios/host.h"
+#include "palacios/log.h"
+
+/** The functions, for v3_init(). */
+extern const struct v3_host_ops fake_host_ops;
+
+/* ---- resources ---- */
+
+enum fake_kind {
+	FAKE_ALLOC,	/* alloc() */
+	FAKE_PAGES,	/* page_alloc() */
+	FAKE_RAM,	/* ram_alloc() */
+	FAKE_THREAD,
+	FAKE_WQ,
+	FAKE_MUTEX,
+	FAKE_SPIN,
+	FAKE_TIMER,
+	FAKE_STREAM,	/* console streams; "refused" means "no such stream" */
+	FAKE_NKINDS
+};
+
+/** How many of a kind are in use now. */
+unsigned fake_host_live(enum fake_kind kind);
+/** How many of all kinds are in use now. */
+unsigned fake_host_live_all(void);
+/** Requests of all kinds (but streams) since the test began or fake_host_fail_at() was called. */
+unsigned fake_host_requests(void);
+/** Refuse the @p k-th request from now on, counting from 1; only that one. 0: none. Restarts the count. */
+void fake_host_fail_at(unsigned k);
+/** Refuse the @p k-th and all later ones. 0: none. Restarts the count. */
+void fake_host_fail_from(unsigned k);
+/** Was a request refused since fake_host_fail_at() or fake_host_fail_from()? */
+bool fake_host_refused(void);
+
+/**
+ * "Out of memory at each step": call @p create with the first request refused, then the second, and so on
+ * until all of them are granted, then the same with all requests from the k-th on refused. Each time
+ * @p create must return V3_ENOMEM and leave nothing behind; where the library can do without (a smaller
+ * piece of guest RAM), V3_OK is right, too. @p destroy undoes a successful create; it may be NULL.
+ *
+ * @return number of steps tested, 0 if a check failed (it has been reported)
+ */
+unsigned fake_host_oom_each_step(int (*create)(void *arg), void (*destroy)(void *arg), void *arg);
+
+/** Call @p fn at the end of the running test, before resources are counted. At most 8; last one first. */
+void fake_host_at_end(void (*fn)(void *arg), void *arg);
+
+/* ---- physical memory ---- */
+
+/* Physical addresses are nowhere equal to virtual ones and lie above 4 GiB. */
+#define FAKE_PA_BASE 0x100000000ull
+
+/** Bytes of guest RAM that ram_alloc() may give out in all, at most 3 GiB (default: all). */
+void fake_ram_limit(uint64_t bytes);
+/**
+ * From now on guest RAM exists only in pieces of @p piece bytes (power of two >= 4096, 0: no limit), no two
+ * of them adjacent. Only while no guest RAM is in use.
+ */
+void fake_ram_fragment(uint64_t piece);
+
+/* ---- CPUs, threads ---- */
+
+/** Number of CPUs, 1..64 (default 4). Before v3_init(). */
+void fake_cpu_count(uint32_t n);
+/** Pretend that the calling thread runs on @p cpu. */
+void fake_cpu_set(uint32_t cpu);
+/** Kicks that a CPU has got since the test began. */
+unsigned fake_cpu_kicks(uint32_t cpu);
+/** Sleep until the CPU's kicks differ from @p seen or @p timeout_ms passed. @return the number now. */
+unsigned fake_cpu_wait_kick(uint32_t cpu, unsigned seen, unsigned timeout_ms);
+/** What should_yield() answers (default false). */
+void fake_should_yield(bool yes);
+/** Calls of yield() since the test began. */
+unsigned fake_yields(void);
+/** Calls of fpu_begin() since the test began. */
+unsigned fake_fpu_begins(void);
+/** Interrupts passed with irq_pass() since the test began; @p last_vector may be NULL. */
+unsigned fake_irqs_passed(int *last_vector);
+/** Wait in real time until @p cond(arg) is true; false after @p timeout_ms. */
+bool fake_wait_until(bool (*cond)(void *arg), void *arg, unsigned timeout_ms);
+
+/* ---- time ---- */
+
+#define FAKE_CLOCK_START 1000000000ull /* time_ns() at the beginning of each test */
+
+/** Let @p ns pass: each timer that becomes due fires at its own moment, has returned when this returns. */
+void fake_clock_advance(uint64_t ns);
+uint64_t fake_clock_now(void);
+/** Earliest deadline of all armed host timers, 0 if none is armed. */
+uint64_t fake_clock_next(void);
+/** Times any host timer was armed since the test began. */
+unsigned fake_clock_arms(void);
+/** UTC seconds at fake clock 0 (default 1600000000); 0: the host does not know the date. */
+void fake_wall_clock(uint64_t seconds);
+void fake_tsc_khz(uint32_t khz);
+/**
+ * Let simulated time run by itself in the background: whenever a timer is armed, to its deadline, a little
+ * after it was armed. For tests that run guests in threads. Off at the beginning of each test.
+ */
+void fake_clock_auto(bool on);
+
+/* ---- log ---- */
+
+/** Is there a log line that contains @p text? */
+bool fake_log_contains(const char *text);
+/** How many lines contain @p text ("" = all)? */
+unsigned fake_log_count(const char *text);
+void fake_log_clear(void);
+/** Level of the last line that contains @p text, -1 if there is none. */
+int fake_log_level(const char *text);
+
+/* ---- console streams ---- */
+
+/** Add a stream that may be opened; "console" exists at the beginning of each test. */
+void fake_console_add(const char *name);
+/** What was written to the stream since the test began, as a text; valid until the next call. */
+const char *fake_console_output(const char *name);
+/** Bytes the stream takes before write() returns short counts (default: no limit). */
+void fake_console_limit(const char *name, size_t bytes);
+/** Give input to the stream and call its ready function. */
+void fake_console_feed(const char *name, const char *text);
+/** Bytes of input nobody has read yet. */
+size_t fake_console_unread(const char *name);
+
+#endif

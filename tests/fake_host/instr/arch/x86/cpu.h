@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file cpu.h
+ * Takes the place of palacios/src/arch/x86/cpu.h in unit tests: the same functions, answered by a simulated
+ * CPU (fake_instr.c) because user space may not execute the instructions.
+ */
+#ifndef TESTS_FAKE_ARCH_X86_CPU_H
+#define TESTS_FAKE_ARCH_X86_CPU_H
+
+#include "palacios/types.h"
+
+void fake_instr_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+uint64_t fake_instr_rdmsr(uint32_t msr);
+void fake_instr_wrmsr(uint32_t msr, uint64_t value);
+uint64_t fake_instr_xgetbv(void);
+void fake_instr_xsetbv(uint64_t value);
+uint64_t fake_instr_cr4(void);
+
+static inline void v3_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
+{
+	uint32_t out[4];
+
+	fake_instr_cpuid(leaf, subleaf, out);
+	*a = out[0];
+	*b = out[1];
+	*c = out[2];
+	*d = out[3];
+}
+
+static inline uint64_t v3_rdmsr(uint32_t msr)
+{
+	return fake_instr_rdmsr(msr);
+}
+
+static inline void v3_wrmsr(uint32_t msr, uint64_t value)
+{
+	fake_instr_wrmsr(msr, value);
+}
+
+static inline uint64_t v3_xgetbv(void)
+{
+	return fake_instr_xgetbv();
+}
+
+static inline void v3_xsetbv(uint64_t value)
+{
+	fake_instr_xsetbv(value);
+}
+
+static inline uint64_t v3_read_cr4(void)
+{
+	return fake_instr_cr4();
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* 8042 keyboard controller: command 0xfe pulses the reset line. The VM starts over. */
+#include "guest.h"
+
+int main(void)
+{
+	if (g_boot_count() == 0) {
+		g_set_boot_count(1);
+		g_print("first boot\n");
+		outb(0x64, 0xfe);
+		g_delay_us(1000000);
+		g_print("FAILED: no reset\n");
+		return G_FAIL;
+	}
+	CHECK(g_boot_count() == 1);
+	g_print("second boot\n");
+	return g_result();
+}

@@ -1,0 +1,159 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Run one guest on the bare-metal host in an emulated machine; print its console; exit with its status.
+# Options and meaning: see usage() below.
+set -u
+
+usage() {
+	cat <<'END'
+usage: tests/run_guest.sh [options] guest.toml
+       tests/run_guest.sh [options] --image FILE     a container made by v3-mkimage
+       tests/run_guest.sh [options] --selftest       test the bare-metal host itself
+
+  --machine M     qemu-svm (default), qemu-svm-la57, bochs-svm, bochs-vmx
+  --model NAME    another CPU model of QEMU or Bochs
+  --smp N         CPUs of the machine (default: 1)
+  --memory MIB    memory of the machine (default: 1024)
+  --timeout S     seconds until it counts as hanging (default: 60; 0: none)
+  --stats         print the exit statistics at the end
+  --repeat N      create, run and destroy the guest N times
+  --icount        QEMU: virtual time = executed instructions, one thread; repeats exactly
+  --append TEXT   more words for the host's command line
+  --log FILE      keep the raw console output
+  --interactive   QEMU: connect this terminal to the guest's console; Ctrl-A X ends the machine,
+                  Ctrl-A Ctrl-A sends a Ctrl-A
+
+Exit status: the guest's own: (v << 1) | 1 for the value v it wrote to port 0xf4, 0 for power-off;
+124 timeout; 125 failure of the VMM or the host; 2 for mistakes in the call.
+END
+}
+
+bad() {
+	echo "run_guest.sh: $*" >&2
+	exit 2
+}
+
+top=$(cd "$(dirname "$0")/.." && pwd) || exit 2
+build=${V3_BUILD:-$top/build}
+machine=qemu-svm model= smp=1 memory=1024 timeout=60 append= icount= interactive= log= image= toml= selftest=
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--machine | --model | --smp | --memory | --timeout | --repeat | --append | --log | --image)
+		[ $# -ge 2 ] || bad "$1 needs a value"
+		;;
+	esac
+	case $1 in
+	--machine) machine=$2; shift ;;
+	--model) model=$2; shift ;;
+	--smp) smp=$2; shift ;;
+	--memory) memory=$2; shift ;;
+	--timeout) timeout=$2; shift ;;
+	--repeat) append="$append repeat=$2"; shift ;;
+	--append) append="$append $2"; shift ;;
+	--log) log=$2; shift ;;
+	--image) image=$2; shift ;;
+	--stats) append="$append stats" ;;
+	--selftest) selftest=1; append="$append selftest" ;;
+	--icount) icount=1 ;;
+	--interactive) interactive=1 ;;
+	-h | --help) usage; exit 0 ;;
+	-*) bad "unknown option $1 (--help shows all)" ;;
+	*) [ -z "$toml" ] || bad "more than one guest: $1"; toml=$1 ;;
+	esac
+	shift
+done
+for number in "$smp" "$memory" "$timeout"; do
+	case $number in *[!0-9]* | "") bad "not a number: $number" ;; esac
+done
+case ${toml:+t}${image:+i}${selftest:+s} in
+t | i | s) ;;
+"") bad "no guest given (--help shows how)" ;;
+*) bad "a guest file, --image and --selftest exclude each other" ;;
+esac
+
+dir=$(mktemp -d) || exit 2
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 130' INT TERM HUP
+
+kernel=$build/baremetal/palacios.elf
+[ -r "$kernel" ] || bad "$kernel is missing: run make first"
+if [ -n "$toml" ]; then
+	"$build/bin/v3-mkimage" "$toml" -o "$dir/guest.img" || exit 125
+elif [ -n "$image" ]; then
+	[ -r "$image" ] || bad "cannot read $image"
+	ln -s "$(readlink -f "$image")" "$dir/guest.img"
+fi
+[ -z "$icount" ] || append="$append tsc_khz=1000000"
+
+[ "$timeout" -gt 0 ] && limit="timeout --foreground -k 5 $timeout" || limit=
+
+run_qemu() {
+	set -- -M pc -m "$memory" -smp "$smp" -cpu "$model" -display none -nodefaults -no-user-config -no-reboot \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$kernel" -append "cpus=$smp$append" "$@"
+	[ ! -e "$dir/guest.img" ] || set -- "$@" -initrd "$dir/guest.img"
+	if [ -n "$icount" ]; then
+		set -- "$@" -accel tcg,thread=single -icount shift=0,sleep=off
+	else
+		set -- "$@" -accel tcg
+	fi
+	if [ -n "$interactive" ]; then
+		$limit qemu-system-x86_64 "$@" -mon chardev=console -serial chardev:console \
+			-chardev "stdio,id=console,mux=on,signal=off,logfile=$dir/output"
+		echo $? > "$dir/status"
+	else
+		{
+			$limit qemu-system-x86_64 "$@" -serial stdio < /dev/null
+			echo $? > "$dir/status"
+		} | tee "$dir/output" | sed -u 's/\r//g'
+	fi
+}
+
+run_bochs() {
+	perl "$top/tests/system/bochs_image.pl" "$build/baremetal/bochs_rom.bin" "$kernel" \
+		"$([ -e "$dir/guest.img" ] && echo "$dir/guest.img" || echo -)" "$memory" \
+		"cpus=$smp console=e9$append" "$dir" || exit 125
+	cat > "$dir/bochsrc" <<-END
+		config_interface: textconfig
+		display_library: rfb, options="timeout=0"
+		romimage: file=$dir/rom.bin, address=0xffff0000
+		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+		optramimage1: file=$dir/ram.bin, address=$(cat "$dir/load_addr")
+		cpu: model=$model, count=$smp, ips=10000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+		memory: guest=$memory, host=$memory
+		clock: sync=none, time0=utc
+		boot: floppy
+		port_e9_hack: enabled=1
+		log: $dir/bochs.log
+		panic: action=fatal
+		error: action=report
+		info: action=ignore
+		debug: action=ignore
+		speaker: enabled=0, mode=none
+		sound: driver=dummy
+	END
+	echo c > "$dir/debugger"
+	# beside port 0xe9, Bochs prints a banner, log lines and the prompts of its debugger
+	{
+		$limit bochs -q -f "$dir/bochsrc" -rc "$dir/debugger" < /dev/null 2> "$dir/bochs.err"
+		echo $? > "$dir/status"
+	} | tee "$dir/output" | sed -u -E -e 's/\r//g' -e '1,/^Next at t=/d' \
+		-e '/^\([0-9]+\)(\.\[| \[0x)/d' -e '/^[0-9]{11}[a-z]\[/d' -e '/^<bochs:/d'
+}
+
+case $machine in
+qemu-svm) model=${model:-max,la57=off}; run_qemu ;;
+qemu-svm-la57) model=${model:-max,la57=on}; run_qemu ;;
+bochs-svm) model=${model:-ryzen}; run_bochs ;;
+bochs-vmx) model=${model:-corei7_skylake_x}; run_bochs ;;
+*) bad "unknown machine $machine (--help shows all)" ;;
+esac
+
+[ -z "$log" ] || cp "$dir/output" "$log"
+ended=$(tail -n 20 "$dir/output" | tr -d '\r' | sed -n 's/^palacios-host: exit \([0-9][0-9]*\)$/\1/p' | tail -n 1)
+status=$(cat "$dir/status")
+[ -z "$ended" ] || exit "$ended"
+[ "$status" -ne 124 ] && [ "$status" -ne 137 ] || { echo "run_guest.sh: timeout after $timeout s" >&2; exit 124; }
+echo "run_guest.sh: the machine ended without a verdict (emulator's status $status)" >&2
+[ ! -s "$dir/bochs.log" ] || tail -n 5 "$dir/bochs.log" >&2
+exit 125

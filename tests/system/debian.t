@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Debian kernel as guest: to user space, its own checks, power-off. TAP; V3_BUILD names the build folder."""
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("V3_BUILD", os.path.join(TOP, "build"))
+DEBIAN = os.path.join(BUILD, "debian")
+
+count = failures = 0
+
+
+def result(ok, title, notes=""):
+    global count, failures
+    count += 1
+    failures += not ok
+    print(f"{'ok' if ok else 'not ok'} {count} - {title}", flush=True)
+    if not ok:
+        for line in notes.splitlines()[-60:]:
+            print(f"# {line}", file=sys.stderr)
+
+
+def boot(name, smp, timeout, *args):
+    """Run one definition: (status, output)."""
+    cmd = [os.path.join(TOP, "tests", "run_guest.sh"), "--smp", str(smp), "--timeout", str(timeout), *args,
+           os.path.join(DEBIAN, f"{name}.toml")]
+    env = {**os.environ, "V3_BUILD": BUILD, "B": BUILD}
+    p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                       check=False, timeout=timeout + 60)
+    return p.returncode, p.stdout.decode("utf-8", "replace").replace("\r", "")
+
+
+def test_poweroff():
+    status, out = boot("poweroff", 1, 120)
+    result(re.search(r"^guest: user space after [\d.]+ s", out, re.M), "Debian reaches user space", out)
+    result(status == 0, f"power-off ends the VM with status 0 (is {status})", out)
+
+
+def test_selftest(name, title, smp, *args):
+    status, out = boot(name, smp, 180, *args)
+    for m in re.finditer(r"^selftest: (ok|FAILED) (.*)$", out, re.M):
+        result(m.group(1) == "ok", f"{title}: {m.group(2)}", out)
+    result(re.search(r"^selftest: 0 failed$", out, re.M), f"{title}: all checks of the guest ran", out)
+    result(status == 0, f"{title}: status 0 (is {status})", out)
+    return out
+
+
+def test_shell():
+    """Lines typed at the console reach the shell."""
+    cmd = [os.path.join(TOP, "tests", "run_guest.sh"), "--timeout", "120", "--interactive",
+           os.path.join(DEBIAN, "guest.toml")]
+    env = {**os.environ, "V3_BUILD": BUILD, "B": BUILD}
+    p = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+    out, sent = "", 0
+    steps = [("a shell;", None), ("# ", "echo answer-$((6 * 7))\n"), ("answer-42\n", None), ("# ", "poweroff\n")]
+    while True:
+        chunk = os.read(p.stdout.fileno(), 4096)
+        if not chunk:
+            break
+        out += chunk.decode("utf-8", "replace").replace("\r", "")
+        while sent < len(steps) and steps[sent][0] in out[len(out) - 400 if sent else 0:]:
+            if steps[sent][1]:
+                p.stdin.write(steps[sent][1].encode())
+                p.stdin.flush()
+            sent += 1
+    status = p.wait()
+    result("answer-42\n" in out, "the shell answers what is typed", out)
+    result(status == 0, f"poweroff typed in the shell ends the VM with status 0 (is {status})", out)
+
+
+test_poweroff()
+test_shell()
+test_selftest("selftest", "256 MiB", 1)
+test_selftest("selftest-512m", "512 MiB", 1)
+test_selftest("selftest-smp", "2 vcpus", 2)
+print(f"1..{count}")
+sys.exit(1 if failures else 0)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The Debian guest: Debian's unmodified kernel, an initramfs with busybox, and one definition per job.
+# Everything goes to $(B)/debian, which "make clean" keeps (the kernel is a download).
+
+DEBIAN	:= $(B)/debian
+debian-src := tests/system/debian
+# quiet: the console is slow; panic=-1: a panic resets instead of hanging; the mitigations protect against
+# neighbours the guest has not got; random.trust_cpu: no wait for entropy.
+DEBIAN_CMDLINE := console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on
+
+# name:memory in MiB:vcpus:job and its parameters
+debian-guests := \
+	guest:256:1:job=shell \
+	poweroff:256:1:job=poweroff \
+	selftest:256:1:job=selftest,want_cpus=1,want_mib=256 \
+	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
+	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256 \
+	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check
+debian-field = $(word $(2),$(subst :, ,$(1)))
+debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
+
+$(DEBIAN)/vmlinuz $(DEBIAN)/busybox &:
+	@mkdir -p $(DEBIAN)
+	$(call say,FETCH,$(DEBIAN)/vmlinuz)
+	$(Q)$(debian-src)/fetch.sh $(DEBIAN)
+
+# Programs without C library.
+debian-bins := $(DEBIAN)/tsc $(DEBIAN)/debugexit
+$(debian-bins): $(DEBIAN)/%: $(debian-src)/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables $(WARN) \
+		-nostdlib -static -s -Wl,--build-id=none -o $@ $<
+
+debian-scripts := $(addprefix $(debian-src)/,init selftest)
+$(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debian-bins) $(DEBIAN)/busybox
+	$(call say,CPIO,$@)
+	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins)
+
+define debian-rule
+$(DEBIAN)/$(call debian-field,$(1),1).toml: $(debian-src)/guest.toml.in $(debian-src)/build.mk
+	$$(call say,GEN,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)sed -e 's/@NAME@/debian-$(call debian-field,$(1),1)/; s/@MEMORY@/$(call debian-field,$(1),2)M/' \
+		-e 's/@VCPUS@/$(call debian-field,$(1),3)/' \
+		-e 's/@CMDLINE@/$(DEBIAN_CMDLINE) $(subst $(comma), ,$(call debian-field,$(1),4))/' $$< > $$@
+endef
+$(foreach g,$(debian-guests),$(eval $(call debian-rule,$(g))))
+
+.PHONY: debian-guest
+debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(debian-tomls)

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# fetch.sh FOLDER: Debian's cloud kernel and its static busybox into FOLDER, as vmlinuz and busybox.
+# Packages are downloaded and unpacked, never installed. What is there already is not fetched again.
+set -eu
+
+out=$1
+if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ]; then
+	exit 0
+fi
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+
+root=()
+[ "$(id -u)" = 0 ] || root=(sudo)
+kernel_package() {
+	apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-\)/\1/p' | head -n 1
+}
+update() {
+	echo "debian: ${root[*]:+${root[*]} }apt-get update (the package lists are missing or old)"
+	"${root[@]}" apt-get update </dev/null
+}
+
+[ -n "$(kernel_package)" ] || update
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+# With root the download would be done by a user that may not write here.
+get() { apt-get -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 download "$@" </dev/null; }
+echo "debian: downloading $(kernel_package) and busybox-static"
+if ! get "$(kernel_package)" busybox-static; then
+	update
+	get "$(kernel_package)" busybox-static
+fi
+for deb in ./*.deb; do
+	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/vmlinuz-*' './bin/busybox' './usr/bin/busybox' \
+		2>/dev/null || true
+done
+find . -name busybox -type f -exec install -m 755 {} "$out/busybox" \;
+find ./boot -name 'vmlinuz-*' -exec install -m 644 {} "$out/vmlinuz.new" \;
+mv "$out/vmlinuz.new" "$out/vmlinuz"
+[ -s "$out/busybox" ]
