@@ -56,6 +56,15 @@ void v3_time_set_tsc(struct v3_vcpu *vcpu, uint64_t value)
 	time_set_offset(vcpu, value - v3_rdtsc());
 }
 
+void v3_time_reset_tsc(struct v3_vm *vm)
+{
+	uint64_t now = vm->time.paused ? vm->time.paused_tsc : v3_rdtsc();
+	uint32_t i;
+
+	for (i = 0; i < vm->nvcpus; i++)
+		time_set_offset(vm->vcpu[i], -now);
+}
+
 /* A VM is made standing still at time 0; v3_time_continue() lets it run. */
 int v3_time_vm_init(struct v3_vm *vm)
 {

@@ -256,6 +256,7 @@ int v3_vm_power_on(struct v3_vm *vm)
 
 	for (i = 0; i < vm->nvcpus; i++)
 		v3_vcpu_reset(vm->vcpu[i], false);
+	v3_time_reset_tsc(vm);
 	for (i = 0; i < vm->ndevices; i++)
 		if (vm->device[i].cls->reset)
 			vm->device[i].cls->reset(vm->device[i].state);

@@ -85,7 +85,6 @@ void v3_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 	v3_mtrr_reset(vcpu);
 	vcpu->cpu.tsc_aux = vcpu->cpu.amd_hwcr = 0;
 	vcpu->cpu.kvmclock_msr = 0;
-	v3_time_set_tsc(vcpu, 0);
 	v3_vcpu_set_view(vcpu, NULL);
 	v3_vcpu_request_self(vcpu, V3_REQ_VIEW | V3_REQ_FPU);
 }
