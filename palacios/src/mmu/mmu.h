@@ -39,9 +39,23 @@ struct v3_mmu {
 	uint64_t guest_rsvd;
 };
 
+#define V3_WALK_NO_PAGE 0ull
+
+/** The last simple walk of one kind of access (walk.c): the entries found and what else it depends on. */
+struct v3_walk_memo {
+	uint64_t page; /* guest-virtual page number + 1; V3_WALK_NO_PAGE: nothing remembered */
+	uint64_t cr3, cr4, efer;
+	v3_gpa_t gpa;
+	uint64_t page_size;
+	const volatile uint64_t *at[4]; /* the table entries, and their values then */
+	uint64_t entry[4];
+	bool user;
+};
+
 struct v3_vcpu_mmu {
 	struct v3_view *view; /* NULL: the VM's own table; not owned */
 	uint32_t mmio_hint;   /* region of the last MMIO access */
+	struct v3_walk_memo memo[3]; /* by access: read, write, execute; own thread */
 };
 
 /** Make the VM's nested root. After v3_mem_init(). thread. @return V3_OK, V3_ENOMEM, V3_ENOTSUP. */

@@ -155,48 +155,101 @@ walk_page(const struct walk_format *fmt, const struct walk_level *lv, uint64_t e
 }
 
 /*
- * 4-level tables, nothing to write, no view. A table outside RAM or an empty entry ends it, so that address
- * bits need no check before they are used; everything is judged at the end. Where the answer depends on
- * rarely used features it is "don't know". @return false: walk_slow() shall look at it.
+ * The last quick walk of each kind of access, with the entries it found. It is looked up by what the answer
+ * depends on, and its entries are read again: so it cannot be stale, unlike a TLB, and nobody has to flush it.
  */
-static inline __attribute__((always_inline)) bool walk_quick(struct v3_vcpu *vcpu, v3_gva_t gva,
-							     unsigned access, unsigned cpl,
-							     struct v3_walk *out)
+static inline __attribute__((always_inline)) void
+walk_remember(const struct v3_vcpu *vcpu, v3_gva_t gva, unsigned cpl, struct v3_walk_memo *memo,
+	      const struct v3_walk *out)
+{
+	memo->page = (gva >> V3_PAGE_SHIFT) + 1;
+	memo->user = cpl == 3;
+	memo->cr3 = vcpu->cr3;
+	memo->cr4 = vcpu->cr4;
+	memo->efer = vcpu->efer;
+	memo->gpa = out->gpa & V3_PAGE_MASK;
+	memo->page_size = out->page_size;
+}
+
+static inline __attribute__((always_inline)) bool
+walk_recall(const struct v3_vcpu *vcpu, v3_gva_t gva, unsigned cpl, const struct v3_walk_memo *memo,
+	    struct v3_walk *out)
+{
+	if (memo->page != (gva >> V3_PAGE_SHIFT) + 1 || memo->user != (cpl == 3) ||
+	    memo->cr3 != vcpu->cr3 || memo->cr4 != vcpu->cr4 || memo->efer != vcpu->efer ||
+	    vcpu->mmu.view)
+		return false;
+#pragma GCC unroll 4
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(memo->at); i++)
+		if (*memo->at[i] != memo->entry[i])
+			return false;
+	out->gpa = memo->gpa | (gva & (V3_PAGE_SIZE - 1));
+	out->page_size = memo->page_size;
+	return true;
+}
+
+/* Host address of the table page at @p gpa, whose chunk is split. NULL: not RAM. */
+static inline const uint8_t *walk_split_table(uint64_t chunk_hva, uint64_t gpa)
+{
+	const struct v3_mem_split *split = (const struct v3_mem_split *)(chunk_hva - V3_CHUNK_SLOW);
+
+	if (!split)
+		return NULL;
+	return (const uint8_t *)split->hva[(gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M];
+}
+
+/*
+ * 4-level tables, nothing to write, no view. Entries are followed unchecked: the index into the chunk table
+ * is cut to its size (a power of two), so that whatever an entry holds leads to RAM or ends the walk; all
+ * entries are judged together at the end. Where the answer depends on rarely used features it is "don't
+ * know". @return false: walk_slow() shall look at it.
+ */
+static bool walk_quick(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl,
+		       struct v3_walk_memo *memo, struct v3_walk *out)
 {
 	const struct walk_level *const level = walk_4_level.level;
 	const struct v3_mem *mem = &vcpu->vm->mem;
 	const struct v3_mem_chunk *const chunk = mem->chunk;
-	const uint64_t nchunks = mem->nchunks;
-	const uint64_t must = PTE_A | (access & V3_ACC_WRITE ? PTE_W : 0);
-	uint64_t all = ~0ull, any = 0, bad = 0, e = vcpu->cr3, size = V3_PAGE_SIZE;
+	const uint64_t last = mem->nchunks - 1;
+	const uint64_t must = PTE_P | PTE_A | (access & V3_ACC_WRITE ? PTE_W : 0);
+	uint64_t all = ~0ull, e = vcpu->cr3, any = e, bad = 0, size = V3_PAGE_SIZE;
+	unsigned i = 0;
 
-	if (V3_UNLIKELY(!(vcpu->efer & V3_EFER_LMA) || (vcpu->cr4 & V3_CR4_LA57) || vcpu->mmu.view))
+	memo->page = V3_WALK_NO_PAGE;
+	if (V3_UNLIKELY(!(vcpu->efer & V3_EFER_LMA) || (vcpu->cr4 & V3_CR4_LA57) ||
+			vcpu->mmu.view || !mem->nchunks))
 		return false;
+	memo->page = V3_WALK_NO_PAGE;
 #pragma GCC unroll 4
 	for (int l = 3; l >= 0; l--) {
-		const uint64_t n = (e & PTE_ADDR) >> V3_CHUNK_SHIFT;
-		const uint8_t *table;
+		const uint64_t hva = chunk[e >> V3_CHUNK_SHIFT & last].hva;
+		const uint8_t *table = (const uint8_t *)(hva + (e & 0x1ff000));
 
-		if (V3_UNLIKELY(n >= nchunks))
-			return false;
-		table = (const uint8_t *)(chunk[n].hva + (e & PTE_ADDR & (V3_SIZE_2M - 1)));
-		if (V3_UNLIKELY(chunk[n].hva & V3_CHUNK_SLOW)) {
-			table = v3_mem_find_slow(mem, e & PTE_ADDR);
+		if (V3_UNLIKELY(hva & V3_CHUNK_SLOW)) {
+			table = walk_split_table(hva, e);
 			if (!table)
 				return false;
 		}
-		e = *(const volatile uint64_t *)(table + (gva >> level[l].shift & 0xff8));
-		if (V3_UNLIKELY(!(e & PTE_P)))
-			return false;
+		bad = any; /* of CR3 and the entries that point to tables */
+		memo->at[i] = (const uint64_t *)(table + (gva >> level[l].shift & 0xff8));
+		e = memo->entry[i] = __atomic_load_n(memo->at[i], __ATOMIC_RELAXED);
+		i++;
 		all &= e;
 		any |= e;
-		bad |= e & level[l].rsvd;
+		if (level[l].rsvd && (e & level[l].rsvd))
+			return false;
 		if ((level[l].flags & WALK_LEAF) && (e & PTE_PS)) {
-			bad |= e & level[l].leaf_rsvd;
+			if (V3_UNLIKELY(e & level[l].leaf_rsvd))
+				return false;
 			size = level[l].size;
+			for (int k = 0; k < l; k++) {
+				memo->at[k] = memo->at[l];
+				memo->entry[k] = e;
+			}
 			break;
 		}
 	}
+	bad &= PTE_ADDR & ~(last << V3_CHUNK_SHIFT | (V3_SIZE_2M - 1));
 	bad |= any & vcpu->vm->mmu.guest_rsvd;
 	if (access & V3_ACC_WRITE)
 		bad |= ~e & PTE_D;
@@ -210,6 +263,11 @@ static inline __attribute__((always_inline)) bool walk_quick(struct v3_vcpu *vcp
 		return false;
 	out->gpa = (e & PTE_ADDR & ~(size - 1)) | (gva & (size - 1));
 	out->page_size = size;
+	for (; i < V3_ARRAY_SIZE(memo->at); i++) {
+		memo->at[i] = memo->at[i - 1];
+		memo->entry[i] = e;
+	}
+	walk_remember(vcpu, gva, cpl, memo, out);
 	return true;
 }
 
@@ -325,11 +383,21 @@ static __attribute__((noinline)) int walk_slow(struct v3_vcpu *vcpu, v3_gva_t gv
 	return V3_EFAULT;
 }
 
-int v3_walk(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, struct v3_walk *out)
+static inline __attribute__((always_inline)) int walk_any(struct v3_vcpu *vcpu, v3_gva_t gva,
+							  unsigned access, unsigned cpl,
+							  struct v3_walk *out)
 {
-	if (V3_LIKELY(walk_quick(vcpu, gva, access, cpl, out)))
+	struct v3_walk_memo *memo = &vcpu->mmu.memo[access >> 1];
+
+	if (V3_LIKELY(walk_recall(vcpu, gva, cpl, memo, out)) ||
+	    V3_LIKELY(walk_quick(vcpu, gva, access, cpl, memo, out)))
 		return V3_OK;
 	return walk_slow(vcpu, gva, access, cpl, out);
+}
+
+int v3_walk(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, struct v3_walk *out)
+{
+	return walk_any(vcpu, gva, access, cpl, out);
 }
 
 /* ---- instruction fetch ---- */
@@ -358,8 +426,7 @@ const uint8_t *v3_fetch_ptr(struct v3_vcpu *vcpu, size_t *avail)
 	const v3_gva_t gva = walk_rip(vcpu);
 	struct v3_walk w;
 
-	if (V3_UNLIKELY(!walk_quick(vcpu, gva, V3_ACC_EXEC, vcpu->cpl, &w)) &&
-	    walk_slow(vcpu, gva, V3_ACC_EXEC, vcpu->cpl, &w) != V3_OK)
+	if (walk_any(vcpu, gva, V3_ACC_EXEC, vcpu->cpl, &w) != V3_OK)
 		return NULL;
 	*avail = V3_PAGE_SIZE - (gva & (V3_PAGE_SIZE - 1));
 	return walk_ram(vcpu, w.gpa);
