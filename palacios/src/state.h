@@ -10,6 +10,7 @@
 #include "boot/boot.h"
 #include "config/container.h"
 #include "cpu/cpu.h"
+#include "exit/insn.h"
 #include "exit/stats.h"
 #include "hypercall/hypercall.h"
 #include "intr/intr.h"
@@ -71,6 +72,7 @@ struct v3_vcpu {
 	struct v3_vcpu_time time;      /* time/: TSC offset, timer queue */
 	struct v3_vcpu_mmu mmu;	       /* mmu/: active view */
 	struct v3_vcpu_stats stats;    /* exit/stats.c */
+	struct v3_insn_memo insn_memo[V3_INSN_MEMOS]; /* exit/insn.c */
 
 	/* thread */
 	void *thread;		       /* owned: host thread handle */
@@ -135,6 +137,14 @@ void v3_vcpu_request(struct v3_vcpu *vcpu, uint32_t bits);
 static inline void v3_vcpu_request_self(struct v3_vcpu *vcpu, uint32_t bits)
 {
 	__atomic_fetch_or(&vcpu->requests, bits, __ATOMIC_RELAXED);
+}
+
+/** v3_vcpu_code_bits() for the core. */
+static inline unsigned v3_code_bits(const struct v3_vcpu *vcpu)
+{
+	if (V3_LIKELY((vcpu->efer & V3_EFER_LMA) && (vcpu->cs.attr & V3_SEG_L)))
+		return 64;
+	return (vcpu->cs.attr & V3_SEG_DB) && !(vcpu->regs.rflags & V3_RFLAGS_VM) ? 32 : 16;
 }
 
 #endif

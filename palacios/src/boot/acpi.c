@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file acpi.c
- * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT. They are
- * made anew at each power-on from the definition and palacios/platform.h, and lie in 0xe0000..0xfffff, which
- * the memory map reserves. Legacy-free in two respects: no SMI command port (ACPI mode is always on) and no
- * keyboard controller.
+ * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT.
+ * They are made anew at each power-on from the definition and palacios/platform.h, and lie in
+ * 0xe0000..0xfffff, which the memory map reserves. Legacy-free in two respects: no SMI command port
+ * (ACPI mode is always on) and no keyboard controller.
  */
 #include "boot/aml.h"
 #include "boot/loader.h"
@@ -17,40 +17,40 @@
 #include "palacios/util/str.h"
 #include "palacios/vm.h"
 
-#define ACPI_BUF_SIZE 16384 /* 32 vcpus and all devices take about 7 KiB */
+#define ACPI_BUF_SIZE	16384 /* 32 vcpus and all devices take about 7 KiB */
 #define ACPI_HEADER_LEN 36
 
-#define RSDP_LEN      36
-#define RSDP_LEN_V1   20 /* what the first checksum covers */
-#define FACS_LEN      64
-#define FACS_ALIGN    64
+#define RSDP_LEN    36
+#define RSDP_LEN_V1 20 /* what the first checksum covers */
+#define FACS_LEN    64
+#define FACS_ALIGN  64
 
 /* FADT: IA-PC boot flags (table 5.10) and feature flags (table 5.9). */
-#define FADT_BOOT_LEGACY      (1u << 0) /* ISA devices such as a UART */
-#define FADT_BOOT_NO_VGA      (1u << 2)
-#define FADT_BOOT_NO_RTC      (1u << 5)
-#define FADT_WBINVD	      (1u << 0)
-#define FADT_PROC_C1	      (1u << 2)
-#define FADT_NO_SLP_BUTTON    (1u << 5)
-#define FADT_NO_FIXED_RTC     (1u << 6)
-#define FADT_TMR_VAL_EXT      (1u << 8)
-#define FADT_RESET_REG	      (1u << 10)
-#define FADT_HEADLESS	      (1u << 12)
-#define FADT_NO_LATENCY	      0x0fff /* P_LVL2/3_LAT: the state does not exist */
-#define FADT_PROFILE_SERVER   4
-#define FADT_LEN	      276 /* revision 6 */
-#define RTC_CENTURY_REG	      0x32 /* of the rtc device */
+#define FADT_BOOT_LEGACY    (1u << 0) /* ISA devices such as a UART */
+#define FADT_BOOT_NO_VGA    (1u << 2)
+#define FADT_BOOT_NO_RTC    (1u << 5)
+#define FADT_WBINVD	    (1u << 0)
+#define FADT_PROC_C1	    (1u << 2)
+#define FADT_NO_SLP_BUTTON  (1u << 5)
+#define FADT_NO_FIXED_RTC   (1u << 6)
+#define FADT_TMR_VAL_EXT    (1u << 8)
+#define FADT_RESET_REG	    (1u << 10)
+#define FADT_HEADLESS	    (1u << 12)
+#define FADT_NO_LATENCY	    0x0fff /* P_LVL2/3_LAT: the state does not exist */
+#define FADT_PROFILE_SERVER 4
+#define FADT_LEN	    276	 /* revision 6 */
+#define RTC_CENTURY_REG	    0x32 /* of the rtc device */
 
 /* MADT entry types (table 5.21) and interrupt flags (table 5.26). */
-#define MADT_LAPIC	   0
-#define MADT_IOAPIC	   1
-#define MADT_OVERRIDE	   2
-#define MADT_LAPIC_NMI	   4
-#define MADT_PCAT_COMPAT   1
-#define MADT_CPU_ENABLED   1
-#define MADT_ACTIVE_HIGH   1
-#define MADT_LEVEL	   (3 << 2)
-#define MADT_ALL_CPUS	   0xff
+#define MADT_LAPIC	 0
+#define MADT_IOAPIC	 1
+#define MADT_OVERRIDE	 2
+#define MADT_LAPIC_NMI	 4
+#define MADT_PCAT_COMPAT 1
+#define MADT_CPU_ENABLED 1
+#define MADT_ACTIVE_HIGH 1
+#define MADT_LEVEL	 (3 << 2)
+#define MADT_ALL_CPUS	 0xff
 
 _Static_assert(V3_PC_MAX_VCPUS < 255, "processor local APIC entries hold 8-bit ids");
 _Static_assert(V3_PC_MAX_VCPUS == V3_VM_CFG_MAX_VCPUS, "two names of one limit");
@@ -128,8 +128,8 @@ static void acpi_cpus(struct acpi *a)
 }
 
 /* A device with ports and, if @p irq is not 0, an ISA interrupt. */
-static void acpi_isa_device(struct acpi *a, const char *name, const char *hid, uint16_t port, uint8_t nports,
-			    unsigned irq)
+static void acpi_isa_device(struct acpi *a, const char *name, const char *hid, uint16_t port,
+			    uint8_t nports, unsigned irq)
 {
 	uint32_t device, crs;
 
@@ -223,7 +223,8 @@ static void acpi_make_dsdt(struct acpi *a)
 	v3_aml_number(&a->aml, 0);
 	v3_aml_end(&a->aml, package);
 
-	/* \_PIC tells which interrupt controller the guest uses: 0 the 8259 pair, 1 the I/O APIC (5.8.1). */
+	/* \_PIC tells which interrupt controller the guest uses: 0 the 8259 pair, 1 the I/O APIC
+	 * (5.8.1). */
 	v3_aml_name_number(&a->aml, "PICM", 0);
 	method = v3_aml_method(&a->aml, "_PIC", 1);
 	v3_aml_op(&a->aml, V3_AML_STORE);
@@ -251,10 +252,10 @@ static void acpi_make_dsdt(struct acpi *a)
 /* Generic address structure (5.2.3.2) of an I/O port block; @p len 0: there is none. */
 static void acpi_gas(struct acpi *a, uint16_t port, unsigned len)
 {
-	v3_aml_int(&a->aml, len ? 1 : 0, 1);		/* system I/O */
-	v3_aml_int(&a->aml, len * 8, 1);		/* width in bits */
-	v3_aml_int(&a->aml, 0, 1);			/* offset */
-	v3_aml_int(&a->aml, len >= 4 ? 3 : len, 1);	/* access: 1 byte, 2 word, 3 double word */
+	v3_aml_int(&a->aml, len ? 1 : 0, 1);	    /* system I/O */
+	v3_aml_int(&a->aml, len * 8, 1);	    /* width in bits */
+	v3_aml_int(&a->aml, 0, 1);		    /* offset */
+	v3_aml_int(&a->aml, len >= 4 ? 3 : len, 1); /* access: 1 byte, 2 word, 3 double word */
 	v3_aml_int(&a->aml, port, 8);
 }
 
@@ -309,7 +310,8 @@ static void acpi_make_fadt(struct acpi *a)
 	acpi_fadt_blocks(a);
 	v3_aml_int(&a->aml, FADT_NO_LATENCY, 2);
 	v3_aml_int(&a->aml, FADT_NO_LATENCY, 2);
-	v3_aml_int(&a->aml, 0, 8); /* cache flush size and stride, duty cycle, day and month alarm */
+	v3_aml_int(&a->aml, 0,
+		   8); /* cache flush size and stride, duty cycle, day and month alarm */
 	v3_aml_int(&a->aml, rtc ? RTC_CENTURY_REG : 0, 1);
 	v3_aml_int(&a->aml, FADT_BOOT_LEGACY | FADT_BOOT_NO_VGA | (rtc ? 0 : FADT_BOOT_NO_RTC), 2);
 	v3_aml_int(&a->aml, 0, 1);
@@ -375,10 +377,10 @@ static void acpi_make_facs(struct acpi *a)
 	a->facs = a->aml.len;
 	v3_aml_bytes(&a->aml, "FACS", 4);
 	v3_aml_int(&a->aml, FACS_LEN, 4);
-	v3_aml_int(&a->aml, 0, 8);  /* hardware signature, waking vector */
-	v3_aml_int(&a->aml, 0, 8);  /* global lock, flags */
-	v3_aml_int(&a->aml, 0, 8);  /* 64-bit waking vector */
-	v3_aml_int(&a->aml, 2, 1);  /* version */
+	v3_aml_int(&a->aml, 0, 8); /* hardware signature, waking vector */
+	v3_aml_int(&a->aml, 0, 8); /* global lock, flags */
+	v3_aml_int(&a->aml, 0, 8); /* 64-bit waking vector */
+	v3_aml_int(&a->aml, 2, 1); /* version */
 	v3_aml_align(&a->aml, FACS_ALIGN);
 }
 

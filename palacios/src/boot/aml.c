@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file aml.c
- * Writer for ACPI machine language: the encodings of ACPI 6.4 section 20.2 and the resource descriptors of
- * section 6.4 that acpi.c needs.
+ * Writer for ACPI machine language: the encodings of ACPI 6.4 section 20.2 and the resource
+ * descriptors of section 6.4 that acpi.c needs.
  */
 #include "boot/aml.h"
 
 #include "palacios/util/str.h"
 
-#define AML_NAME_OP	0x08
-#define AML_BYTE_PREFIX 0x0a
-#define AML_WORD_PREFIX 0x0b
-#define AML_DWORD_PREFIX 0x0c
+#define AML_NAME_OP	  0x08
+#define AML_BYTE_PREFIX	  0x0a
+#define AML_WORD_PREFIX	  0x0b
+#define AML_DWORD_PREFIX  0x0c
 #define AML_STRING_PREFIX 0x0d
-#define AML_QWORD_PREFIX 0x0e
-#define AML_SCOPE_OP	0x10
-#define AML_BUFFER_OP	0x11
-#define AML_PACKAGE_OP	0x12
-#define AML_METHOD_OP	0x14
-#define AML_EXT_OP	0x5b
-#define AML_DEVICE_OP	0x82 /* after AML_EXT_OP */
-#define AML_IF_OP	0xa0
+#define AML_QWORD_PREFIX  0x0e
+#define AML_SCOPE_OP	  0x10
+#define AML_BUFFER_OP	  0x11
+#define AML_PACKAGE_OP	  0x12
+#define AML_METHOD_OP	  0x14
+#define AML_EXT_OP	  0x5b
+#define AML_DEVICE_OP	  0x82 /* after AML_EXT_OP */
+#define AML_IF_OP	  0xa0
 
-#define AML_LEN_BYTES 3	       /* of every package length: room for 1 MiB */
+#define AML_LEN_BYTES 3 /* of every package length: room for 1 MiB */
 #define AML_LEN_MAX   0x100000
 
 void v3_aml_bytes(struct v3_aml *aml, const void *data, uint32_t len)
@@ -102,7 +102,8 @@ static unsigned aml_hex(char c)
 	return (unsigned)(c <= '9' ? c - '0' : c - 'A' + 10);
 }
 
-/* Three letters in 5 bits each, then four digits; the bytes go from the left (ACPI 6.4 19.3.4, EISAID). */
+/* Three letters in 5 bits each, then four digits; the bytes go from the left (ACPI 6.4 19.3.4,
+ * EISAID). */
 void v3_aml_hid(struct v3_aml *aml, const char *id)
 {
 	unsigned letters = (unsigned)(id[0] - '@') << 10 | (unsigned)(id[1] - '@') << 5 |
@@ -136,7 +137,8 @@ void v3_aml_end(struct v3_aml *aml, uint32_t mark)
 		aml->overflow = true;
 		return;
 	}
-	/* 20.2.4: two more bytes follow; the low 4 bits are in the first one. The length counts itself. */
+	/* 20.2.4: two more bytes follow; the low 4 bits are in the first one. The length counts
+	 * itself. */
 	aml->buf[mark] = (uint8_t)((AML_LEN_BYTES - 1) << 6 | (len & 15));
 	aml->buf[mark + 1] = (uint8_t)(len >> 4);
 	aml->buf[mark + 2] = (uint8_t)(len >> 12);
@@ -190,7 +192,8 @@ uint32_t v3_aml_package(struct v3_aml *aml, unsigned n)
 	return mark;
 }
 
-/* A resource template is a buffer: its size, in bytes, stands as a word between length and contents. */
+/* A resource template is a buffer: its size, in bytes, stands as a word between length and
+ * contents. */
 uint32_t v3_aml_resources(struct v3_aml *aml)
 {
 	uint32_t mark;
@@ -233,7 +236,7 @@ void v3_aml_res_irq(struct v3_aml *aml, unsigned irq)
 	v3_aml_int(aml, 1u << irq, 2);
 }
 
-/* Address space descriptors (6.4.3.5.2, 6.4.3.5.3); both limits fixed, positive decode, producer. */
+/* Address space descriptors (6.4.3.5.2, 6.4.3.5.3): limits fixed, positive decode, producer. */
 static void aml_res_window(struct v3_aml *aml, uint8_t type, uint8_t type_flags, uint64_t first,
 			   uint64_t last, unsigned width)
 {

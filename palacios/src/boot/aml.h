@@ -2,7 +2,8 @@
 /**
  * @file aml.h
  * Private to boot/: a writer for ACPI tables and ACPI machine language (ACPI 6.4 chapter 20) into a
- * buffer. Nothing fails in the middle: a full buffer sets an error that is looked at once at the end.
+ * buffer. Nothing fails in the middle: a full buffer sets an error that is looked at once at the
+ * end.
  */
 #ifndef V3_BOOT_AML_H
 #define V3_BOOT_AML_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file boot.h
- * Boot loaders: put a kernel and what belongs to it into guest RAM and set the boot CPU's registers.
- * Called by vm/ (create: v3_platform_add_memory(), devices, v3_boot_load(); every power-on:
- * v3_boot_setup()) and, for its check alone, by v3-mkimage.
+ * Boot loaders: put a kernel and what belongs to it into guest RAM and set the boot CPU's
+ * registers. Called by vm/ (create: v3_platform_add_memory(), devices, v3_boot_load(); every
+ * power-on: v3_boot_setup()) and, for its check alone, by v3-mkimage.
  */
 #ifndef V3_BOOT_BOOT_H
 #define V3_BOOT_BOOT_H
@@ -47,27 +47,28 @@ struct v3_boot {
 	v3_gpa_t info; /* boot_params or multiboot information */
 	v3_gpa_t rsdp; /* 0: no ACPI */
 
-	const uint8_t *setup; /* Linux: the image's first bytes, not owned */
-	uint32_t setup_len;   /* Linux: end of the setup header in it */
-	uint32_t initrd;      /* Linux: number of the initrd in copy[], 0: none */
+	const uint8_t *setup;  /* Linux: the image's first bytes, not owned */
+	uint32_t setup_len;    /* Linux: end of the setup header in it */
+	uint32_t initrd;       /* Linux: number of the initrd in copy[], 0: none */
 	uint32_t first_module; /* multiboot: copy[] from here on are the modules */
 
 	uint32_t nmap, ntaken, ncopies;
-	struct v3_boot_mem map[V3_BOOT_MAX_MAP]; /* ascending, no overlap; adjacent RAM is one entry */
+	struct v3_boot_mem
+		map[V3_BOOT_MAX_MAP]; /* ascending, no overlap; adjacent RAM is one entry */
 	struct v3_boot_taken taken[V3_BOOT_MAX_TAKEN];
 	struct v3_boot_copy copy[V3_BOOT_MAX_LOADS];
 };
 
 /**
- * Add guest RAM as the platform lays it out: 0 up to at most 3 GiB, the rest from 4 GiB. The RAM below is
- * one piece so that large host pages stay whole; on a PC a region that reads all ones covers the display
- * window 0xa0000..0xbffff.
+ * Add guest RAM as the platform lays it out: 0 up to at most 3 GiB, the rest from 4 GiB. The RAM
+ * below is one piece so that large host pages stay whole; on a PC a region that reads all ones
+ * covers the display window 0xa0000..0xbffff.
  *
  * Thread, before the VM runs, before the devices are created.
  *
  * @param cfg  memory, numa_node and platform count
- * @return V3_OK; the error of v3_mem_add_ram() or v3_mmio_register() (logged). What was added before the
- *         failure stays until the VM is destroyed.
+ * @return V3_OK; the error of v3_mem_add_ram() or v3_mmio_register() (logged). What was added
+ * before the failure stays until the VM is destroyed.
  */
 int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg);
 
@@ -77,14 +78,14 @@ int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg);
  * @param b    zeroed; filled
  * @param cfg  must stay valid as long as @p b is used; so must the files behind v3_vm_file()
  * @return V3_OK; V3_ENOENT: a file is not in the container; V3_EBADMSG: an image is malformed;
- *         V3_ENOTSUP: a kernel of a kind we cannot start; V3_E2BIG: does not fit the guest's RAM. Each
- *         with one log line that names file and field.
+ *         V3_ENOTSUP: a kernel of a kind we cannot start; V3_E2BIG: does not fit the guest's RAM.
+ *         Each with one log line that names file and field.
  */
 int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cfg);
 
 /**
- * Power-on: write kernel, initrd, tables and boot parameters to guest RAM and set vcpu 0's registers; the
- * other vcpus wait for SIPI. Thread, vcpus in reset state and outside the guest.
+ * Power-on: write kernel, initrd, tables and boot parameters to guest RAM and set vcpu 0's
+ * registers; the other vcpus wait for SIPI. Thread, vcpus in reset state and outside the guest.
  * @return V3_OK; V3_ENOMEM; V3_EFAULT: RAM vanished since v3_boot_load() (our bug).
  */
 int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b);

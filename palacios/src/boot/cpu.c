@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file cpu.c
- * Registers of the boot CPU at a kernel's entry: the two modes that boot protocols start in. Interrupts are
- * off, segments flat; LDTR is empty and TR holds a busy TSS, which hardware demands of a running guest
- * (APM vol. 2 15.5.1, SDM 3C 26.3.1.2).
+ * Registers of the boot CPU at a kernel's entry: the two modes that boot protocols start in.
+ * Interrupts are off, segments flat; LDTR is empty and TR holds a busy TSS, which hardware demands
+ * of a running guest (APM vol. 2 15.5.1, SDM 3C 26.3.1.2).
  */
 #include "boot/loader.h"
 

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file elf.c
- * Reader for ELF executables of both classes (System V ABI, ELF-64 object file format): just what a loader
- * needs, the file taken as hostile.
+ * Reader for ELF executables of both classes (System V ABI, ELF-64 object file format): just what a
+ * loader needs, the file taken as hostile.
  */
 #include "boot/loader.h"
 
 #include "palacios/error.h"
 #include "palacios/util/str.h"
 
-#define ELF_CLASS	4 /* offsets in e_ident */
-#define ELF_DATA	5
-#define ELF_CLASS_32	1
-#define ELF_CLASS_64	2
-#define ELF_DATA_LITTLE 1
-#define ELF_TYPE_EXEC	2
-#define ELF_MACHINE_386 3
+#define ELF_CLASS	   4 /* offsets in e_ident */
+#define ELF_DATA	   5
+#define ELF_CLASS_32	   1
+#define ELF_CLASS_64	   2
+#define ELF_DATA_LITTLE	   1
+#define ELF_TYPE_EXEC	   2
+#define ELF_MACHINE_386	   3
 #define ELF_MACHINE_X86_64 62
-#define ELF_PT_LOAD	1
+#define ELF_PT_LOAD	   1
 
 #define ELF32_HEADER_LEN 52
 #define ELF64_HEADER_LEN 64
@@ -32,13 +32,15 @@ int v3_elf_open(const uint8_t *image, size_t len, struct v3_elf *elf, struct v3_
 		return v3_boot_fail(msg, V3_EBADMSG, "not an ELF file");
 	if ((image[ELF_CLASS] != ELF_CLASS_32 && image[ELF_CLASS] != ELF_CLASS_64) ||
 	    image[ELF_DATA] != ELF_DATA_LITTLE)
-		return v3_boot_fail(msg, V3_EBADMSG, "ELF: class %u, byte order %u are not those of x86",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "ELF: class %u, byte order %u are not those of x86",
 				    image[ELF_CLASS], image[ELF_DATA]);
 	type = v3_boot_u16(image + 16);
 	machine = v3_boot_u16(image + 18);
 	if (type != ELF_TYPE_EXEC || (machine != ELF_MACHINE_386 && machine != ELF_MACHINE_X86_64))
-		return v3_boot_fail(msg, V3_ENOTSUP, "ELF: type %u, machine %u: not an executable for x86",
-				    type, machine);
+		return v3_boot_fail(msg, V3_ENOTSUP,
+				    "ELF: type %u, machine %u: not an executable for x86", type,
+				    machine);
 	elf->image = image;
 	elf->len = len;
 	elf->elf64 = image[ELF_CLASS] == ELF_CLASS_64;
@@ -52,7 +54,8 @@ int v3_elf_open(const uint8_t *image, size_t len, struct v3_elf *elf, struct v3_
 	if (phdr_len != (elf->elf64 ? ELF64_PHDR_LEN : ELF32_PHDR_LEN))
 		return v3_boot_fail(msg, V3_EBADMSG, "ELF: program headers of %u bytes", phdr_len);
 	if (elf->headers > len || (uint64_t)elf->nheaders * phdr_len > len - elf->headers)
-		return v3_boot_fail(msg, V3_EBADMSG, "ELF: cut off: program headers at %#llx, file ends at %#zx",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "ELF: cut off: program headers at %#llx, file ends at %#zx",
 				    (unsigned long long)elf->headers, len);
 	return V3_OK;
 }
@@ -60,7 +63,8 @@ int v3_elf_open(const uint8_t *image, size_t len, struct v3_elf *elf, struct v3_
 int v3_elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *seg,
 		   struct v3_boot_msg *msg)
 {
-	const uint8_t *p = elf->image + elf->headers + i * (elf->elf64 ? ELF64_PHDR_LEN : ELF32_PHDR_LEN);
+	const uint8_t *p =
+		elf->image + elf->headers + i * (elf->elf64 ? ELF64_PHDR_LEN : ELF32_PHDR_LEN);
 
 	if (v3_boot_u32(p) != ELF_PT_LOAD)
 		return V3_ENOENT;
@@ -78,19 +82,24 @@ int v3_elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *
 		seg->mem_len = v3_boot_u32(p + 20);
 	}
 	if (seg->file_len > seg->mem_len)
-		return v3_boot_fail(msg, V3_EBADMSG, "ELF: segment %u: %#llx bytes in the file, %#llx in memory",
-				    i, (unsigned long long)seg->file_len, (unsigned long long)seg->mem_len);
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "ELF: segment %u: %#llx bytes in the file, %#llx in memory", i,
+				    (unsigned long long)seg->file_len,
+				    (unsigned long long)seg->mem_len);
 	if (!seg->mem_len)
 		return V3_ENOENT;
 	if (seg->file_len && (seg->offset > elf->len || seg->file_len > elf->len - seg->offset))
-		return v3_boot_fail(msg, V3_EBADMSG, "ELF: segment %u: cut off: %#llx bytes at %#llx of %#zx", i,
-				    (unsigned long long)seg->file_len, (unsigned long long)seg->offset,
-				    elf->len);
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "ELF: segment %u: cut off: %#llx bytes at %#llx of %#zx", i,
+				    (unsigned long long)seg->file_len,
+				    (unsigned long long)seg->offset, elf->len);
 	if (!seg->file_len)
 		seg->offset = 0;
 	if (seg->paddr >= 1ull << 32 || seg->mem_len > (1ull << 32) - seg->paddr)
-		return v3_boot_fail(msg, V3_EBADMSG, "ELF: segment %u: %#llx bytes at %#llx are not below 4 GiB",
-				    i, (unsigned long long)seg->mem_len, (unsigned long long)seg->paddr);
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "ELF: segment %u: %#llx bytes at %#llx are not below 4 GiB", i,
+				    (unsigned long long)seg->mem_len,
+				    (unsigned long long)seg->paddr);
 	return V3_OK;
 }
 
@@ -100,7 +109,8 @@ int v3_elf_entry(const struct v3_elf *elf, uint64_t *entry, struct v3_boot_msg *
 	uint32_t i;
 	int err;
 
-	/* Linkers give a virtual address; where the segment is loaded is what counts without paging. */
+	/* Linkers give a virtual address; where the segment is loaded is what counts without
+	 * paging. */
 	for (i = 0; i < elf->nheaders; i++) {
 		err = v3_elf_segment(elf, i, &seg, msg);
 		if (err == V3_ENOENT)

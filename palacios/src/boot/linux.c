@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file linux.c
- * Linux bzImages by the 64-bit boot protocol, as Linux documents it in Documentation/arch/x86/boot.rst
- * ("The real-mode kernel header", "64-bit boot protocol") and zero-page.rst. The kernel is entered at its
- * load address + 0x200 in 64-bit mode with RSI at the boot parameters; the real-mode code is not used.
+ * Linux bzImages by the 64-bit boot protocol, as Documentation/arch/x86/boot.rst ("The real-mode
+ * kernel header", "64-bit boot protocol") and zero-page.rst of Linux describe it. The kernel is
+ * entered at its load address + 0x200 in 64-bit mode with RSI at the boot parameters; the real-mode
+ * code is not used.
  *
- * Guest RAM below 40 KiB: GDT, boot parameters, command line, page tables (LINUX_* below). The kernel lies at
- * its preferred address or, if it is relocatable, above; the initrd as high as the kernel can reach.
+ * Guest RAM below 40 KiB: GDT, boot parameters, command line, page tables (LINUX_* below). The
+ * kernel lies at its preferred address or, if it is relocatable, above; the initrd as high as the
+ * kernel can reach.
  */
 #include "boot/loader.h"
 
@@ -17,46 +19,46 @@
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
-#define LINUX_GDT	  0x1000
-#define LINUX_PARAMS	  0x2000
-#define LINUX_CMDLINE	  0x3000 /* one page: a definition's text has at most 4095 bytes */
-#define LINUX_PML4	  0x4000
-#define LINUX_PDPT	  0x5000
-#define LINUX_PD	  0x6000 /* four pages: the first 4 GiB in 2 MiB pages */
-#define LINUX_LOW_END	  0xa000
-#define LINUX_KERNEL_LOW  0x100000
-#define LINUX_ENTRY64	  0x200 /* from the load address */
+#define LINUX_GDT	 0x1000
+#define LINUX_PARAMS	 0x2000
+#define LINUX_CMDLINE	 0x3000 /* one page: a definition's text has at most 4095 bytes */
+#define LINUX_PML4	 0x4000
+#define LINUX_PDPT	 0x5000
+#define LINUX_PD	 0x6000 /* four pages: the first 4 GiB in 2 MiB pages */
+#define LINUX_LOW_END	 0xa000
+#define LINUX_KERNEL_LOW 0x100000
+#define LINUX_ENTRY64	 0x200 /* from the load address */
 
 /* Setup header, offsets from the start of the image and of the boot parameters. */
-#define HDR_SETUP_SECTS	  0x1f1
-#define HDR_SYSSIZE	  0x1f4 /* of the protected-mode kernel, in 16 bytes */
-#define HDR_VID_MODE	  0x1fa
-#define HDR_BOOT_FLAG	  0x1fe
-#define HDR_JUMP	  0x200 /* its second byte says where the header ends */
-#define HDR_MAGIC	  0x202
-#define HDR_VERSION	  0x206
+#define HDR_SETUP_SECTS	   0x1f1
+#define HDR_SYSSIZE	   0x1f4 /* of the protected-mode kernel, in 16 bytes */
+#define HDR_VID_MODE	   0x1fa
+#define HDR_BOOT_FLAG	   0x1fe
+#define HDR_JUMP	   0x200 /* its second byte says where the header ends */
+#define HDR_MAGIC	   0x202
+#define HDR_VERSION	   0x206
 #define HDR_TYPE_OF_LOADER 0x210
-#define HDR_LOADFLAGS	  0x211
-#define HDR_RAMDISK_IMAGE 0x218
-#define HDR_RAMDISK_SIZE  0x21c
-#define HDR_CMD_LINE_PTR  0x228
-#define HDR_INITRD_MAX	  0x22c
-#define HDR_ALIGNMENT	  0x230
-#define HDR_RELOCATABLE	  0x234
-#define HDR_XLOADFLAGS	  0x236
-#define HDR_CMDLINE_SIZE  0x238
-#define HDR_PAYLOAD_OFF	  0x248
-#define HDR_PAYLOAD_LEN	  0x24c
-#define HDR_PREF_ADDRESS  0x258
-#define HDR_INIT_SIZE	  0x260
-#define HDR_END_MIN	  0x268 /* version 2.12 ends behind handover_offset */
+#define HDR_LOADFLAGS	   0x211
+#define HDR_RAMDISK_IMAGE  0x218
+#define HDR_RAMDISK_SIZE   0x21c
+#define HDR_CMD_LINE_PTR   0x228
+#define HDR_INITRD_MAX	   0x22c
+#define HDR_ALIGNMENT	   0x230
+#define HDR_RELOCATABLE	   0x234
+#define HDR_XLOADFLAGS	   0x236
+#define HDR_CMDLINE_SIZE   0x238
+#define HDR_PAYLOAD_OFF	   0x248
+#define HDR_PAYLOAD_LEN	   0x24c
+#define HDR_PREF_ADDRESS   0x258
+#define HDR_INIT_SIZE	   0x260
+#define HDR_END_MIN	   0x268 /* version 2.12 ends behind handover_offset */
 
-#define HDR_MAGIC_VALUE	      0x53726448 /* "HdrS" */
-#define HDR_LOADFLAGS_HIGH    0x01
+#define HDR_MAGIC_VALUE		   0x53726448 /* "HdrS" */
+#define HDR_LOADFLAGS_HIGH	   0x01
 #define HDR_LOADFLAGS_CAN_USE_HEAP 0x80
-#define HDR_XLOADFLAGS_64     0x0001
-#define LOADER_UNDEFINED      0xff /* type_of_loader without an assigned number */
-#define VID_MODE_NORMAL	      0xffff
+#define HDR_XLOADFLAGS_64	   0x0001
+#define LOADER_UNDEFINED	   0xff /* type_of_loader without an assigned number */
+#define VID_MODE_NORMAL		   0xffff
 
 /* Boot parameters ("zero page"). */
 #define PARAMS_ACPI_RSDP    0x070
@@ -68,9 +70,9 @@
 #define PARAMS_HEADER_END   0x290 /* the most a header can take */
 
 /* Page table entry bits, APM vol. 2 5.4.1. */
-#define PTE_P	0x001
-#define PTE_RW	0x002
-#define PTE_PS	0x080
+#define PTE_P  0x001
+#define PTE_RW 0x002
+#define PTE_PS 0x080
 
 static int linux_check_header(const uint8_t *image, size_t len, struct v3_linux *out,
 			      struct v3_boot_msg *msg)
@@ -78,23 +80,28 @@ static int linux_check_header(const uint8_t *image, size_t len, struct v3_linux 
 	uint16_t version;
 
 	if (len < HDR_END_MIN)
-		return v3_boot_fail(msg, V3_EBADMSG, "bzImage: %zu bytes are too short for a setup header",
-				    len);
-	if (v3_boot_u16(image + HDR_BOOT_FLAG) != 0xaa55 || v3_boot_u32(image + HDR_MAGIC) != HDR_MAGIC_VALUE)
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "bzImage: %zu bytes are too short for a setup header", len);
+	if (v3_boot_u16(image + HDR_BOOT_FLAG) != 0xaa55 ||
+	    v3_boot_u32(image + HDR_MAGIC) != HDR_MAGIC_VALUE)
 		return v3_boot_fail(msg, V3_EBADMSG, "not a Linux bzImage (no setup header)");
 	version = v3_boot_u16(image + HDR_VERSION);
 	if (version < 0x20c)
-		return v3_boot_fail(msg, V3_ENOTSUP,
-				    "bzImage: boot protocol %u.%02u, the 64-bit entry needs 2.12 or later",
-				    version >> 8, version & 0xff);
+		return v3_boot_fail(
+			msg, V3_ENOTSUP,
+			"bzImage: boot protocol %u.%02u, the 64-bit entry needs 2.12 or later",
+			version >> 8, version & 0xff);
 	if (!(v3_boot_u16(image + HDR_XLOADFLAGS) & HDR_XLOADFLAGS_64))
-		return v3_boot_fail(msg, V3_ENOTSUP, "bzImage: not a 64-bit kernel (xloadflags bit 0 is clear)");
+		return v3_boot_fail(msg, V3_ENOTSUP,
+				    "bzImage: not a 64-bit kernel (xloadflags bit 0 is clear)");
 	if (!(image[HDR_LOADFLAGS] & HDR_LOADFLAGS_HIGH))
-		return v3_boot_fail(msg, V3_ENOTSUP, "bzImage: a zImage, loaded below 1 MiB (loadflags)");
+		return v3_boot_fail(msg, V3_ENOTSUP,
+				    "bzImage: a zImage, loaded below 1 MiB (loadflags)");
 	out->header_end = HDR_MAGIC + image[HDR_JUMP + 1];
 	if (image[HDR_JUMP] != 0xeb || out->header_end < HDR_END_MIN || out->header_end > len ||
 	    out->header_end > PARAMS_HEADER_END)
-		return v3_boot_fail(msg, V3_EBADMSG, "bzImage: setup header ends at %#x, expected %#x..%#x",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "bzImage: setup header ends at %#x, expected %#x..%#x",
 				    out->header_end, HDR_END_MIN, PARAMS_HEADER_END);
 	return V3_OK;
 }
@@ -112,15 +119,18 @@ int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struc
 	out->kernel_off = (sects + 1) * 512;
 	syssize = (uint64_t)v3_boot_u32(image + HDR_SYSSIZE) * 16;
 	/* syssize is rounded up, the file need not be */
-	if (out->kernel_off >= len || syssize <= LINUX_ENTRY64 || syssize - 15 > len - out->kernel_off)
+	if (out->kernel_off >= len || syssize <= LINUX_ENTRY64 ||
+	    syssize - 15 > len - out->kernel_off)
 		return v3_boot_fail(msg, V3_EBADMSG,
-				    "bzImage: cut off: %zu bytes, syssize asks for %#x + %#llx", len,
-				    out->kernel_off, (unsigned long long)syssize);
+				    "bzImage: cut off: %zu bytes, syssize asks for %#x + %#llx",
+				    len, out->kernel_off, (unsigned long long)syssize);
 	out->kernel_len = syssize < len - out->kernel_off ? syssize : len - out->kernel_off;
 
-	payload_end = (uint64_t)v3_boot_u32(image + HDR_PAYLOAD_OFF) + v3_boot_u32(image + HDR_PAYLOAD_LEN);
+	payload_end = (uint64_t)v3_boot_u32(image + HDR_PAYLOAD_OFF) +
+		      v3_boot_u32(image + HDR_PAYLOAD_LEN);
 	if (payload_end > syssize)
-		return v3_boot_fail(msg, V3_EBADMSG, "bzImage: payload ends at %#llx, the kernel at %#llx",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "bzImage: payload ends at %#llx, the kernel at %#llx",
 				    (unsigned long long)payload_end, (unsigned long long)syssize);
 	out->pref_address = v3_boot_u64(image + HDR_PREF_ADDRESS);
 	out->init_size = v3_boot_u32(image + HDR_INIT_SIZE);
@@ -128,19 +138,22 @@ int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struc
 		out->init_size = out->kernel_len;
 	out->alignment = v3_boot_u32(image + HDR_ALIGNMENT);
 	out->relocatable = image[HDR_RELOCATABLE] != 0;
-	if (out->relocatable && (out->alignment < V3_PAGE_SIZE || (out->alignment & (out->alignment - 1))))
-		return v3_boot_fail(msg, V3_EBADMSG, "bzImage: kernel_alignment %#x is not a power of two >= 4096",
+	if (out->relocatable &&
+	    (out->alignment < V3_PAGE_SIZE || (out->alignment & (out->alignment - 1))))
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "bzImage: kernel_alignment %#x is not a power of two >= 4096",
 				    out->alignment);
 	if (out->pref_address < LINUX_KERNEL_LOW || out->pref_address >= 1ull << 32)
-		return v3_boot_fail(msg, V3_EBADMSG, "bzImage: pref_address %#llx is not within 1 MiB..4 GiB",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "bzImage: pref_address %#llx is not within 1 MiB..4 GiB",
 				    (unsigned long long)out->pref_address);
 	out->initrd_max = v3_boot_u32(image + HDR_INITRD_MAX);
 	out->cmdline_max = v3_boot_u32(image + HDR_CMDLINE_SIZE);
 	return V3_OK;
 }
 
-/* The kernel decompresses itself to its preferred address even when it is loaded below, so there is no use in
- * looking for a place there. The page tables reach to 4 GiB. */
+/* The kernel decompresses itself to its preferred address even when it is loaded below, so there is
+ * no use in looking for a place there. The page tables reach to 4 GiB. */
 static int linux_place_kernel(struct v3_boot *b, const struct v3_linux *lx, v3_gpa_t *start,
 			      struct v3_boot_msg *msg)
 {
@@ -159,13 +172,15 @@ static int linux_place_initrd(struct v3_vm *vm, struct v3_boot *b, const struct 
 			      struct v3_boot_msg *msg)
 {
 	struct v3_boot_copy copy = {.gpa = 0};
-	struct v3_boot_want want = {.align = V3_PAGE_SIZE, .low = LINUX_KERNEL_LOW, .top_down = true};
+	struct v3_boot_want want = {
+		.align = V3_PAGE_SIZE, .low = LINUX_KERNEL_LOW, .top_down = true};
 	size_t len = 0;
 	int err;
 
 	copy.src = v3_vm_file(vm, b->cfg->initrd, &len);
 	if (!copy.src)
-		return v3_boot_fail(msg, V3_ENOENT, "initrd %s: not in the container", b->cfg->initrd);
+		return v3_boot_fail(msg, V3_ENOENT, "initrd %s: not in the container",
+				    b->cfg->initrd);
 	if (!len)
 		return V3_OK;
 	if (len > UINT32_MAX)
@@ -192,8 +207,9 @@ int v3_linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, siz
 	if (err)
 		return err;
 	if (cmdline_len > lx.cmdline_max || cmdline_len >= V3_PAGE_SIZE)
-		return v3_boot_fail(msg, V3_E2BIG, "cmdline: %zu bytes, this kernel takes at most %u",
-				    cmdline_len, lx.cmdline_max);
+		return v3_boot_fail(msg, V3_E2BIG,
+				    "cmdline: %zu bytes, this kernel takes at most %u", cmdline_len,
+				    lx.cmdline_max);
 	err = v3_boot_take(b, LINUX_GDT, LINUX_LOW_END - LINUX_GDT, "boot parameters", msg);
 	if (err)
 		return err;
@@ -254,7 +270,8 @@ static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 	memcpy(page + PARAMS_ACPI_RSDP, &b->rsdp, sizeof(b->rsdp));
 	memcpy(page + HDR_VID_MODE, &vid_mode, sizeof(vid_mode));
 	page[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
-	page[HDR_LOADFLAGS] &= (uint8_t)~HDR_LOADFLAGS_CAN_USE_HEAP; /* for the real-mode code only */
+	page[HDR_LOADFLAGS] &=
+		(uint8_t)~HDR_LOADFLAGS_CAN_USE_HEAP; /* for the real-mode code only */
 	linux_put32(page, HDR_CMD_LINE_PTR, LINUX_CMDLINE);
 	if (b->initrd) {
 		linux_put32(page, HDR_RAMDISK_IMAGE, (uint32_t)initrd->gpa);
@@ -274,7 +291,7 @@ _Static_assert(PARAMS_HEADER_END <= PARAMS_E820_TABLE, "the header ends before t
 
 int v3_linux_setup(struct v3_vm *vm, struct v3_boot *b)
 {
-	/* Selectors 0x10 and 0x18 as the protocol asks: flat 64-bit code, flat data (APM vol. 2 4.7, 4.8). */
+	/* Selectors 0x10 and 0x18 as the protocol asks: flat 64-bit code and data, APM vol. 2 4.8. */
 	static const uint64_t gdt[4] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
 	const struct v3_dtr gdtr = {.base = LINUX_GDT, .limit = sizeof(gdt) - 1};
 	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file loader.h
- * Private to boot/: what the loaders share. Every failure goes through a struct v3_boot_msg; boot.c makes
- * the one log line of it.
+ * Private to boot/: what the loaders share. Every failure goes through a struct v3_boot_msg; boot.c
+ * makes the one log line of it.
  */
 #ifndef V3_BOOT_LOADER_H
 #define V3_BOOT_LOADER_H
@@ -30,7 +30,8 @@ uint64_t v3_boot_u64(const uint8_t *p);
 void v3_boot_make_map(struct v3_vm *vm, struct v3_boot *b);
 /**
  * Take [start, start + len) for @p what.
- * @return V3_OK; V3_E2BIG: not (all) RAM that the guest may use; V3_EBADMSG: overlaps something else
+ * @return V3_OK; V3_E2BIG: not (all) RAM that the guest may use; V3_EBADMSG: overlaps something
+ * else
  */
 int v3_boot_take(struct v3_boot *b, v3_gpa_t start, uint64_t len, const char *what,
 		 struct v3_boot_msg *msg);
@@ -38,14 +39,14 @@ int v3_boot_take(struct v3_boot *b, v3_gpa_t start, uint64_t len, const char *wh
 /** Where to look for free RAM. */
 struct v3_boot_want {
 	uint64_t len;
-	uint64_t align; /* power of two */
+	uint64_t align;	    /* power of two */
 	v3_gpa_t low, high; /* limits of the whole piece, high exclusive */
 	bool top_down;
 };
 /** Find free RAM and take it. @return V3_OK; V3_E2BIG */
-int v3_boot_find(struct v3_boot *b, const struct v3_boot_want *want, const char *what, v3_gpa_t *start,
-		 struct v3_boot_msg *msg);
-/** Have bytes copied to guest RAM at every power-on; the place has been taken. V3_E2BIG: too many. */
+int v3_boot_find(struct v3_boot *b, const struct v3_boot_want *want, const char *what,
+		 v3_gpa_t *start, struct v3_boot_msg *msg);
+/** Have bytes copied to guest RAM (taken before) at every power-on. V3_E2BIG: too many. */
 int v3_boot_add_copy(struct v3_boot *b, const struct v3_boot_copy *copy, struct v3_boot_msg *msg);
 
 /* ---- cpu.c: registers of the boot CPU ---- */
@@ -59,12 +60,12 @@ void v3_boot_cpu_long(struct v3_vcpu *vcpu, v3_gpa_t cr3, const struct v3_dtr *g
 
 /** What the loader needs of a bzImage's setup header. */
 struct v3_linux {
-	uint32_t header_end;  /* of the setup header, from the start of the image */
-	uint32_t kernel_off;  /* of the 64-bit kernel in the image */
+	uint32_t header_end; /* of the setup header, from the start of the image */
+	uint32_t kernel_off; /* of the 64-bit kernel in the image */
 	uint64_t kernel_len;
 	uint64_t pref_address;
-	uint64_t init_size;   /* RAM the kernel needs from its load address on */
-	uint32_t alignment;   /* of the load address */
+	uint64_t init_size; /* RAM the kernel needs from its load address on */
+	uint32_t alignment; /* of the load address */
 	bool relocatable;
 	uint32_t initrd_max;  /* highest address of the initrd's last byte */
 	uint32_t cmdline_max; /* bytes without terminator */
@@ -112,7 +113,7 @@ int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b);
 
 /* ---- acpi.c ---- */
 
-/** Write the ACPI tables; sets b->rsdp (0 if the platform has none). V3_OK; V3_ENOMEM; V3_EFAULT. */
+/** Write the ACPI tables; sets b->rsdp (0: the platform has none). V3_OK; V3_ENOMEM; V3_EFAULT. */
 int v3_acpi_setup(struct v3_vm *vm, struct v3_boot *b);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file multiboot.c
- * Kernels by the Multiboot Specification version 0.6.96 ("multiboot 1"): ELF32 or ELF64 executables with a
- * 32-bit entry point, or any format with the addresses in its header (flag 16). The kernel's segments go
- * where it says, modules above it on page boundaries, the information and its texts in the lowest free RAM.
+ * Kernels by the Multiboot Specification version 0.6.96 ("multiboot 1"): ELF32 or ELF64 executables
+ * with a 32-bit entry point, or any format with the addresses in its header (flag 16). The kernel's
+ * segments go where it says, modules above it on page boundaries, the information and its texts in
+ * the lowest free RAM.
  */
 #include "boot/loader.h"
 
@@ -15,11 +16,11 @@
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
-#define MB_HEADER_MAGIC	  0x1badb002
-#define MB_HEADER_SEARCH  8192 /* the header lies in the first 8 KiB, 4-byte aligned (3.1) */
-#define MB_HEADER_LEN	  12
+#define MB_HEADER_MAGIC	      0x1badb002
+#define MB_HEADER_SEARCH      8192 /* the header lies in the first 8 KiB, 4-byte aligned (3.1) */
+#define MB_HEADER_LEN	      12
 #define MB_HEADER_ADDRESS_LEN 32 /* with the address fields */
-#define MB_ENTRY_MAGIC	  0x2badb002
+#define MB_ENTRY_MAGIC	      0x2badb002
 
 /* Header flags; 0..15 are demands that a loader must know. */
 #define MB_WANT_PAGE_ALIGN (1u << 0)
@@ -65,7 +66,8 @@ struct mb_addresses {
 };
 
 /* @return offset of the header; V3_EBADMSG */
-static int mb_find_header(const uint8_t *image, size_t len, uint32_t *flags, struct v3_boot_msg *msg)
+static int mb_find_header(const uint8_t *image, size_t len, uint32_t *flags,
+			  struct v3_boot_msg *msg)
 {
 	size_t end = len < MB_HEADER_SEARCH ? len : MB_HEADER_SEARCH, off;
 
@@ -76,7 +78,9 @@ static int mb_find_header(const uint8_t *image, size_t len, uint32_t *flags, str
 		if ((uint32_t)(MB_HEADER_MAGIC + *flags + v3_boot_u32(image + off + 8)) == 0)
 			return (int)off;
 	}
-	return v3_boot_fail(msg, V3_EBADMSG, "not a multiboot kernel (no header with a valid checksum in its first 8 KiB)");
+	return v3_boot_fail(
+		msg, V3_EBADMSG,
+		"not a multiboot kernel (no header with a valid checksum in its first 8 KiB)");
 }
 
 static int mb_check_flags(uint32_t flags, struct v3_boot_msg *msg)
@@ -84,13 +88,14 @@ static int mb_check_flags(uint32_t flags, struct v3_boot_msg *msg)
 	uint32_t unknown = flags & MB_WANT_DEMANDS & ~MB_WANT_KNOWN;
 
 	if (unknown)
-		return v3_boot_fail(msg, V3_ENOTSUP, "multiboot: the kernel demands what is not offered: flags %#x",
+		return v3_boot_fail(msg, V3_ENOTSUP,
+				    "multiboot: the kernel demands what is not offered: flags %#x",
 				    unknown);
 	return V3_OK;
 }
 
-static int mb_read_addresses(const uint8_t *image, size_t len, uint32_t header, struct mb_addresses *a,
-			     struct v3_boot_msg *msg)
+static int mb_read_addresses(const uint8_t *image, size_t len, uint32_t header,
+			     struct mb_addresses *a, struct v3_boot_msg *msg)
 {
 	uint32_t header_addr, load_end, bss_end;
 
@@ -102,24 +107,29 @@ static int mb_read_addresses(const uint8_t *image, size_t len, uint32_t header, 
 	bss_end = v3_boot_u32(image + header + 24);
 	a->entry = v3_boot_u32(image + header + 28);
 	if (header_addr < a->load || header_addr - a->load > header)
-		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: header_addr %#x does not fit load_addr %#llx",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "multiboot: header_addr %#x does not fit load_addr %#llx",
 				    header_addr, (unsigned long long)a->load);
 	a->offset = header - (header_addr - a->load);
 	a->file_len = load_end ? load_end - a->load : len - a->offset;
 	if ((load_end && load_end < a->load) || !a->file_len || a->file_len > len - a->offset)
-		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: load_end_addr %#x is not in the file", load_end);
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "multiboot: load_end_addr %#x is not in the file", load_end);
 	a->mem_len = bss_end ? bss_end - a->load : a->file_len;
 	if (bss_end && (bss_end < a->load || a->mem_len < a->file_len))
-		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: bss_end_addr %#x lies before load_end_addr",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "multiboot: bss_end_addr %#x lies before load_end_addr",
 				    bss_end);
 	if (a->entry < a->load || a->entry - a->load >= a->mem_len)
-		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: entry_addr %#llx is outside the kernel",
+		return v3_boot_fail(msg, V3_EBADMSG,
+				    "multiboot: entry_addr %#llx is outside the kernel",
 				    (unsigned long long)a->entry);
 	return V3_OK;
 }
 
 /* Take place and note the copy of one kernel segment; @p b NULL: check only. */
-static int mb_add_segment(struct v3_boot *b, const struct v3_boot_copy *copy, struct v3_boot_msg *msg)
+static int mb_add_segment(struct v3_boot *b, const struct v3_boot_copy *copy,
+			  struct v3_boot_msg *msg)
 {
 	int err;
 
@@ -177,10 +187,8 @@ static int mb_load_kernel(struct v3_boot *b, const uint8_t *image, size_t len, u
 	if (err)
 		return err;
 	*entry = a.entry;
-	copy = (struct v3_boot_copy){.gpa = a.load,
-				     .src = image + a.offset,
-				     .len = a.file_len,
-				     .mem_len = a.mem_len};
+	copy = (struct v3_boot_copy){
+		.gpa = a.load, .src = image + a.offset, .len = a.file_len, .mem_len = a.mem_len};
 	return mb_add_segment(b, &copy, msg);
 }
 
@@ -193,7 +201,8 @@ int v3_multiboot_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg
 
 static int mb_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
 {
-	struct v3_boot_want want = {.align = V3_PAGE_SIZE, .low = V3_PC_HIGH_RAM_BASE, .high = 1ull << 32};
+	struct v3_boot_want want = {
+		.align = V3_PAGE_SIZE, .low = V3_PC_HIGH_RAM_BASE, .high = 1ull << 32};
 	struct v3_boot_copy copy;
 	size_t len = 0;
 	uint32_t i;
@@ -321,8 +330,8 @@ int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	struct mb_writer w = {.vm = vm, .pos = b->info + sizeof(struct mb_info)};
 	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
-	struct mb_info info = {.flags = MB_INFO_MEM | MB_INFO_CMDLINE | MB_INFO_MODS | MB_INFO_MMAP |
-					MB_INFO_LOADER};
+	struct mb_info info = {.flags = MB_INFO_MEM | MB_INFO_CMDLINE | MB_INFO_MODS |
+					MB_INFO_MMAP | MB_INFO_LOADER};
 	struct v3_regs *regs;
 
 	mb_put_map(&w, b, &info);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file place.c
- * Guest memory as the boot code sees it: the platform's layout of RAM, the memory map told to the guest,
- * and a small allocator that keeps kernel, initrd, modules and tables apart.
+ * Guest memory as the boot code sees it: the platform's layout of RAM, the memory map told to the
+ * guest, and a small allocator that keeps kernel, initrd, modules and tables apart.
  */
 #include "boot/loader.h"
 
@@ -46,8 +46,8 @@ int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
 	return err;
 }
 
-/* Insert in ascending order; RAM that touches RAM becomes one entry. A full map drops the entry: the guest
- * then knows of less RAM than there is, which is safe. */
+/* Insert in ascending order; RAM that touches RAM becomes one entry. A full map drops the entry:
+ * the guest then knows of less RAM than there is, which is safe. */
 static void place_add_map(struct v3_boot *b, v3_gpa_t start, v3_gpa_t end, uint32_t type)
 {
 	struct v3_boot_mem *map = b->map;
@@ -57,7 +57,8 @@ static void place_add_map(struct v3_boot *b, v3_gpa_t start, v3_gpa_t end, uint3
 		return;
 	while (i > 0 && map[i - 1].start > start)
 		i--;
-	if (i > 0 && type == V3_BOOT_MEM_RAM && map[i - 1].type == type && map[i - 1].end == start) {
+	if (i > 0 && type == V3_BOOT_MEM_RAM && map[i - 1].type == type &&
+	    map[i - 1].end == start) {
 		map[i - 1].end = end;
 		return;
 	}
@@ -113,7 +114,8 @@ static bool place_is_ram(const struct v3_boot *b, v3_gpa_t start, uint64_t len)
 }
 
 /* What is in the way of [start, start + len)? The sum does not wrap: the range is RAM. */
-static const struct v3_boot_taken *place_conflict(const struct v3_boot *b, v3_gpa_t start, uint64_t len)
+static const struct v3_boot_taken *place_conflict(const struct v3_boot *b, v3_gpa_t start,
+						  uint64_t len)
 {
 	uint32_t i;
 
@@ -140,13 +142,14 @@ int v3_boot_take(struct v3_boot *b, v3_gpa_t start, uint64_t len, const char *wh
 	const struct v3_boot_taken *other;
 
 	if (!len || !place_is_ram(b, start, len))
-		return v3_boot_fail(msg, V3_E2BIG, "%s: %#llx bytes at %#llx are not in the guest's RAM", what,
+		return v3_boot_fail(msg, V3_E2BIG,
+				    "%s: %#llx bytes at %#llx are not in the guest's RAM", what,
 				    (unsigned long long)len, (unsigned long long)start);
 	other = place_conflict(b, start, len);
 	if (other)
-		return v3_boot_fail(msg, V3_EBADMSG, "%s: %#llx bytes at %#llx overlap %s at %#llx", what,
-				    (unsigned long long)len, (unsigned long long)start, other->what,
-				    (unsigned long long)other->start);
+		return v3_boot_fail(msg, V3_EBADMSG, "%s: %#llx bytes at %#llx overlap %s at %#llx",
+				    what, (unsigned long long)len, (unsigned long long)start,
+				    other->what, (unsigned long long)other->start);
 	return place_note(b, start, len, what, msg);
 }
 
@@ -178,8 +181,8 @@ static bool place_search(const struct v3_boot *b, const struct v3_boot_want *wan
 	return false;
 }
 
-int v3_boot_find(struct v3_boot *b, const struct v3_boot_want *want, const char *what, v3_gpa_t *start,
-		 struct v3_boot_msg *msg)
+int v3_boot_find(struct v3_boot *b, const struct v3_boot_want *want, const char *what,
+		 v3_gpa_t *start, struct v3_boot_msg *msg)
 {
 	const struct v3_boot_mem *mem;
 	uint32_t i;
@@ -191,8 +194,8 @@ int v3_boot_find(struct v3_boot *b, const struct v3_boot_want *want, const char 
 				 mem->end < want->high ? mem->end : want->high, start))
 			return place_note(b, *start, want->len, what, msg);
 	}
-	return v3_boot_fail(msg, V3_E2BIG, "%s: no room for %#llx bytes between %#llx and %#llx", what,
-			    (unsigned long long)want->len, (unsigned long long)want->low,
+	return v3_boot_fail(msg, V3_E2BIG, "%s: no room for %#llx bytes between %#llx and %#llx",
+			    what, (unsigned long long)want->len, (unsigned long long)want->low,
 			    (unsigned long long)want->high);
 }
 

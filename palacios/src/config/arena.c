@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file arena.c
- * Memory of one parsed definition: pieces handed out in order, freed together. It makes unwinding after an
- * error one call, and keeps the number of host allocations small.
+ * Memory of one parsed definition: pieces handed out in order, freed together. It makes unwinding
+ * after an error one call, and keeps the number of host allocations small.
  */
 #include "config/cfg.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file cfg.h
- * Private to config/: parsed tables, the arena they live in, error reports. The order of the steps is
- * text.c (bytes) -> toml.c (syntax) -> schema.c (one table against its keys) -> vm_cfg.c (the whole).
+ * Private to config/: parsed tables, the arena they live in, error reports. The order of the steps
+ * is text.c (bytes) -> toml.c (syntax) -> schema.c (one table against its keys) -> vm_cfg.c (the
+ * whole).
  */
 #ifndef V3_CONFIG_CFG_H
 #define V3_CONFIG_CFG_H
@@ -40,8 +41,8 @@ struct v3_cfg {
 	bool array;    /* [[name]] */
 	uint32_t line; /* of the header */
 	uint32_t nentries;
-	struct v3_cfg_entry *entries;	/* in file order */
-	const struct v3_cfg_key *keys;	/* set by v3_cfg_check(); NULL: none */
+	struct v3_cfg_entry *entries;  /* in file order */
+	const struct v3_cfg_key *keys; /* set by v3_cfg_check(); NULL: none */
 	struct v3_cfg *next;
 };
 
@@ -61,7 +62,7 @@ char *v3_cfg_arena_strdup(struct v3_cfg_arena *arena, const char *text, size_t l
 
 /* ---- text.c: bytes, quoting, messages ---- */
 
-/** Set line and message. @return V3_EBADMSG, so that a check can end with "return v3_cfg_fail(...)". */
+/** Set line and message. @return V3_EBADMSG: a check can end with "return v3_cfg_fail(...)". */
 int v3_cfg_fail(struct v3_cfg_error *err, uint32_t line, const char *fmt, ...) V3_PRINTF(3, 4);
 /** Refuse what no part of a definition may hold: bad UTF-8, control characters, over-long text. */
 int v3_cfg_check_text(const char *text, size_t len, struct v3_cfg_error *err);

@@ -2,8 +2,8 @@
 /**
  * @file container.c
  * Image containers: the reader that every host uses, and the two steps of the writer in v3-mkimage.
- * Layout: palacios/doc/config.md. Given its sections a container has one valid form, so a reader need not
- * search for overlaps or gaps: it computes where each section must be and compares.
+ * Layout: palacios/doc/config.md. Given its sections a container has one valid form, so a reader
+ * need not search for overlaps or gaps: it computes where each section must be and compares.
  */
 #include "config/container.h"
 
@@ -30,7 +30,8 @@ static bool container_zero(const uint8_t *p, uint64_t len)
 	return !any;
 }
 
-/* A field of table entry @p i; the table is known to lie inside the image, which need not be aligned. */
+/* A field of table entry @p i; the table is known to lie inside the image, which need not be
+ * aligned. */
 static const uint8_t *container_field(const struct v3_container *c, uint32_t i, size_t offset)
 {
 	return c->img + HEADER_LEN + i * SECTION_LEN + offset;
@@ -58,18 +59,20 @@ static int container_check_header(struct v3_container *c, struct v3_cfg_error *e
 	uint8_t digest[V3_SHA256_LEN], given[V3_SHA256_LEN];
 
 	if (c->len < HEADER_LEN)
-		return v3_cfg_fail(err, 0, "header: expected %zu bytes, got %zu", HEADER_LEN, c->len);
+		return v3_cfg_fail(err, 0, "header: expected %zu bytes, got %zu", HEADER_LEN,
+				   c->len);
 	memcpy(&hdr, c->img, HEADER_LEN);
 	if (hdr.magic != V3_CONTAINER_MAGIC)
 		return v3_cfg_fail(err, 0, "header: not an image container made by v3-mkimage");
 	if (hdr.version != V3_CONTAINER_VERSION)
-		return v3_cfg_fail(err, 0, "header: expected version %u, got %u", V3_CONTAINER_VERSION,
-				   hdr.version);
+		return v3_cfg_fail(err, 0, "header: expected version %u, got %u",
+				   V3_CONTAINER_VERSION, hdr.version);
 	if (!hdr.nsections || hdr.nsections > V3_CONTAINER_MAX_SECTIONS)
 		return v3_cfg_fail(err, 0, "header: expected 1..%u sections, got %u",
 				   V3_CONTAINER_MAX_SECTIONS, hdr.nsections);
 	if (hdr.total_len != c->len)
-		return v3_cfg_fail(err, 0, "header: the container has %llu bytes, but %zu were given",
+		return v3_cfg_fail(err, 0,
+				   "header: the container has %llu bytes, but %zu were given",
 				   (unsigned long long)hdr.total_len, c->len);
 	if (c->len - HEADER_LEN < hdr.nsections * SECTION_LEN)
 		return v3_cfg_fail(err, 0, "section table: %u entries do not fit %zu bytes",
@@ -81,7 +84,8 @@ static int container_check_header(struct v3_container *c, struct v3_cfg_error *e
 	v3_sha256_update(&sha, c->img + HEADER_LEN, hdr.nsections * SECTION_LEN);
 	v3_sha256_final(&sha, digest);
 	if (memcmp(given, digest, sizeof(digest)))
-		return v3_cfg_fail(err, 0, "header: checksum does not match, the container is damaged");
+		return v3_cfg_fail(err, 0,
+				   "header: checksum does not match, the container is damaged");
 	if (hdr.reserved)
 		return v3_cfg_fail(err, 0, "header: reserved field is not 0");
 	c->nsections = hdr.nsections;
@@ -131,19 +135,22 @@ static int container_check_section(const struct v3_container *c, uint32_t i, uin
 	v3_cfg_quote(quoted, container_name(c, i));
 	offset = container_u64(FIELD(c, i, offset));
 	len = container_u64(FIELD(c, i, len));
-	if (!container_zero(FIELD(c, i, reserved), sizeof(((struct v3_container_section *)0)->reserved)))
+	if (!container_zero(FIELD(c, i, reserved),
+			    sizeof(((struct v3_container_section *)0)->reserved)))
 		return v3_cfg_fail(err, 0, "section %s: reserved field is not 0", quoted);
 	if (offset != start)
-		return v3_cfg_fail(err, 0, "section %s: expected at offset %#llx, got %#llx", quoted,
-				   (unsigned long long)start, (unsigned long long)offset);
+		return v3_cfg_fail(err, 0, "section %s: expected at offset %#llx, got %#llx",
+				   quoted, (unsigned long long)start, (unsigned long long)offset);
 	if (start > c->len || len > c->len - start)
-		return v3_cfg_fail(err, 0, "section %s: %#llx bytes at %#llx reach past the end %#zx",
-				   quoted, (unsigned long long)len, (unsigned long long)start, c->len);
+		return v3_cfg_fail(
+			err, 0, "section %s: %#llx bytes at %#llx reach past the end %#zx", quoted,
+			(unsigned long long)len, (unsigned long long)start, c->len);
 	if (!container_zero(c->img + *pos, start - *pos))
 		return v3_cfg_fail(err, 0, "section %s: bytes before it are not 0", quoted);
 	v3_sha256(c->img + start, (size_t)len, digest);
 	if (memcmp(digest, FIELD(c, i, sha256), sizeof(digest)))
-		return v3_cfg_fail(err, 0, "section %s: SHA-256 does not match, the container is damaged",
+		return v3_cfg_fail(err, 0,
+				   "section %s: SHA-256 does not match, the container is damaged",
 				   quoted);
 	*pos = start + len;
 	return V3_OK;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file container.h
- * The image container: a guest definition and the files it names in one piece of memory, each with its
- * SHA-256. Layout in palacios/doc/config.md. The reader takes every byte as hostile; there is exactly one
- * valid layout of given sections, so nothing can hide between them.
+ * The image container: a guest definition and the files it names in one piece of memory, each with
+ * its SHA-256. Layout in palacios/doc/config.md. The reader takes every byte as hostile; there is
+ * exactly one valid layout of given sections, so nothing can hide between them.
  */
 #ifndef V3_CONFIG_CONTAINER_H
 #define V3_CONFIG_CONTAINER_H
@@ -11,12 +11,12 @@
 #include "config/vm_cfg.h"
 #include "palacios/types.h"
 
-#define V3_CONTAINER_MAGIC    0x1a4547414d493356ull /* "V3IMAGE\x1a" in memory order */
-#define V3_CONTAINER_VERSION  1
-#define V3_CONTAINER_ALIGN    64 /* of every section */
+#define V3_CONTAINER_MAGIC	  0x1a4547414d493356ull /* "V3IMAGE\x1a" in memory order */
+#define V3_CONTAINER_VERSION	  1
+#define V3_CONTAINER_ALIGN	  64 /* of every section */
 #define V3_CONTAINER_MAX_SECTIONS (V3_VM_CFG_MAX_FILES + 1)
-#define V3_CONTAINER_NAME_LEN 192 /* with the terminator */
-#define V3_CONTAINER_DEFINITION "guest.toml" /* always the first section */
+#define V3_CONTAINER_NAME_LEN	  192	       /* with the terminator */
+#define V3_CONTAINER_DEFINITION	  "guest.toml" /* always the first section */
 
 /** On-disk header, little-endian. */
 struct v3_container_header {
@@ -56,7 +56,8 @@ struct v3_container {
  * @param err  filled on failure; its file is "container", its line 0
  * @return V3_OK; V3_EBADMSG.
  */
-int v3_container_open(const void *img, size_t len, struct v3_container *c, struct v3_cfg_error *err);
+int v3_container_open(const void *img, size_t len, struct v3_container *c,
+		      struct v3_cfg_error *err);
 
 /**
  * Find a section by name. any context.

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file platform.c
- * The devices of platform = "pc". The order is the order of creation: interrupt controllers before what
- * raises interrupts, the PCI host bridge before what sits on the bus.
+ * The devices of platform = "pc". The order is the order of creation: interrupt controllers before
+ * what raises interrupts, the PCI host bridge before what sits on the bus.
  */
 #include "config/vm_cfg.h"
 
 const char *const v3_platform_pc[] = {
-	"lapic", "ioapic", "i8259",    "i8254",	    "rtc",	"uart",	  "acpi_pm",
+	"lapic", "ioapic",   "i8259",	  "i8254",    "rtc",	"uart", "acpi_pm",
 	"reset", "pci_host", "debugexit", "debugcon", "fw_cfg", NULL,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file schema.c
- * One table against its list of keys: names, types, ranges. Then the values are read through the public
- * accessors of palacios/config.h.
+ * One table against its list of keys: names, types, ranges. Then the values are read through the
+ * public accessors of palacios/config.h.
  */
 #include "config/cfg.h"
 
@@ -37,8 +37,9 @@ static int schema_unknown(const struct v3_cfg *table, const struct v3_cfg_entry 
 		}
 	}
 	if (best)
-		return v3_cfg_fail(err, entry->line, "%s: unknown key in [%s], did you mean \"%s\"?",
-				   entry->key, table->name, best);
+		return v3_cfg_fail(err, entry->line,
+				   "%s: unknown key in [%s], did you mean \"%s\"?", entry->key,
+				   table->name, best);
 	return v3_cfg_fail(err, entry->line, "%s: unknown key in [%s]", entry->key, table->name);
 }
 
@@ -113,7 +114,8 @@ static int schema_size(const struct v3_cfg_key *key, uint32_t line, struct v3_cf
 		return schema_wrong(key, line, value, err);
 	for (; *s >= '0' && *s <= '9'; s++) {
 		if (num > UINT64_MAX / 10 - 1)
-			return v3_cfg_fail(err, line, "%s: the size does not fit 64 bits", key->name);
+			return v3_cfg_fail(err, line, "%s: the size does not fit 64 bits",
+					   key->name);
 		num = num * 10 + (uint64_t)(*s - '0');
 	}
 	while (unit < 4 && *s != units[unit])
@@ -147,7 +149,8 @@ static int schema_text(const struct v3_cfg_key *key, uint32_t line,
 		return schema_wrong(key, line, value, err);
 	for (i = 0; i < len; i++) {
 		if ((uint8_t)value->text[i] < 0x20 || value->text[i] == 0x7f)
-			return v3_cfg_fail(err, line, "%s: control character in a file name", key->name);
+			return v3_cfg_fail(err, line, "%s: control character in a file name",
+					   key->name);
 	}
 	return V3_OK;
 }
@@ -182,7 +185,8 @@ static int schema_value(const struct v3_cfg_key *key, uint32_t line, struct v3_c
 	case V3_CFG_SIZE:
 		return schema_size(key, line, value, err);
 	case V3_CFG_BOOL:
-		return value->kind == V3_CFG_KIND_BOOL ? V3_OK : schema_wrong(key, line, value, err);
+		return value->kind == V3_CFG_KIND_BOOL ? V3_OK
+						       : schema_wrong(key, line, value, err);
 	case V3_CFG_STRING:
 	case V3_CFG_FILE:
 		return schema_text(key, line, value, err);
@@ -213,8 +217,8 @@ int v3_cfg_check(struct v3_cfg *table, const struct v3_cfg_key *keys, const char
 	}
 	for (key = keys; key && key->name; key++) {
 		if (key->required && !v3_cfg_find(table, key->name))
-			return v3_cfg_fail(err, table->line, "%s: missing in [%s], expected %s", key->name,
-					   table->name,
+			return v3_cfg_fail(err, table->line, "%s: missing in [%s], expected %s",
+					   key->name, table->name,
 					   key->type == V3_CFG_SIZE ? "a size such as \"256M\""
 								    : schema_noun(key));
 	}

@@ -20,7 +20,8 @@ int v3_cfg_fail(struct v3_cfg_error *err, uint32_t line, const char *fmt, ...)
 	return V3_EBADMSG;
 }
 
-/* Well-formed sequences only: no over-long forms, surrogates or values above U+10FFFF (Unicode table 3-7). */
+/* Well-formed sequences only: no over-long forms, surrogates or values above U+10FFFF (Unicode
+ * table 3-7). */
 unsigned v3_cfg_utf8_len(const char *s, size_t len)
 {
 	const uint8_t *b = (const uint8_t *)s;
@@ -59,7 +60,8 @@ int v3_cfg_check_text(const char *text, size_t len, struct v3_cfg_error *err)
 	size_t i;
 
 	if (len > V3_VM_CFG_MAX_TEXT)
-		return v3_cfg_fail(err, 0, "too long: %zu bytes, the limit is %u", len, V3_VM_CFG_MAX_TEXT);
+		return v3_cfg_fail(err, 0, "too long: %zu bytes, the limit is %u", len,
+				   V3_VM_CFG_MAX_TEXT);
 	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
 		return v3_cfg_fail(err, 1, "begins with a byte-order mark, expected plain UTF-8");
 	for (i = 0; i < len; i += n) {

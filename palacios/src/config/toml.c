@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file toml.c
- * Syntax of a guest definition: a subset of TOML 1.0 (tables, arrays of tables, bare keys; texts, whole
- * numbers, booleans and flat lists). What is left out of TOML is refused by name. Works on text that
- * v3_cfg_check_text() has passed. No recursion: lists are flat.
+ * Syntax of a guest definition: a subset of TOML 1.0 (tables, arrays of tables, bare keys; texts,
+ * whole numbers, booleans and flat lists). What is left out of TOML is refused by name. Works on
+ * text that v3_cfg_check_text() has passed. No recursion: lists are flat.
  */
 #include "config/cfg.h"
 
@@ -100,7 +100,8 @@ static int toml_name(struct toml *t, const char *what, const char **out)
 	if (!len) {
 		if (toml_peek(t) == '"' || toml_peek(t) == '\'')
 			return v3_cfg_fail(t->err, t->line, "a quoted %s is not supported", what);
-		return v3_cfg_fail(t->err, t->line, "expected a %s, got %s", what, toml_found(t, found));
+		return v3_cfg_fail(t->err, t->line, "expected a %s, got %s", what,
+				   toml_found(t, found));
 	}
 	if (len > V3_CFG_MAX_NAME)
 		return v3_cfg_fail(t->err, t->line, "%s longer than %u characters", what,
@@ -167,7 +168,8 @@ static int toml_escape(struct toml *t, char out[4])
 		}
 	}
 	if (c != 'u' && c != 'U')
-		return toml_fail(t, "unknown escape, expected one of \\\" \\\\ \\b \\f \\n \\r \\t \\u \\U");
+		return toml_fail(
+			t, "unknown escape, expected one of \\\" \\\\ \\b \\f \\n \\r \\t \\u \\U");
 	ndigits = c == 'u' ? 4 : 8;
 	t->p++;
 	for (i = 0; i < ndigits; i++, t->p++) {
@@ -178,7 +180,8 @@ static int toml_escape(struct toml *t, char out[4])
 	}
 	n = toml_encode(out, cp);
 	if (!n)
-		return toml_fail(t, cp ? "the escape is not a Unicode character" : "a text cannot hold NUL");
+		return toml_fail(t, cp ? "the escape is not a Unicode character"
+				       : "a text cannot hold NUL");
 	return (int)n;
 }
 
@@ -194,7 +197,8 @@ static int toml_text(struct toml *t, struct v3_cfg_value *value)
 		return toml_fail(t, "a multi-line text is not supported");
 	start = ++t->p;
 	/* Escapes never become longer than they are written, so the source's length is enough. */
-	for (scan = start; scan < t->end && *scan != quote && *scan != '\n' && *scan != '\r'; scan++) {
+	for (scan = start; scan < t->end && *scan != quote && *scan != '\n' && *scan != '\r';
+	     scan++) {
 		if (*scan == '\\' && quote == '"' && t->end - scan > 1)
 			scan++;
 	}
@@ -261,7 +265,8 @@ static int toml_number(struct toml *t, struct v3_cfg_value *value)
 	if (len > 1 && word[0] == '0') {
 		base = word[1] == 'x' ? 16 : word[1] == 'o' ? 8 : word[1] == 'b' ? 2 : 10;
 		if (base == 10 && toml_is_digit(word[1]))
-			return toml_fail(t, "a number cannot begin with 0 (octal numbers begin with 0o)");
+			return toml_fail(
+				t, "a number cannot begin with 0 (octal numbers begin with 0o)");
 		i = base == 10 ? 0 : 2;
 	}
 	for (; i < len; i++) {
@@ -278,7 +283,8 @@ static int toml_number(struct toml *t, struct v3_cfg_value *value)
 		last_digit = true;
 	}
 	if (i < len || !last_digit)
-		return toml_fail(t, "malformed number (a size is a text in quotes, such as \"256M\")");
+		return toml_fail(t,
+				 "malformed number (a size is a text in quotes, such as \"256M\")");
 	value->kind = V3_CFG_KIND_NUMBER;
 	value->num = num;
 	return V3_OK;
@@ -313,7 +319,8 @@ static int toml_scalar(struct toml *t, struct v3_cfg_value *value)
 		return toml_fail(t, "an inline table is not supported");
 	if (toml_is_bare(c))
 		return toml_bool(t, value);
-	return v3_cfg_fail(t->err, t->line, "%s: expected a value, got %s", t->key, toml_found(t, found));
+	return v3_cfg_fail(t->err, t->line, "%s: expected a value, got %s", t->key,
+			   toml_found(t, found));
 }
 
 /* Blanks, comments and line ends between the elements of a list. */
@@ -355,8 +362,8 @@ static int toml_list(struct toml *t, struct v3_cfg_value *value)
 		if (toml_peek(t) == ',')
 			t->p++;
 		else if (toml_peek(t) != ']')
-			return v3_cfg_fail(t->err, t->line, "%s: expected ',' or ']', got %s", t->key,
-					   toml_found(t, found));
+			return v3_cfg_fail(t->err, t->line, "%s: expected ',' or ']', got %s",
+					   t->key, toml_found(t, found));
 	}
 	t->p++;
 	return V3_OK;
@@ -376,14 +383,16 @@ static int toml_entry(struct toml *t)
 	if (!t->last)
 		return toml_fail(t, "stands before the first [table]");
 	if (toml_peek(t) != '=')
-		return v3_cfg_fail(t->err, t->line, "%s: expected '=', got %s", key, toml_found(t, found));
+		return v3_cfg_fail(t->err, t->line, "%s: expected '=', got %s", key,
+				   toml_found(t, found));
 	for (entry = t->last->entries; entry; entry = entry->next) {
 		if (!v3_strcmp(entry->key, key))
-			return v3_cfg_fail(t->err, t->line, "%s: given twice, first in line %u", key,
-					   entry->line);
+			return v3_cfg_fail(t->err, t->line, "%s: given twice, first in line %u",
+					   key, entry->line);
 	}
 	if (++t->last->nentries > V3_CFG_MAX_KEYS)
-		return v3_cfg_fail(t->err, t->line, "more than %u keys in one table", V3_CFG_MAX_KEYS);
+		return v3_cfg_fail(t->err, t->line, "more than %u keys in one table",
+				   V3_CFG_MAX_KEYS);
 	entry = v3_cfg_arena_alloc(t->arena, sizeof(*entry));
 	if (!entry)
 		return V3_ENOMEM;
@@ -409,10 +418,10 @@ static int toml_check_table(struct toml *t, const char *name, bool array)
 		if (v3_strcmp(other->name, name) || (array && other->array))
 			continue;
 		if (array == other->array)
-			return v3_cfg_fail(t->err, t->line, "[%s]: given twice, first in line %u", name,
-					   other->line);
-		return v3_cfg_fail(t->err, t->line, "both [%s] and [[%s]], first in line %u", name, name,
-				   other->line);
+			return v3_cfg_fail(t->err, t->line, "[%s]: given twice, first in line %u",
+					   name, other->line);
+		return v3_cfg_fail(t->err, t->line, "both [%s] and [[%s]], first in line %u", name,
+				   name, other->line);
 	}
 	if (++t->ntables > V3_CFG_MAX_TABLES)
 		return v3_cfg_fail(t->err, t->line, "more than %u tables", V3_CFG_MAX_TABLES);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file vm_cfg.c
- * The checks that look at a definition as a whole, and the result for the builder: struct v3_vm_cfg.
- * Called by vm/ with the container's first section and by v3-mkimage with the file.
+ * The checks that look at a definition as a whole, and the result for the builder: struct
+ * v3_vm_cfg. Called by vm/ with the container's first section and by v3-mkimage with the file.
  */
 #include "config/cfg.h"
 
@@ -16,7 +16,11 @@
 
 static const struct v3_cfg_key vm_keys[] = {
 	{.name = "name", .type = V3_CFG_STRING, .required = true, .high = 31},
-	{.name = "memory", .type = V3_CFG_SIZE, .required = true, .low = MIN_MEMORY, .high = MAX_MEMORY},
+	{.name = "memory",
+	 .type = V3_CFG_SIZE,
+	 .required = true,
+	 .low = MIN_MEMORY,
+	 .high = MAX_MEMORY},
 	{.name = "vcpus", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
 	{.name = "cpus", .type = V3_CFG_UINTS, .high = 4095},
 	{.name = "numa_node", .type = V3_CFG_UINT, .high = 255},
@@ -59,8 +63,8 @@ static int build_choice(struct build *b, const struct v3_cfg *table, const char 
 			return V3_OK;
 		}
 	}
-	return v3_cfg_fail(b->err, v3_cfg_line(table, key), "%s: expected %s, got %s", key, expected,
-			   v3_cfg_quote(quoted, text));
+	return v3_cfg_fail(b->err, v3_cfg_line(table, key), "%s: expected %s, got %s", key,
+			   expected, v3_cfg_quote(quoted, text));
 }
 
 static int build_name(struct build *b, const struct v3_cfg *vm)
@@ -88,8 +92,8 @@ static int build_cpus(struct build *b, const struct v3_cfg *vm)
 		return V3_OK;
 	if (cfg->ncpus != cfg->vcpus)
 		return v3_cfg_fail(b->err, v3_cfg_line(vm, "cpus"),
-				   "cpus: expected one number per vcpu, %u in all, got %u", cfg->vcpus,
-				   cfg->ncpus);
+				   "cpus: expected one number per vcpu, %u in all, got %u",
+				   cfg->vcpus, cfg->ncpus);
 	cpus = v3_cfg_arena_alloc(b->arena, cfg->ncpus * sizeof(*cpus));
 	if (!cpus)
 		return V3_ENOMEM;
@@ -114,7 +118,8 @@ static int build_vm(struct build *b, struct v3_cfg *vm)
 	err = build_name(b, vm);
 	if (err)
 		return err;
-	err = build_choice(b, vm, "log", levels, "\"error\", \"warn\", \"info\" or \"debug\"", &level);
+	err = build_choice(b, vm, "log", levels, "\"error\", \"warn\", \"info\" or \"debug\"",
+			   &level);
 	if (err)
 		return err;
 	err = build_choice(b, vm, "platform", platforms, "\"pc\" or \"none\"", &platform);
@@ -139,14 +144,16 @@ static int build_file(struct build *b, const char *name, const char *key, uint32
 	uint32_t i;
 
 	if (!v3_strcmp(name, "guest.toml"))
-		return v3_cfg_fail(b->err, line,
-				   "%s: \"guest.toml\" is the definition's own name in the container", key);
+		return v3_cfg_fail(
+			b->err, line,
+			"%s: \"guest.toml\" is the definition's own name in the container", key);
 	for (i = 0; i < cfg->nfiles; i++) {
 		if (!v3_strcmp(b->files[i], name))
 			return V3_OK;
 	}
 	if (cfg->nfiles == V3_VM_CFG_MAX_FILES)
-		return v3_cfg_fail(b->err, line, "%s: more than %u files", key, V3_VM_CFG_MAX_FILES);
+		return v3_cfg_fail(b->err, line, "%s: more than %u files", key,
+				   V3_VM_CFG_MAX_FILES);
 	b->files[cfg->nfiles++] = name;
 	return V3_OK;
 }
@@ -168,13 +175,16 @@ static int build_modules(struct build *b, const struct v3_cfg *boot)
 	for (i = 0; i < n; i++) {
 		modules[i].cmdline = v3_cfg_string_at(boot, "modules", i);
 		for (len = 0; modules[i].cmdline[len] && modules[i].cmdline[len] != ' '; len++) {
-			if ((uint8_t)modules[i].cmdline[len] < 0x20 || modules[i].cmdline[len] == 0x7f)
-				return v3_cfg_fail(b->err, line, "modules: control character in a file name");
+			if ((uint8_t)modules[i].cmdline[len] < 0x20 ||
+			    modules[i].cmdline[len] == 0x7f)
+				return v3_cfg_fail(b->err, line,
+						   "modules: control character in a file name");
 		}
 		if (!len || len > V3_VM_CFG_MAX_FILE_NAME)
-			return v3_cfg_fail(b->err, line,
-					   "modules: expected a file name of 1 to %u bytes, then arguments",
-					   V3_VM_CFG_MAX_FILE_NAME);
+			return v3_cfg_fail(
+				b->err, line,
+				"modules: expected a file name of 1 to %u bytes, then arguments",
+				V3_VM_CFG_MAX_FILE_NAME);
 		file = v3_cfg_arena_strdup(b->arena, modules[i].cmdline, len);
 		if (!file)
 			return V3_ENOMEM;
@@ -205,8 +215,8 @@ static int build_boot(struct build *b, struct v3_cfg *boot)
 	cfg->boot = (enum v3_vm_boot)type;
 	other = cfg->boot == V3_BOOT_LINUX ? "modules" : "initrd";
 	if (v3_cfg_has(boot, other))
-		return v3_cfg_fail(b->err, v3_cfg_line(boot, other), "%s: only for type = \"%s\"", other,
-				   cfg->boot == V3_BOOT_LINUX ? "multiboot" : "linux");
+		return v3_cfg_fail(b->err, v3_cfg_line(boot, other), "%s: only for type = \"%s\"",
+				   other, cfg->boot == V3_BOOT_LINUX ? "multiboot" : "linux");
 	cfg->kernel = v3_cfg_string(boot, "kernel");
 	cfg->cmdline = v3_cfg_string(boot, "cmdline");
 	err = build_file(b, cfg->kernel, "kernel", v3_cfg_line(boot, "kernel"));
@@ -242,7 +252,8 @@ static int build_class(struct build *b, const struct v3_cfg *table,
 	unsigned distance, least = 3;
 
 	if (!entry)
-		return v3_cfg_fail(b->err, table->line, "class: missing in [device], expected a text in quotes");
+		return v3_cfg_fail(b->err, table->line,
+				   "class: missing in [device], expected a text in quotes");
 	if (entry->value.kind != V3_CFG_KIND_TEXT)
 		return v3_cfg_fail(b->err, entry->line, "class: expected a text in quotes, got %s",
 				   v3_cfg_describe(found, &entry->value));
@@ -258,8 +269,9 @@ static int build_class(struct build *b, const struct v3_cfg *table,
 	}
 	v3_cfg_quote(found, entry->value.text);
 	if (best)
-		return v3_cfg_fail(b->err, entry->line, "class: unknown device class %s, did you mean \"%s\"?",
-				   found, best);
+		return v3_cfg_fail(b->err, entry->line,
+				   "class: unknown device class %s, did you mean \"%s\"?", found,
+				   best);
 	return v3_cfg_fail(b->err, entry->line, "class: unknown device class %s", found);
 }
 
@@ -282,8 +294,8 @@ static bool build_has_port(const struct v3_device_class *class)
 }
 
 /* The table of a [[device]] takes the place of the platform's own instance or comes at the end. */
-static int build_place(struct build *b, const struct v3_device_class *class, const struct v3_cfg *table,
-		       uint32_t nplatform)
+static int build_place(struct build *b, const struct v3_device_class *class,
+		       const struct v3_cfg *table, uint32_t nplatform)
 {
 	struct v3_vm_cfg *cfg = b->cfg;
 	bool port = build_has_port(class);
@@ -295,15 +307,16 @@ static int build_place(struct build *b, const struct v3_device_class *class, con
 		if ((i >= nplatform && !port) || !build_same_device(d, class, table))
 			continue;
 		if (d->line)
-			return v3_cfg_fail(b->err, table->line,
-					   "class: a second \"%s\" %s, first in line %u", class->name,
-					   port ? "at the same port" : "in one machine", d->line);
+			return v3_cfg_fail(
+				b->err, table->line, "class: a second \"%s\" %s, first in line %u",
+				class->name, port ? "at the same port" : "in one machine", d->line);
 		d->cfg = table;
 		d->line = table->line;
 		return V3_OK;
 	}
 	if (cfg->ndevices == V3_VM_CFG_MAX_DEVICES)
-		return v3_cfg_fail(b->err, table->line, "more than %u devices", V3_VM_CFG_MAX_DEVICES);
+		return v3_cfg_fail(b->err, table->line, "more than %u devices",
+				   V3_VM_CFG_MAX_DEVICES);
 	b->devices[cfg->ndevices++] =
 		(struct v3_device_cfg){.class = class, .cfg = table, .line = table->line};
 	return V3_OK;
@@ -378,12 +391,14 @@ static int build_tables(struct build *b, struct v3_cfg **vm, struct v3_cfg **boo
 		else if (!v3_strcmp(table->name, "boot"))
 			*boot = table;
 		else if (!device)
-			return v3_cfg_fail(b->err, table->line,
-					   "[%s]: unknown table, expected [vm], [boot] or [[device]]",
-					   table->name);
+			return v3_cfg_fail(
+				b->err, table->line,
+				"[%s]: unknown table, expected [vm], [boot] or [[device]]",
+				table->name);
 		if (device != table->array)
-			return v3_cfg_fail(b->err, table->line, "%s: expected %s[%s]%s", table->name,
-					   device ? "[" : "", table->name, device ? "]" : "");
+			return v3_cfg_fail(b->err, table->line, "%s: expected %s[%s]%s",
+					   table->name, device ? "[" : "", table->name,
+					   device ? "]" : "");
 	}
 	if (!*vm)
 		return v3_cfg_fail(b->err, 0, "[vm]: missing table");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file vm_cfg.h
- * A guest definition after all checks: what the VM builder (vm/) and the boot loaders (boot/) work from.
- * Shared by the library and v3-mkimage. The file format is in palacios/doc/config.md.
+ * A guest definition after all checks: what the VM builder (vm/) and the boot loaders (boot/) work
+ * from. Shared by the library and v3-mkimage. The file format is in palacios/doc/config.md.
  */
 #ifndef V3_CONFIG_VM_CFG_H
 #define V3_CONFIG_VM_CFG_H
@@ -13,11 +13,11 @@
 
 struct v3_device_class;
 
-#define V3_VM_CFG_MAX_TEXT    65536 /* longest definition, bytes */
-#define V3_VM_CFG_MAX_VCPUS   32
-#define V3_VM_CFG_MAX_DEVICES 64  /* the platform's included */
-#define V3_VM_CFG_MAX_MODULES 32
-#define V3_VM_CFG_MAX_FILES   63  /* a container has one section more, the definition */
+#define V3_VM_CFG_MAX_TEXT	65536 /* longest definition, bytes */
+#define V3_VM_CFG_MAX_VCPUS	32
+#define V3_VM_CFG_MAX_DEVICES	64 /* the platform's included */
+#define V3_VM_CFG_MAX_MODULES	32
+#define V3_VM_CFG_MAX_FILES	63  /* a container has one section more, the definition */
 #define V3_VM_CFG_MAX_FILE_NAME 191 /* bytes */
 
 /** What is wrong and where; print as "%s:%u: %s", without the line part if line is 0. */
@@ -32,9 +32,10 @@ enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT };
 
 /** One device instance to create. */
 struct v3_device_cfg {
-	const struct v3_device_class *class; /* not owned; of the array given to v3_vm_cfg_parse() */
-	const struct v3_cfg *cfg;	     /* never NULL: an empty table gives the defaults */
-	uint32_t line;			     /* of the [[device]]; 0: the platform's own */
+	const struct v3_device_class
+		*class;		  /* not owned; of the array given to v3_vm_cfg_parse() */
+	const struct v3_cfg *cfg; /* never NULL: an empty table gives the defaults */
+	uint32_t line;		  /* of the [[device]]; 0: the platform's own */
 };
 
 /** A file that the boot loader hands to a multiboot kernel. */
@@ -60,8 +61,8 @@ struct v3_vm_cfg {
 	uint32_t nmodules;
 	const struct v3_module_cfg *modules;
 
-	/* In the order of creation: the platform's devices (with what [[device]] changed in them), then the
-	 * others as written. */
+	/* In the order of creation: the platform's devices (with what [[device]] changed in them),
+	 * then the others as written. */
 	uint32_t ndevices;
 	const struct v3_device_cfg *devices;
 
@@ -94,8 +95,8 @@ void v3_vm_cfg_free(struct v3_vm_cfg *cfg);
 /** Does the definition create a device of class @p name? any context. */
 bool v3_vm_cfg_has_device(const struct v3_vm_cfg *cfg, const char *name);
 
-/** Class names of the platform "pc" in the order of creation; ends with NULL. A class that the embedder
- * does not offer is left out. */
+/** Class names of the platform "pc" in the order of creation; ends with NULL. A class that the
+ * embedder does not offer is left out. */
 extern const char *const v3_platform_pc[];
 
 #endif

@@ -48,6 +48,7 @@ struct v3_cpu {
 	uint64_t tsc_aux, host_tsc_aux;
 	bool has_tsc_aux;	     /* the CPU has RDTSCP or RDPID: TSC_AUX is switched */
 	uint64_t amd_hwcr;
+	uint32_t msr_hint; /* range of the last MSR access */
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
 	uint64_t kvmclock_msr;	     /* MSR_KVM_SYSTEM_TIME as written */
 	uint32_t kvmclock_version;

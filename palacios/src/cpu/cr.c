@@ -167,23 +167,24 @@ static int cr_lmsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 /* What instruction exited: MOV to or from CRn (0F 20, 0F 22), LMSW (0F 01 /6), CLTS (0F 06). */
 int v3_cr_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
-	struct v3_insn insn;
+	const struct v3_insn *insn;
 	uint64_t value;
 
-	if (v3_insn_decode(vcpu, exit, &insn) != V3_OK)
+	insn = v3_insn_decode(vcpu, exit);
+	if (!insn)
 		return V3_OK;
-	if (insn.map != V3_MAP_0F)
+	if (insn->map != V3_MAP_0F)
 		return V3_OK; /* changed by another vcpu: run what is there now */
-	switch (insn.opcode) {
+	switch (insn->opcode) {
 	case 0x01:
-		return cr_lmsw(vcpu, &insn);
+		return cr_lmsw(vcpu, insn);
 	case 0x06:
-		return cr_finish(vcpu, v3_cr0_write(vcpu, vcpu->cr0 & ~V3_CR0_TS), insn.length);
+		return cr_finish(vcpu, v3_cr0_write(vcpu, vcpu->cr0 & ~V3_CR0_TS), insn->length);
 	case 0x22:
-		value = vcpu->regs.gpr[insn.rm];
-		if (insn.bits != 64)
+		value = vcpu->regs.gpr[insn->rm];
+		if (insn->bits != 64)
 			value = (uint32_t)value;
-		return cr_finish(vcpu, cr_write(vcpu, v3_cr_operand(&insn), value), insn.length);
+		return cr_finish(vcpu, cr_write(vcpu, v3_cr_operand(insn), value), insn->length);
 	default:
 		return V3_OK;
 	}
@@ -221,18 +222,19 @@ static int cr_smsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 
 int v3_cr_read_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
-	struct v3_insn insn;
+	const struct v3_insn *insn;
 	uint64_t value;
 
-	if (v3_insn_decode(vcpu, exit, &insn) != V3_OK)
+	insn = v3_insn_decode(vcpu, exit);
+	if (!insn)
 		return V3_OK;
-	if (insn.map != V3_MAP_0F)
+	if (insn->map != V3_MAP_0F)
 		return V3_OK;
-	if (insn.opcode == 0x01)
-		return cr_smsw(vcpu, &insn);
-	if (insn.opcode != 0x20)
+	if (insn->opcode == 0x01)
+		return cr_smsw(vcpu, insn);
+	if (insn->opcode != 0x20)
 		return V3_OK;
-	value = cr_read(vcpu, v3_cr_operand(&insn));
-	vcpu->regs.gpr[insn.rm] = insn.bits == 64 ? value : (uint32_t)value;
-	return cr_finish(vcpu, V3_OK, insn.length);
+	value = cr_read(vcpu, v3_cr_operand(insn));
+	vcpu->regs.gpr[insn->rm] = insn->bits == 64 ? value : (uint32_t)value;
+	return cr_finish(vcpu, V3_OK, insn->length);
 }

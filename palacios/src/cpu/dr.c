@@ -50,15 +50,16 @@ static bool dr_general_detect(struct v3_vcpu *vcpu)
 
 int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
-	struct v3_insn insn;
+	const struct v3_insn *insn;
 	uint64_t *gpr;
 	int n, err = V3_OK;
 
-	if (v3_insn_decode(vcpu, exit, &insn) != V3_OK)
+	insn = v3_insn_decode(vcpu, exit);
+	if (!insn)
 		return V3_OK;
-	if (insn.map != V3_MAP_0F || (insn.opcode & 0xfd) != 0x21)
+	if (insn->map != V3_MAP_0F || (insn->opcode & 0xfd) != 0x21)
 		return V3_OK; /* changed by another vcpu: run what is there now */
-	n = dr_number(vcpu, insn.reg);
+	n = dr_number(vcpu, insn->reg);
 	if (n < 0) {
 		v3_vcpu_inject_ud(vcpu);
 		return V3_OK;
@@ -66,15 +67,15 @@ int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	if (dr_general_detect(vcpu))
 		return V3_OK;
 
-	gpr = &vcpu->regs.gpr[insn.rm];
-	if (insn.opcode == 0x23)
-		err = dr_write(vcpu, (unsigned)n, insn.bits == 64 ? *gpr : (uint32_t)*gpr);
+	gpr = &vcpu->regs.gpr[insn->rm];
+	if (insn->opcode == 0x23)
+		err = dr_write(vcpu, (unsigned)n, insn->bits == 64 ? *gpr : (uint32_t)*gpr);
 	else
-		*gpr = insn.bits == 64 ? vcpu->arch->get_dr(vcpu, (unsigned)n)
+		*gpr = insn->bits == 64 ? vcpu->arch->get_dr(vcpu, (unsigned)n)
 				       : (uint32_t)vcpu->arch->get_dr(vcpu, (unsigned)n);
 	if (err == V3_EINVAL)
 		v3_vcpu_inject_gp(vcpu, 0);
 	else
-		v3_insn_retire(vcpu, insn.length);
+		v3_insn_retire(vcpu, insn->length);
 	return V3_OK;
 }

@@ -188,7 +188,7 @@ void v3_vcpu_dump(struct v3_vcpu *vcpu)
 
 	V3_ERR(vcpu->vm, "vcpu %u: rip %#llx rflags %#llx cpl %u, %u-bit code", vcpu->index,
 	       (unsigned long long)vcpu->regs.rip, (unsigned long long)vcpu->regs.rflags, vcpu->cpl,
-	       v3_vcpu_code_bits(vcpu));
+	       v3_code_bits(vcpu));
 	for (i = 0; i < V3_NGPR; i += 4)
 		V3_ERR(vcpu->vm, "  %-3s %016llx %-3s %016llx %-3s %016llx %-3s %016llx", regs[i],
 		       (unsigned long long)g[i], regs[i + 1], (unsigned long long)g[i + 1],

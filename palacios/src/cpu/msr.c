@@ -65,10 +65,20 @@ void v3_msr_unregister(struct v3_vm *vm, uint32_t first)
 		map->range[i] = map->range[i + 1];
 }
 
-static const struct v3_msr_range *msr_find(const struct v3_msr_map *map, uint32_t msr)
+static bool msr_in(const struct v3_msr_range *r, uint32_t msr)
 {
-	uint32_t lo = 0, hi = map->nranges;
+	return msr >= r->first && msr <= r->last;
+}
 
+/* Guests use few MSRs often: the range of the last access is looked at first. */
+static const struct v3_msr_range *msr_find(struct v3_vcpu *vcpu, uint32_t msr)
+{
+	const struct v3_msr_map *map = &vcpu->vm->msr;
+	uint32_t lo = vcpu->cpu.msr_hint, hi = map->nranges;
+
+	if (V3_LIKELY(lo < hi && msr_in(&map->range[lo], msr)))
+		return &map->range[lo];
+	lo = 0;
 	while (lo < hi) {
 		uint32_t mid = (lo + hi) / 2;
 
@@ -77,7 +87,8 @@ static const struct v3_msr_range *msr_find(const struct v3_msr_map *map, uint32_
 		else
 			hi = mid;
 	}
-	return lo < map->nranges && map->range[lo].first <= msr ? &map->range[lo] : NULL;
+	vcpu->cpu.msr_hint = lo;
+	return lo < map->nranges && msr_in(&map->range[lo], msr) ? &map->range[lo] : NULL;
 }
 
 /* RIP moves on, or the #GP. */
@@ -96,7 +107,7 @@ int v3_rdmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	uint64_t *gpr = vcpu->regs.gpr;
 	uint32_t msr = (uint32_t)gpr[V3_RCX];
-	const struct v3_msr_range *r = msr_find(&vcpu->vm->msr, msr);
+	const struct v3_msr_range *r = msr_find(vcpu, msr);
 	uint64_t value = 0;
 	int err = V3_EINVAL;
 
@@ -116,7 +127,7 @@ int v3_wrmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	const uint64_t *gpr = vcpu->regs.gpr;
 	uint32_t msr = (uint32_t)gpr[V3_RCX];
 	uint64_t value = (uint32_t)gpr[V3_RAX] | gpr[V3_RDX] << 32;
-	const struct v3_msr_range *r = msr_find(&vcpu->vm->msr, msr);
+	const struct v3_msr_range *r = msr_find(vcpu, msr);
 	int err = V3_EINVAL;
 
 	if (V3_LIKELY(r && r->wr))

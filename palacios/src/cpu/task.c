@@ -356,15 +356,16 @@ int v3_task_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	struct task_switch t = {.vcpu = vcpu, .exit = exit};
 	uint64_t rip = vcpu->regs.rip;
-	struct v3_insn insn;
+	const struct v3_insn *insn;
 
 	/* The event that came through a task gate is delivered by the switch itself. */
 	if (exit->u.task.source == V3_TASK_GATE)
 		vcpu->pending.type = V3_EVENT_NONE;
 	if (exit->u.task.after_insn) {
-		if (v3_insn_decode(vcpu, exit, &insn) != V3_OK)
+		insn = v3_insn_decode(vcpu, exit);
+	if (!insn)
 			return V3_OK;
-		rip += insn.length;
+		rip += insn->length;
 	}
 	task_switch(&t, rip);
 	return V3_OK;

@@ -18,20 +18,39 @@
 #define EMULATE_TSS32_BUSY 0xb
 #define EMULATE_TSS_IOMAP  0x66 /* offset of the bitmap's offset, APM vol. 2 12.2.4, 12.2.5 */
 
-static int emulate_linear(void *priv, enum v3_seg_num num, uint64_t offset, size_t size,
-			  unsigned access, v3_gva_t *linear)
+/* 48 bits are canonical whether or not there are 57; what is not goes the long way. */
+static bool emulate_is_canonical(uint64_t first, size_t size)
 {
-	struct v3_vcpu *vcpu = priv;
-	unsigned bits = v3_vcpu_code_bits(vcpu);
+	uint64_t last = first + size - 1;
+
+	return ((first + (1ull << 47)) | (last + (1ull << 47))) >> 48 == 0 && last >= first;
+}
+
+static __attribute__((noinline)) int emulate_segment(struct v3_vcpu *vcpu, enum v3_seg_num num,
+						     uint64_t offset, size_t size,
+						     unsigned access, v3_gva_t *linear)
+{
 	bool protect = (vcpu->cr0 & V3_CR0_PE) && !(vcpu->regs.rflags & V3_RFLAGS_VM);
 	struct v3_seg seg;
 	int err;
 
 	vcpu->arch->get_seg(vcpu, num, &seg);
-	err = v3_seg_linear(&seg, num, bits, protect, offset, size, access, linear);
+	err = v3_seg_linear(&seg, num, v3_code_bits(vcpu), protect, offset, size, access, linear);
 	if (err == V3_EFAULT)
 		v3_vcpu_inject(vcpu, num == V3_SS ? V3_VEC_SS : V3_VEC_GP, true, 0);
 	return err;
+}
+
+static int emulate_linear(void *priv, enum v3_seg_num num, uint64_t offset, size_t size,
+			  unsigned access, v3_gva_t *linear)
+{
+	/* Flat 64-bit segments: what nearly every access is. */
+	if (V3_LIKELY(num < V3_FS && v3_code_bits(priv) == 64 &&
+		      emulate_is_canonical(offset, size))) {
+		*linear = offset;
+		return V3_OK;
+	}
+	return emulate_segment(priv, num, offset, size, access, linear);
 }
 
 /* Translate, or queue the page fault that the guest would see. */
@@ -221,7 +240,7 @@ static uint8_t emulate_stack_bits(struct v3_vcpu *vcpu)
 {
 	struct v3_seg ss;
 
-	if (v3_vcpu_code_bits(vcpu) == 64)
+	if (v3_code_bits(vcpu) == 64)
 		return 64;
 	vcpu->arch->get_seg(vcpu, V3_SS, &ss);
 	return ss.attr & V3_SEG_DB ? 32 : 16;
@@ -238,14 +257,14 @@ static int emulate_unknown(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	struct v3_emul emul = {.ops = &emulate_ops, .priv = vcpu, .regs = &vcpu->regs};
-	struct v3_insn insn;
+	const struct v3_insn *insn;
 	int err;
 
-	err = v3_insn_decode(vcpu, exit, &insn);
-	if (err != V3_OK)
+	insn = v3_insn_decode(vcpu, exit);
+	if (!insn)
 		return V3_OK; /* the guest meets the fault itself, or one is queued */
 	emul.stack_bits = emulate_stack_bits(vcpu);
-	err = v3_emulate(&emul, &insn);
+	err = v3_emulate(&emul, insn);
 	switch (err) {
 	case V3_OK:
 	case V3_LEAVE:
@@ -258,7 +277,7 @@ int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		v3_vcpu_inject_ud(vcpu);
 		return V3_OK;
 	case V3_ENOTSUP:
-		return emulate_unknown(vcpu, &insn);
+		return emulate_unknown(vcpu, insn);
 	default:
 		return err;
 	}

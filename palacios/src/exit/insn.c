@@ -44,7 +44,7 @@ static unsigned insn_decode_len(struct v3_vcpu *vcpu)
 
 	if (v3_fetch(vcpu, bytes, sizeof(bytes), &got) != V3_OK)
 		return 0;
-	len = v3_insn_length(bytes, got, v3_vcpu_code_bits(vcpu));
+	len = v3_insn_length(bytes, got, v3_code_bits(vcpu));
 	return len > 0 ? (unsigned)len : 0;
 }
 
@@ -66,7 +66,7 @@ void v3_insn_retire(struct v3_vcpu *vcpu, unsigned len)
 {
 	uint64_t rip = vcpu->regs.rip + len;
 
-	if (V3_UNLIKELY(v3_vcpu_code_bits(vcpu) != 64))
+	if (V3_UNLIKELY(v3_code_bits(vcpu) != 64))
 		rip = (uint32_t)rip;
 	vcpu->regs.rip = rip;
 	vcpu->arch->clear_shadow(vcpu);
@@ -84,29 +84,56 @@ int v3_insn_skip(struct v3_vcpu *vcpu, const struct v3_exit *exit, enum v3_insn_
 	return V3_OK;
 }
 
-int v3_insn_decode(struct v3_vcpu *vcpu, const struct v3_exit *exit, struct v3_insn *insn)
+/* Bytes the hardware fetched for us, or a copy made once: what is checked is what runs. */
+static bool insn_fetch(struct v3_vcpu *vcpu, const struct v3_exit *exit, struct v3_insn_memo *memo,
+		       size_t *got)
 {
-	uint8_t bytes[V3_INSN_MAX];
-	const uint8_t *p;
+	if (exit->fetched) {
+		memcpy(memo->bytes, exit->insn, V3_INSN_MAX);
+		*got = exit->fetched;
+		return true;
+	}
+	return v3_fetch(vcpu, (uint8_t *)memo->bytes, V3_INSN_MAX, got) == V3_OK;
+}
+
+static const struct v3_insn *insn_decode_slow(struct v3_vcpu *vcpu, const struct v3_exit *exit,
+					      struct v3_insn_memo *memo)
+{
 	size_t got;
 	int err;
 
-	/* Whole instruction in one page: decode a copy made once, so that what was checked is what runs. */
-	p = exit->fetched ? exit->insn : v3_fetch_ptr(vcpu, &got);
-	if (exit->fetched)
-		got = exit->fetched;
-	if (V3_LIKELY(p && got >= V3_INSN_MAX)) {
-		memcpy(bytes, p, V3_INSN_MAX);
-		got = V3_INSN_MAX;
-	} else if (v3_fetch(vcpu, bytes, sizeof(bytes), &got) != V3_OK) {
-		return V3_EAGAIN;
-	}
-	err = v3_decode(bytes, got, v3_vcpu_code_bits(vcpu), insn);
-	if (err == V3_OK || err == V3_EAGAIN)
-		return err;
+	memo->insn.length = 0;
+	memo->bytes[1] = 0;
+	if (!insn_fetch(vcpu, exit, memo, &got))
+		return NULL;
+	err = v3_decode((const uint8_t *)memo->bytes, got, v3_code_bits(vcpu), &memo->insn);
+	if (err == V3_OK)
+		return &memo->insn;
+	memo->insn.length = 0;
 	if (err == V3_E2BIG)
 		v3_vcpu_inject_gp(vcpu, 0);
-	else
+	else if (err == V3_EINVAL)
 		v3_vcpu_inject_ud(vcpu);
-	return V3_EINVAL;
+	return NULL;
+}
+
+/* Decoding depends on nothing but bytes and code size: if both are as they were, so is the result. */
+const struct v3_insn *v3_insn_decode(struct v3_vcpu *vcpu, const struct v3_exit *exit)
+{
+	struct v3_insn_memo *memo = &vcpu->insn_memo[vcpu->regs.rip / 2 % V3_INSN_MEMOS];
+	const uint8_t *p;
+	size_t avail;
+	uint64_t first, last;
+
+	if (exit->fetched || !memo->insn.length)
+		return insn_decode_slow(vcpu, exit, memo);
+	p = v3_fetch_ptr(vcpu, &avail);
+	if (!p || avail < sizeof(memo->bytes))
+		return insn_decode_slow(vcpu, exit, memo);
+	memcpy(&last, p + 8, sizeof(last));
+	memcpy(&first, p, sizeof(first));
+	if (first == memo->bytes[0] && last << 8 == memo->bytes[1] << 8 &&
+	    memo->insn.bits == v3_code_bits(vcpu))
+		return &memo->insn;
+	return insn_decode_slow(vcpu, exit, memo);
 }

@@ -35,10 +35,18 @@ void v3_insn_retire(struct v3_vcpu *vcpu, unsigned len);
  */
 int v3_insn_skip(struct v3_vcpu *vcpu, const struct v3_exit *exit, enum v3_insn_op op);
 
+/** Instructions decoded lately (insn.c), by address. Own thread. */
+#define V3_INSN_MEMOS 16
+struct v3_insn_memo {
+	uint64_t bytes[2]; /* what was decoded, as fetched */
+	struct v3_insn insn; /* length 0: nothing here */
+};
+
 /**
  * Fetch and decode the instruction at RIP. Own thread.
- * @return V3_OK; V3_EAGAIN: cannot be read: enter again; V3_EINVAL: #UD was queued.
+ * @return the instruction, good until the next call for this vcpu; NULL: it cannot be fetched now, or it is
+ *         none and #UD or #GP was queued: return V3_OK to enter again
  */
-int v3_insn_decode(struct v3_vcpu *vcpu, const struct v3_exit *exit, struct v3_insn *insn);
+const struct v3_insn *v3_insn_decode(struct v3_vcpu *vcpu, const struct v3_exit *exit);
 
 #endif

@@ -70,7 +70,7 @@ static int64_t hypercall_run(struct v3_vcpu *vcpu, uint64_t nr, const uint64_t a
 int v3_hypercall_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	uint64_t *gpr = vcpu->regs.gpr;
-	uint64_t mask = v3_vcpu_code_bits(vcpu) == 64 ? ~0ull : 0xffffffffull;
+	uint64_t mask = v3_code_bits(vcpu) == 64 ? ~0ull : 0xffffffffull;
 	uint64_t args[4] = {gpr[V3_RBX] & mask, gpr[V3_RCX] & mask, gpr[V3_RDX] & mask,
 			    gpr[V3_RSI] & mask};
 	int64_t ret;

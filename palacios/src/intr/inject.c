@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file inject.c
- * From a controller's pending interrupt to the guest's vector. Called by the run loop (vm/run.c) and by the
- * HLT handler on the vcpu's own thread; calls the controllers and the vendor back end.
+ * From a controller's pending interrupt to the guest's vector. Called by the run loop (vm/run.c)
+ * and by the HLT handler on the vcpu's own thread; calls the controllers and the vendor back end.
  *
- * No interrupt is forgotten: whoever makes one deliverable (a message into an IRR, an EOI, a lower task
- * priority, the 8259's INTR output, an unmasked LINT0) sets V3_REQ_IRQ; what is deliverable but cannot be
- * taken by the guest now is watched by an interrupt window, whose exit sets V3_REQ_IRQ again.
+ * No interrupt is forgotten: whoever makes one deliverable (a message into an IRR, an EOI, a lower
+ * task priority, the 8259's INTR output, an unmasked LINT0) sets V3_REQ_IRQ; what is deliverable
+ * but cannot be taken by the guest now is watched by an interrupt window, whose exit sets
+ * V3_REQ_IRQ again.
  */
 #include "intr/intr.h"
 
 #include "palacios/error.h"
 #include "state.h"
 
-/* The 8259's INTA cycle gives the vector only when it is acknowledged; until then the window is asked for
- * with the highest priority, because task priority does not hold ExtINT back (SDM 3A 10.8.3). */
+/* The 8259's INTA cycle gives the vector only when it is acknowledged; until then the window is
+ * asked for with the highest priority, because task priority does not hold ExtINT back (SDM 3A
+ * 10.8.3). */
 #define INJECT_EXTINT_WINDOW 0xff
 
 /** Is the 8259 pair asking, and does this vcpu listen? Its INTR output is wired to vcpu 0 only. */
@@ -47,7 +49,7 @@ static void inject_watch(struct v3_vcpu *vcpu, int apic_vector)
 void v3_intr_service(struct v3_vcpu *vcpu)
 {
 	const struct v3_intr *intr = &vcpu->vm->intr;
-	struct v3_event ev = { .type = V3_EVENT_INTR };
+	struct v3_event ev = {.type = V3_EVENT_INTR};
 	int vector = inject_apic_pending(vcpu);
 
 	if (vector < 0 && !inject_extint_pending(vcpu))
@@ -64,7 +66,8 @@ void v3_intr_service(struct v3_vcpu *vcpu)
 		ev.vector = intr->extint->ack(intr->extint_priv);
 	}
 	vcpu->arch->inject(vcpu, &ev);
-	/* The local APIC gave its highest vector, which now holds back the others; ExtINT is not held back. */
+	/* The local APIC gave its highest vector, which now holds back the others; ExtINT is not
+	 * held back. */
 	inject_watch(vcpu, V3_EAGAIN);
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file intr.c
- * Routing between devices, interrupt controllers and vcpus: the registrations of include/palacios/intr.h
- * and the calls through them. Called by every device; calls the registered controllers and v3_vcpu_request().
- * Registrations change only while no vcpu runs, so the look-ups take no lock.
+ * Routing between devices, interrupt controllers and vcpus: the registrations of
+ * include/palacios/intr.h and the calls through them. Called by every device; calls the registered
+ * controllers and v3_vcpu_request(). Registrations change only while no vcpu runs, so the look-ups
+ * take no lock.
  */
 #include "intr/intr.h"
 
@@ -100,7 +101,8 @@ void v3_msi_send(struct v3_vm *vm, uint64_t addr, uint32_t data)
 	if (msg.level && !(data & MSI_DATA_ASSERT))
 		return;
 	msg.broadcast = msg.dest == 0xff;
-	/* The redirection hint asks for one processor of the destination set: the lowest-priority rule. */
+	/* The redirection hint asks for one processor of the destination set: the lowest-priority
+	 * rule. */
 	if ((addr & MSI_ADDR_HINT) && msg.mode == V3_DELIVER_FIXED)
 		msg.mode = V3_DELIVER_LOWEST;
 	v3_apic_send(vm, &msg);

@@ -28,9 +28,9 @@ struct v3_intr {
 };
 
 /**
- * Deliver what the controllers hold, or arrange to be asked again as soon as the guest can take it. The
- * run loop calls it on the vcpu's own thread when V3_REQ_IRQ was set (the bit is already clear). At most
- * one interrupt is injected; if more wait, an interrupt window is asked for.
+ * Deliver what the controllers hold, or arrange to be asked again as soon as the guest can take it.
+ * The run loop calls it on the vcpu's own thread when V3_REQ_IRQ was set (the bit is already
+ * clear). At most one interrupt is injected; if more wait, an interrupt window is asked for.
  */
 void v3_intr_service(struct v3_vcpu *vcpu);
 

@@ -14,20 +14,26 @@
 
 #define V3_LOG_TAG "mem"
 
+/* V3_CHUNK_* of the chunk; where there is none, an MMIO region may be. */
+static inline uint64_t access_attr(const struct v3_mem *mem, v3_gpa_t gpa)
+{
+	if (gpa >> V3_CHUNK_SHIFT >= mem->nchunks)
+		return V3_CHUNK_MMIO;
+	return __atomic_load_n(&mem->chunk[gpa >> V3_CHUNK_SHIFT].hpa, __ATOMIC_RELAXED);
+}
+
 unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa)
 {
-	struct v3_mem *mem = &vm->mem;
-	uint64_t n = gpa >> V3_CHUNK_SHIFT;
+	const struct v3_mem *mem = &vm->mem;
+	const uint64_t attr = access_attr(mem, gpa);
 	unsigned perm = V3_ACC_ALL;
 	struct v3_mmio_region r;
 	struct v3_mem_hook hook;
 	uint32_t hint = 0;
-	uint64_t attr;
 	bool rom;
 
 	if (v3_mem_hpa(mem, gpa, &rom) == V3_HPA_NONE)
 		return 0;
-	attr = __atomic_load_n(&mem->chunk[n].hpa, __ATOMIC_RELAXED);
 	if ((attr & V3_CHUNK_MMIO) && v3_mem_mmio_find(mem, gpa, &hint, &r))
 		return 0;
 	if (rom)
@@ -37,8 +43,8 @@ unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa)
 	return perm;
 }
 
-/* Not a known MMIO access. */
-static int access_fault(struct v3_vcpu *vcpu, struct v3_exit *exit)
+/* Not a known MMIO access. Kept out of the way of those that are. */
+static __attribute__((noinline)) int access_fault(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	const v3_gpa_t gpa = exit->u.fault.gpa;
 	const unsigned access = exit->u.fault.access;
@@ -48,7 +54,8 @@ static int access_fault(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	v3_hpa_t hpa;
 	int err;
 
-	if (v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r))
+	if ((access_attr(&vcpu->vm->mem, gpa) & V3_CHUNK_MMIO) &&
+	    v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r))
 		return v3_emulate_access(vcpu, exit);
 	if (view && v3_view_page(view, gpa, &perm, &hpa) && (access & ~perm))
 		return v3_view_fault(vcpu, gpa, access);
@@ -103,56 +110,72 @@ static inline void access_ram(uint8_t *ram, void *buf, size_t len, bool write)
 		access_copy(buf, ram, len);
 }
 
+/* One call of a handler. @p n: 1, 2, 4, 8. */
+static inline int access_piece(struct v3_vcpu *vcpu, const struct v3_mem_hook *to, v3_gpa_t gpa,
+			       uint8_t *buf, size_t n, bool write)
+{
+	struct v3_mmio io = { .gpa = gpa, .size = (uint8_t)n, .write = write };
+	int err;
+
+	if (write)
+		access_copy(&io.value, buf, n);
+	err = to->fn(vcpu, &io, to->priv);
+	if (!write && err >= 0)
+		access_copy(buf, &io.value, n);
+	return err;
+}
+
 /* Call a handler with pieces of 8, 4, 2, 1 bytes. */
-static int access_handler(struct v3_vcpu *vcpu, v3_mmio_fn fn, void *priv, struct v3_mmio *io,
-			  uint8_t *buf, size_t len)
+static __attribute__((noinline)) int access_pieces(struct v3_vcpu *vcpu, const struct v3_mem_hook *to,
+						   v3_gpa_t gpa, uint8_t *buf, size_t len, bool write)
 {
 	int result = V3_OK;
 
-	for (size_t n; len; len -= n, buf += n, io->gpa += n) {
+	for (size_t n; len; len -= n, buf += n, gpa += n) {
 		int err;
 
 		n = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
-		io->size = (uint8_t)n;
-		io->value = 0;
-		if (io->write)
-			access_copy(&io->value, buf, n);
-		err = fn(vcpu, io, priv);
+		err = access_piece(vcpu, to, gpa, buf, n, write);
 		if (err < 0)
 			return err;
 		if (err > 0)
 			result = err;
-		if (!io->write)
-			access_copy(buf, &io->value, n);
 	}
 	return result;
 }
 
-/* RAM with something special about its chunk, its page or the vcpu's view; or nothing at all. */
-static int access_special(struct v3_vcpu *vcpu, struct v3_mmio *io, uint8_t *buf, size_t len)
+static inline int access_handler(struct v3_vcpu *vcpu, const struct v3_mem_hook *to, v3_gpa_t gpa,
+				 uint8_t *buf, size_t len, bool write)
 {
-	const unsigned kind = io->write ? V3_ACC_WRITE : V3_ACC_READ;
+	if (V3_LIKELY(len <= 8 && !(len & (len - 1))))
+		return access_piece(vcpu, to, gpa, buf, len, write);
+	return access_pieces(vcpu, to, gpa, buf, len, write);
+}
+
+/* RAM with something special about its chunk, its page or the vcpu's view; or nothing at all. */
+static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size_t len, bool write)
+{
+	const unsigned kind = write ? V3_ACC_WRITE : V3_ACC_READ;
 	struct v3_vm *vm = vcpu->vm;
 	struct v3_mem_hook hook;
 	uint8_t *ram;
 	bool rom;
 
-	if (v3_mem_hpa(&vm->mem, io->gpa, &rom) == V3_HPA_NONE) {
-		V3_GUEST_WARN(vm, "%s of %zu bytes at unbacked %#llx",
-			      io->write ? "write" : "read", len, (unsigned long long)io->gpa);
-		if (!io->write)
+	if (v3_mem_hook_find(&vm->mem, gpa, &hook) && (hook.access & kind))
+		return access_handler(vcpu, &hook, gpa, buf, len, write);
+	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE) {
+		V3_GUEST_WARN(vm, "%s of %zu bytes at unbacked %#llx", write ? "write" : "read", len,
+			      (unsigned long long)gpa);
+		if (!write)
 			memset(buf, 0xff, len);
 		return V3_OK;
 	}
-	if (v3_mem_hook_find(&vm->mem, io->gpa, &hook) && (hook.access & kind))
-		return access_handler(vcpu, hook.fn, hook.priv, io, buf, len);
-	if (io->write && rom) {
-		V3_GUEST_WARN(vm, "write of %zu bytes to ROM at %#llx", len,
-			      (unsigned long long)io->gpa);
+	if (write && rom) {
+		V3_GUEST_WARN(vm, "write of %zu bytes to ROM at %#llx", len, (unsigned long long)gpa);
 		return V3_OK;
 	}
-	ram = vcpu->mmu.view ? v3_view_hva(vcpu, io->gpa) : v3_mem_hva(vm, io->gpa);
-	access_ram(ram, buf, len, io->write);
+	ram = vcpu->mmu.view ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vm, gpa);
+	access_ram(ram, buf, len, write);
 	return V3_OK;
 }
 
@@ -183,23 +206,51 @@ static inline uint8_t *access_plain(struct v3_vcpu *vcpu, v3_gpa_t gpa)
 	return (uint8_t *)(chunk->hva + (gpa & (V3_SIZE_2M - 1)));
 }
 
+/* The region that the vcpu used last, without a search. */
+static inline bool access_mmio_again(struct v3_vcpu *vcpu, v3_gpa_t gpa, struct v3_mem_hook *to)
+{
+	const struct v3_mem *mem = &vcpu->vm->mem;
+	const struct v3_mmio_region *r = &mem->mmio[vcpu->mmu.mmio_hint];
+	const uint32_t seq = __atomic_load_n(&mem->seq, __ATOMIC_ACQUIRE);
+
+	if (gpa - r->gpa >= r->size)
+		return false;
+	to->fn = r->fn;
+	to->priv = r->priv;
+	return !(seq & 1) && !v3_mem_read_retry(mem, seq);
+}
+
+/* Neither plain RAM nor the region used last. */
+static __attribute__((noinline)) int access_other(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf,
+						  size_t len, bool write)
+{
+	struct v3_mmio_region r;
+	int err;
+
+	if ((access_attr(&vcpu->vm->mem, gpa) & V3_CHUNK_MMIO) &&
+	    v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r)) {
+		const struct v3_mem_hook to = { .fn = r.fn, .priv = r.priv };
+
+		return access_handler(vcpu, &to, gpa, buf, len, write);
+	}
+	err = access_view(vcpu, gpa, write ? V3_ACC_WRITE : V3_ACC_READ);
+	if (err)
+		return err;
+	return access_special(vcpu, gpa, buf, len, write);
+}
+
 int v3_mem_access(struct v3_vcpu *vcpu, v3_gpa_t gpa, void *buf, size_t len, bool write)
 {
-	struct v3_mmio io = { .gpa = gpa, .write = write };
-	struct v3_mmio_region r;
 	uint8_t *ram = access_plain(vcpu, gpa);
-	int err;
+	struct v3_mem_hook to;
 
 	if (ram) {
 		access_ram(ram, buf, len, write);
 		return V3_OK;
 	}
-	if (v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r))
-		return access_handler(vcpu, r.fn, r.priv, &io, buf, len);
-	err = access_view(vcpu, gpa, write ? V3_ACC_WRITE : V3_ACC_READ);
-	if (err)
-		return err;
-	return access_special(vcpu, &io, buf, len);
+	if (V3_LIKELY(access_mmio_again(vcpu, gpa, &to)))
+		return access_handler(vcpu, &to, gpa, buf, len, write);
+	return access_other(vcpu, gpa, buf, len, write);
 }
 
 void *v3_mem_direct(struct v3_vcpu *vcpu, v3_gpa_t gpa, size_t len, bool write)

@@ -86,7 +86,7 @@ struct v3_mem_pieces {
 
 struct v3_mem {
 	struct v3_mem_chunk *chunk; /* owned, ram_alloc: by gpa >> V3_CHUNK_SHIFT */
-	uint64_t nchunks;
+	uint64_t nchunks;	    /* 0 or a power of two */
 	v3_hpa_t chunk_hpa;
 	uint64_t chunk_pages;
 
@@ -205,8 +205,30 @@ bool v3_mem_mmio_find(const struct v3_mem *mem, v3_gpa_t gpa, uint32_t *hint,
 
 /* ---- pagemap.c: callers serialise changes; look-ups are lock-free ---- */
 
+static inline unsigned v3_pagemap_slot(v3_gpa_t gpa)
+{
+	return (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
+}
+
+/** The group of 2 MiB number @p key, NULL if there is none. */
+static inline struct v3_page_group *v3_pagemap_group(const struct v3_pagemap *map, uint64_t key)
+{
+	struct v3_page_group *g;
+
+	g = __atomic_load_n(&map->bucket[key % V3_PAGEMAP_BUCKETS], __ATOMIC_ACQUIRE);
+	while (g && g->key != key)
+		g = g->next;
+	return g;
+}
+
 /** The word of the page, 0 if none. */
-uint64_t v3_pagemap_get(const struct v3_pagemap *map, v3_gpa_t gpa);
+static inline uint64_t v3_pagemap_get(const struct v3_pagemap *map, v3_gpa_t gpa)
+{
+	const struct v3_page_group *g = v3_pagemap_group(map, gpa >> V3_CHUNK_SHIFT);
+
+	return g ? __atomic_load_n(&g->slot[v3_pagemap_slot(gpa)], __ATOMIC_ACQUIRE) : 0;
+}
+
 /** Set it; 0 clears. @return V3_OK; V3_ENOMEM (nothing changed; never when clearing). */
 int v3_pagemap_set(struct v3_pagemap *map, v3_gpa_t gpa, uint64_t word);
 /** Is any word set in [gpa, gpa + size)? @p size: V3_SIZE_2M or V3_SIZE_1G, @p gpa aligned to it. */

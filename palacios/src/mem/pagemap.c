@@ -10,37 +10,10 @@
 #include "palacios/error.h"
 #include "palacios/vm.h"
 
-static unsigned pagemap_bucket(uint64_t key)
-{
-	return key % V3_PAGEMAP_BUCKETS;
-}
-
-static unsigned pagemap_slot(v3_gpa_t gpa)
-{
-	return (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
-}
-
-static struct v3_page_group *pagemap_find(const struct v3_pagemap *map, uint64_t key)
-{
-	struct v3_page_group *g;
-
-	g = __atomic_load_n(&map->bucket[pagemap_bucket(key)], __ATOMIC_ACQUIRE);
-	while (g && g->key != key)
-		g = g->next;
-	return g;
-}
-
-uint64_t v3_pagemap_get(const struct v3_pagemap *map, v3_gpa_t gpa)
-{
-	const struct v3_page_group *g = pagemap_find(map, gpa >> V3_CHUNK_SHIFT);
-
-	return g ? __atomic_load_n(&g->slot[pagemap_slot(gpa)], __ATOMIC_ACQUIRE) : 0;
-}
-
 static struct v3_page_group *pagemap_add(struct v3_pagemap *map, uint64_t key)
 {
 	struct v3_page_group *g = v3_alloc(sizeof(*g));
-	struct v3_page_group **head = &map->bucket[pagemap_bucket(key)];
+	struct v3_page_group **head = &map->bucket[key % V3_PAGEMAP_BUCKETS];
 
 	if (!g)
 		return NULL;
@@ -53,7 +26,7 @@ static struct v3_page_group *pagemap_add(struct v3_pagemap *map, uint64_t key)
 int v3_pagemap_set(struct v3_pagemap *map, v3_gpa_t gpa, uint64_t word)
 {
 	uint64_t key = gpa >> V3_CHUNK_SHIFT;
-	struct v3_page_group *g = pagemap_find(map, key);
+	struct v3_page_group *g = v3_pagemap_group(map, key);
 	uint64_t *slot;
 
 	if (!g && !word)
@@ -62,7 +35,7 @@ int v3_pagemap_set(struct v3_pagemap *map, v3_gpa_t gpa, uint64_t word)
 		g = pagemap_add(map, key);
 	if (!g)
 		return V3_ENOMEM;
-	slot = &g->slot[pagemap_slot(gpa)];
+	slot = &g->slot[v3_pagemap_slot(gpa)];
 	if (!*slot && word) {
 		g->count++;
 		map->count++;
@@ -83,7 +56,7 @@ bool v3_pagemap_any(const struct v3_pagemap *map, v3_gpa_t gpa, uint64_t size)
 	if (!map->count)
 		return false;
 	if (n <= 1) {
-		g = pagemap_find(map, key);
+		g = v3_pagemap_group(map, key);
 		return g && g->count;
 	}
 	for (unsigned i = 0; i < V3_PAGEMAP_BUCKETS; i++)

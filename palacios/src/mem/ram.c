@@ -71,14 +71,18 @@ static struct v3_mem_split *ram_split(const struct v3_mem_chunk *chunk)
 	return (struct v3_mem_split *)(chunk->hva & ~V3_CHUNK_SLOW);
 }
 
-static int ram_grow_table(struct v3_mem *mem, uint64_t nchunks)
+/* Make the table large enough for @p need chunks. */
+static int ram_grow_table(struct v3_mem *mem, uint64_t need)
 {
-	uint64_t npages = (nchunks * sizeof(*mem->chunk) + V3_PAGE_SIZE - 1) >> V3_PAGE_SHIFT;
+	uint64_t nchunks = V3_PAGE_SIZE / sizeof(struct v3_mem_chunk), npages;
 	struct v3_mem_chunk *chunk;
 	v3_hpa_t hpa;
 
-	if (nchunks <= mem->nchunks)
+	if (need <= mem->nchunks)
 		return V3_OK;
+	while (nchunks < need)
+		nchunks *= 2;
+	npages = nchunks * sizeof(struct v3_mem_chunk) >> V3_PAGE_SHIFT;
 	hpa = v3_host_ram_alloc(npages, V3_PAGE_SIZE, mem->node);
 	if (hpa == V3_HPA_NONE)
 		return V3_ENOMEM;

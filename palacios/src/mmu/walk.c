@@ -181,7 +181,7 @@ walk_recall(const struct v3_vcpu *vcpu, v3_gva_t gva, unsigned cpl, const struct
 		return false;
 #pragma GCC unroll 4
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(memo->at); i++)
-		if (*memo->at[i] != memo->entry[i])
+		if (__atomic_load_n(memo->at[i], __ATOMIC_RELAXED) != memo->entry[i])
 			return false;
 	out->gpa = memo->gpa | (gva & (V3_PAGE_SIZE - 1));
 	out->page_size = memo->page_size;
@@ -213,9 +213,7 @@ static bool walk_quick(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsi
 	const uint64_t last = mem->nchunks - 1;
 	const uint64_t must = PTE_P | PTE_A | (access & V3_ACC_WRITE ? PTE_W : 0);
 	uint64_t all = ~0ull, e = vcpu->cr3, any = e, bad = 0, size = V3_PAGE_SIZE;
-	unsigned i = 0;
 
-	memo->page = V3_WALK_NO_PAGE;
 	if (V3_UNLIKELY(!(vcpu->efer & V3_EFER_LMA) || (vcpu->cr4 & V3_CR4_LA57) ||
 			vcpu->mmu.view || !mem->nchunks))
 		return false;
@@ -231,9 +229,8 @@ static bool walk_quick(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsi
 				return false;
 		}
 		bad = any; /* of CR3 and the entries that point to tables */
-		memo->at[i] = (const uint64_t *)(table + (gva >> level[l].shift & 0xff8));
-		e = memo->entry[i] = __atomic_load_n(memo->at[i], __ATOMIC_RELAXED);
-		i++;
+		memo->at[l] = (const uint64_t *)(table + (gva >> level[l].shift & 0xff8));
+		e = memo->entry[l] = __atomic_load_n(memo->at[l], __ATOMIC_RELAXED);
 		all &= e;
 		any |= e;
 		if (level[l].rsvd && (e & level[l].rsvd))
@@ -263,10 +260,6 @@ static bool walk_quick(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsi
 		return false;
 	out->gpa = (e & PTE_ADDR & ~(size - 1)) | (gva & (size - 1));
 	out->page_size = size;
-	for (; i < V3_ARRAY_SIZE(memo->at); i++) {
-		memo->at[i] = memo->at[i - 1];
-		memo->entry[i] = e;
-	}
 	walk_remember(vcpu, gva, cpl, memo, out);
 	return true;
 }

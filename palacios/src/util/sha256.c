@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file sha256.c
- * SHA-256 as FIPS 180-4 section 6.2 gives it. A container may hold tens of megabytes that an emulated
- * machine checks before every boot, so the 64 steps are written out: the eight working variables change
- * their roles by argument order instead of being moved, and the message schedule is a ring of 16 words.
+ * SHA-256 as FIPS 180-4 section 6.2 gives it. A container may hold tens of megabytes that an
+ * emulated machine checks before every boot, so the 64 steps are written out: the eight working
+ * variables change their roles by argument order instead of being moved, and the message schedule
+ * is a ring of 16 words.
  */
 #include "palacios/util/sha256.h"
 
@@ -11,14 +12,16 @@
 
 /* FIPS 180-4 4.2.2: fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t sha256_k[64] = {
-	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-	0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
+	0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,
+	0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+	0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+	0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc,
+	0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+	0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
+	0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+	0xc67178f2,
 };
 
 static inline uint32_t sha256_ror(uint32_t x, unsigned n)
@@ -28,10 +31,10 @@ static inline uint32_t sha256_ror(uint32_t x, unsigned n)
 
 /* The three rotations of each sum are nested, which saves copies: ror(x,2)^ror(x,13)^ror(x,22) is
  * ror(x ^ ror(x ^ ror(x,9), 11), 2), and likewise 6, 11, 25. */
-#define SUM0(x) sha256_ror((x) ^ sha256_ror((x) ^ sha256_ror(x, 9), 11), 2)
-#define SUM1(x) sha256_ror((x) ^ sha256_ror((x) ^ sha256_ror(x, 14), 5), 6)
-#define SIGMA0(x) (sha256_ror((x) ^ sha256_ror(x, 11), 7) ^ (x) >> 3)
-#define SIGMA1(x) (sha256_ror((x) ^ sha256_ror(x, 2), 17) ^ (x) >> 10)
+#define SUM0(x)	     sha256_ror((x) ^ sha256_ror((x) ^ sha256_ror(x, 9), 11), 2)
+#define SUM1(x)	     sha256_ror((x) ^ sha256_ror((x) ^ sha256_ror(x, 14), 5), 6)
+#define SIGMA0(x)    (sha256_ror((x) ^ sha256_ror(x, 11), 7) ^ (x) >> 3)
+#define SIGMA1(x)    (sha256_ror((x) ^ sha256_ror(x, 2), 17) ^ (x) >> 10)
 #define CH(x, y, z)  ((z) ^ ((x) & ((y) ^ (z))))
 #define MAJ(x, y, z) ((y) ^ (((x) ^ (y)) & ((y) ^ (z))))
 
@@ -43,8 +46,7 @@ static inline uint32_t sha256_ror(uint32_t x, unsigned n)
 	} while (0)
 
 #define LOAD(i) (w[i] = __builtin_bswap32(w[i]))
-#define MORE(i)                                                                                    \
-	(w[i] += SIGMA1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SIGMA0(w[((i) + 1) & 15]))
+#define MORE(i) (w[i] += SIGMA1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SIGMA0(w[((i) + 1) & 15]))
 
 #define STEPS8(W, i)                                                                               \
 	do {                                                                                       \

@@ -135,11 +135,7 @@ unsigned v3_vcpu_cpl(struct v3_vcpu *vcpu)
 
 unsigned v3_vcpu_code_bits(struct v3_vcpu *vcpu)
 {
-	if ((vcpu->efer & V3_EFER_LMA) && (vcpu->cs.attr & V3_SEG_L))
-		return 64;
-	if (!(vcpu->cr0 & V3_CR0_PE) || (vcpu->regs.rflags & V3_RFLAGS_VM))
-		return vcpu->cs.attr & V3_SEG_DB && !(vcpu->regs.rflags & V3_RFLAGS_VM) ? 32 : 16;
-	return vcpu->cs.attr & V3_SEG_DB ? 32 : 16;
+	return v3_code_bits(vcpu);
 }
 
 uint64_t v3_vcpu_get_cr(struct v3_vcpu *vcpu, unsigned n)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file i8259.c
- * The PC's pair of 8259A interrupt controllers with the edge/level control registers; Intel 8259A datasheet
- * (231468), ELCR as in the 82371SB datasheet (290550). Called by v3_irq_set() for line changes and by
- * port dispatch from any vcpu's thread, and by intr/inject.c on vcpu 0 for the INTA cycle; calls
- * v3_extint_request() with its lock held.
+ * The PC's pair of 8259A interrupt controllers with the edge/level control registers; Intel 8259A
+ * datasheet (231468), ELCR as in the 82371SB datasheet (290550). Called by v3_irq_set() for line
+ * changes and by port dispatch from any vcpu's thread, and by intr/inject.c on vcpu 0 for the INTA
+ * cycle; calls v3_extint_request() with its lock held.
  *
- * Only 8086 mode exists on a PC: the MCS-80 mode of ICW4 is taken as 8086 mode. Edge-triggered requests stay
- * latched when the line drops, so a short pulse is not lost. Power-on leaves the pair as firmware would:
- * vectors 0x08 and 0x70, everything masked, lines 9 to 11 (SCI, PCI) level-triggered.
+ * Only 8086 mode exists on a PC: the MCS-80 mode of ICW4 is taken as 8086 mode. Edge-triggered
+ * requests stay latched when the line drops, so a short pulse is not lost. Power-on leaves the pair
+ * as firmware would: vectors 0x08 and 0x70, everything masked, lines 9 to 11 (SCI, PCI)
+ * level-triggered.
  */
 #include "palacios/device.h"
 #include "palacios/error.h"
@@ -21,33 +22,34 @@
 #include "devices/devices.h"
 #include "devices/port8.h"
 
-#define ICW1_INIT  0x10 /* this command is ICW1 */
-#define ICW1_ICW4  0x01
+#define ICW1_INIT   0x10 /* this command is ICW1 */
+#define ICW1_ICW4   0x01
 #define ICW1_SINGLE 0x02
-#define ICW4_AEOI  0x02
-#define ICW4_SFNM  0x10
-#define OCW2_EOI   0x20
-#define OCW2_SL    0x40
-#define OCW2_R	   0x80
-#define OCW3_ID    0x08 /* this command is OCW3 */
-#define OCW3_RIS   0x01
-#define OCW3_RR    0x02
-#define OCW3_POLL  0x04
-#define OCW3_SMM   0x20
-#define OCW3_ESMM  0x40
-#define POLL_VALID 0x80
+#define ICW4_AEOI   0x02
+#define ICW4_SFNM   0x10
+#define OCW2_EOI    0x20
+#define OCW2_SL	    0x40
+#define OCW2_R	    0x80
+#define OCW3_ID	    0x08 /* this command is OCW3 */
+#define OCW3_RIS    0x01
+#define OCW3_RR	    0x02
+#define OCW3_POLL   0x04
+#define OCW3_SMM    0x20
+#define OCW3_ESMM   0x40
+#define POLL_VALID  0x80
 
 #define ELCR1_BITS 0xf8 /* 0, 1 and 2 are always edge-triggered */
 #define ELCR2_BITS 0xde /* 8 and 13 too */
-#define ELCR2_FIRMWARE (1u << (V3_PC_IRQ_SCI - 8) | 1u << (V3_PC_IRQ_PCI_A - 8) | \
-			1u << (V3_PC_IRQ_PCI_B - 8))
+#define ELCR2_FIRMWARE                                                                             \
+	(1u << (V3_PC_IRQ_SCI - 8) | 1u << (V3_PC_IRQ_PCI_A - 8) | 1u << (V3_PC_IRQ_PCI_B - 8))
 
-#define SPURIOUS 7 /* a request that went away is answered as input 7, datasheet "Interrupt Sequence" */
-#define NONE	 (-1)
+#define SPURIOUS                                                                                   \
+	7 /* a request that went away is answered as input 7, datasheet "Interrupt Sequence" */
+#define NONE (-1)
 
 struct i8259_chip {
-	uint8_t lines;	/* levels of the inputs */
-	uint8_t latch;	/* edge-triggered requests not yet acknowledged */
+	uint8_t lines; /* levels of the inputs */
+	uint8_t latch; /* edge-triggered requests not yet acknowledged */
 	uint8_t imr, isr;
 	uint8_t elcr;
 	uint8_t vector; /* of input 0 */
@@ -101,7 +103,7 @@ static int i8259_resolve(const struct i8259 *pic, unsigned n)
 		isr &= (uint8_t)~chip->imr;
 	/* Special fully nested mode: the slave in service may ask for a higher one of its own. */
 	if (n == 0 && chip->special_nested && i8259_input(chip, rank) == V3_PC_IRQ_CASCADE)
-		isr &= (uint8_t)~(1u << V3_PC_IRQ_CASCADE);
+		isr &= (uint8_t) ~(1u << V3_PC_IRQ_CASCADE);
 	return rank < i8259_rank(chip, isr) ? (int)i8259_input(chip, rank) : NONE;
 }
 
@@ -163,7 +165,8 @@ static void i8259_take(struct i8259_chip *chip, unsigned input)
 		chip->lowest = (uint8_t)input;
 }
 
-/** Acknowledge what a chip asks for. @return its input, SPURIOUS if it asks for nothing any more. */
+/** Acknowledge what a chip asks for. @return its input, SPURIOUS if it asks for nothing any more.
+ * */
 static unsigned i8259_ack_chip(struct i8259 *pic, unsigned n)
 {
 	int input = i8259_resolve(pic, n);
@@ -198,7 +201,7 @@ static bool i8259_pending(void *priv)
 	return __atomic_load_n(&pic->intr, __ATOMIC_ACQUIRE);
 }
 
-static const struct v3_extint_ops i8259_ops = { .pending = i8259_pending, .ack = i8259_ack };
+static const struct v3_extint_ops i8259_ops = {.pending = i8259_pending, .ack = i8259_ack};
 
 /* ---- ports ---- */
 
@@ -225,7 +228,7 @@ static void i8259_ocw2(struct i8259_chip *chip, uint8_t value)
 			return;
 		input = i8259_input(chip, rank);
 	}
-	chip->isr &= (uint8_t)~(1u << input);
+	chip->isr &= (uint8_t) ~(1u << input);
 	if (value & OCW2_R)
 		chip->lowest = (uint8_t)input;
 }
@@ -383,7 +386,7 @@ static void i8259_reset(void *state)
 
 static int i8259_claim(struct i8259 *pic)
 {
-	static const uint16_t port[3] = { V3_PC_PORT_PIC1, V3_PC_PORT_PIC2, V3_PC_PORT_ELCR };
+	static const uint16_t port[3] = {V3_PC_PORT_PIC1, V3_PC_PORT_PIC2, V3_PC_PORT_ELCR};
 	unsigned n;
 	int err = V3_OK;
 

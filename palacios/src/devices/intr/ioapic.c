@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file ioapic.c
- * I/O APIC with 24 pins, version 0x20; Intel 82093AA datasheet (290566) chapter 3, EOI register as in the
- * ICH9 datasheet (316972) 13.5. Called by v3_irq_set() for line changes, by MMIO dispatch and by
- * v3_eoi_broadcast(), each from any vcpu's thread; calls v3_apic_send() with its lock held (the local
- * APICs take no lock and never call back).
+ * I/O APIC with 24 pins, version 0x20; Intel 82093AA datasheet (290566) chapter 3, EOI register as
+ * in the ICH9 datasheet (316972) 13.5. Called by v3_irq_set() for line changes, by MMIO dispatch
+ * and by v3_eoi_broadcast(), each from any vcpu's thread; calls v3_apic_send() with its lock held
+ * (the local APICs take no lock and never call back).
  *
- * A line's level means "asserted", whatever the polarity bit says: devices and firmware tables agree on
- * the meaning, so the bit is only kept. ExtINT cannot be delivered through a pin: the 8259 pair's output is
- * wired to LINT0 alone, and pin 0 is not connected.
+ * A line's level means "asserted", whatever the polarity bit says: devices and firmware tables
+ * agree on the meaning, so the bit is only kept. ExtINT cannot be delivered through a pin: the 8259
+ * pair's output is wired to LINT0 alone, and pin 0 is not connected.
  */
 #include "palacios/device.h"
 #include "palacios/error.h"
@@ -24,9 +24,9 @@
 #define V3_LOG_TAG "ioapic"
 
 /* Memory-mapped registers. */
-#define IOAPIC_SELECT 0x00
-#define IOAPIC_WINDOW 0x10
-#define IOAPIC_EOI    0x40
+#define IOAPIC_SELECT	   0x00
+#define IOAPIC_WINDOW	   0x10
+#define IOAPIC_EOI	   0x40
 /* Registers behind the window. */
 #define IOAPIC_REG_ID	   0x00
 #define IOAPIC_REG_VERSION 0x01
@@ -45,11 +45,11 @@
 #define RTE_WRITABLE   (0xff0000000001ffffull & ~(RTE_STATUS | RTE_REMOTE_IRR))
 
 struct ioapic {
-	struct v3_vm *vm; /* not owned; outlives the device */
+	struct v3_vm *vm;    /* not owned; outlives the device */
 	struct v3_lock lock; /* guards all below */
-	uint32_t id;	  /* register 0, bits 24..31 */
+	uint32_t id;	     /* register 0, bits 24..31 */
 	uint8_t select;
-	uint32_t lines;	  /* asserted pins */
+	uint32_t lines; /* asserted pins */
 	uint64_t entry[V3_PC_IOAPIC_PINS];
 };
 
@@ -119,11 +119,13 @@ static void ioapic_line(void *priv, unsigned gsi, bool level)
 	if (level && ioapic_is_level(ioapic->entry[pin]))
 		ioapic_service_level(ioapic, (unsigned)pin);
 	else if (level && !was && !(ioapic->entry[pin] & RTE_MASKED))
-		ioapic_send(ioapic, (unsigned)pin); /* an edge on a masked pin is lost, 82093AA 3.2.4 */
+		ioapic_send(ioapic,
+			    (unsigned)pin); /* an edge on a masked pin is lost, 82093AA 3.2.4 */
 	v3_lock_release(&ioapic->lock, flags);
 }
 
-/** End of a level-triggered interrupt; a line that is still asserted is delivered anew. Lock held. */
+/** End of a level-triggered interrupt; a line that is still asserted is delivered anew. Lock held.
+ * */
 static void ioapic_end(struct ioapic *ioapic, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < V3_PC_IOAPIC_PINS; pin++) {
@@ -151,7 +153,7 @@ static uint32_t ioapic_read_reg(const struct ioapic *ioapic)
 
 	switch (reg) {
 	case IOAPIC_REG_ID:
-	case IOAPIC_REG_ARB: /* 82093AA 3.2.3: loaded with the id; there is no serial bus to arbitrate */
+	case IOAPIC_REG_ARB: /* loaded with the id, 82093AA 3.2.3; there is no bus to arbitrate */
 		return ioapic->id;
 	case IOAPIC_REG_VERSION:
 		return V3_PC_IOAPIC_VERSION | (V3_PC_IOAPIC_PINS - 1) << 16;
@@ -223,9 +225,11 @@ static int ioapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 	unsigned long flags;
 
 	(void)vcpu;
-	/* The window is 32 bits wide; the two byte-wide registers also answer to bytes (82093AA 3.1). */
+	/* The window is 32 bits wide; the two byte-wide registers also answer to bytes (82093AA
+	 * 3.1). */
 	if (mmio->size != 4 && (mmio->size != 1 || offset == IOAPIC_WINDOW)) {
-		V3_GUEST_WARN(ioapic->vm, "access of %u bytes at offset %#x ignored", mmio->size, offset);
+		V3_GUEST_WARN(ioapic->vm, "access of %u bytes at offset %#x ignored", mmio->size,
+			      offset);
 		mmio->value = mmio->write ? mmio->value : 0;
 		return V3_OK;
 	}

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file lapic.c
- * Local APICs of a VM, one per vcpu: registers by MMIO (xAPIC) and by MSR (x2APIC), priorities, EOI; SDM 3A
- * chapter 10. Called by MMIO and MSR dispatch, by intr/inject.c through struct v3_lapic_ops and by
- * lapic_bus.c; calls lapic_bus.c for messages and lapic_timer.c for the timer.
+ * Local APICs of a VM, one per vcpu: registers by MMIO (xAPIC) and by MSR (x2APIC), priorities,
+ * EOI; SDM 3A chapter 10. Called by MMIO and MSR dispatch, by intr/inject.c through struct
+ * v3_lapic_ops and by lapic_bus.c; calls lapic_bus.c for messages and lapic_timer.c for the timer.
  *
- * Fixed here: APIC ids equal vcpu numbers and cannot be changed; the MMIO page stays at 0xfee00000; LINT0
- * carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the thermal or the
- * performance entry, which only keep what is written. Version 0x14: no CMCI entry, no suppression of the
- * EOI broadcast.
+ * Fixed here: APIC ids equal vcpu numbers and cannot be changed; the MMIO page stays at 0xfee00000;
+ * LINT0 carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the
+ * thermal or the performance entry, which only keep what is written. Version 0x14: no CMCI entry,
+ * no suppression of the EOI broadcast.
  *
- * There is no firmware in front of the guest, so power-on leaves vcpu 0 as firmware would: APIC enabled and
- * LINT0 = ExtINT unmasked ("virtual wire", MultiProcessor Specification 1.4 3.6.2.2). INIT goes to the state
- * of SDM 3A 10.4.7.3 proper, with LINT0 masked.
+ * There is no firmware in front of the guest, so power-on leaves vcpu 0 as firmware would: APIC
+ * enabled and LINT0 = ExtINT unmasked ("virtual wire", MultiProcessor Specification 1.4 3.6.2.2).
+ * INIT goes to the state of SDM 3A 10.4.7.3 proper, with LINT0 masked.
  */
 #include "lapic.h"
 
@@ -39,13 +39,14 @@
 #define LVT_RESET     LAPIC_LVT_MASKED
 #define LVT_EXTINT    ((uint32_t)V3_DELIVER_EXTINT << 8)
 #define LVT_READ_ONLY ((1u << 12) | (1u << 14)) /* delivery status, remote IRR */
-/* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28. */
+/* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28.
+ * */
 #define ICR_X2_BITS   0xffffffff000ccfffull
 
 /* How a register may be accessed; none of them set: reserved. R, W: in both modes. */
 #define R    1u
 #define W    2u
-#define XR   4u  /* xAPIC only */
+#define XR   4u /* xAPIC only */
 #define XW   8u
 #define X2W  16u /* x2APIC only */
 #define SLOT 32u /* xAPIC: there, reads zero, not an illegal address */
@@ -57,32 +58,32 @@ struct lapic_reg {
 
 /* SDM 3A table 10-1 (MMIO) and 10-6 (MSR). */
 static const struct lapic_reg lapic_regs[LAPIC_NREGS] = {
-	[LAPIC_ID]				= { R | SLOT, 0 },
-	[LAPIC_VERSION]				= { R | SLOT, 0 },
-	[LAPIC_TPR]				= { R | W, 0xff },
-	[LAPIC_APR]				= { SLOT, 0 },
-	[LAPIC_PPR]				= { R | SLOT, 0 },
-	[LAPIC_EOI]				= { W | SLOT, 0 },
-	[LAPIC_RRD]				= { SLOT, 0 },
-	[LAPIC_LDR]				= { R | XW, 0xff000000 },
-	[LAPIC_DFR]				= { XR | XW, 0xf0000000 },
-	[LAPIC_SVR]				= { R | W, 0x3ff },
-	[LAPIC_ISR ... LAPIC_ISR + 7]		= { R | SLOT, 0 },
-	[LAPIC_TMR ... LAPIC_TMR + 7]		= { R | SLOT, 0 },
-	[LAPIC_IRR ... LAPIC_IRR + 7]		= { R | SLOT, 0 },
-	[LAPIC_ESR]				= { R | W, 0 },
-	[LAPIC_ICR]				= { R | W, 0x000ccfff },
-	[LAPIC_ICR2]				= { XR | XW, 0xff000000 },
-	[LAPIC_LVT + LAPIC_LVT_TIMER]		= { R | W, 0x000710ff },
-	[LAPIC_LVT + LAPIC_LVT_THERMAL]		= { R | W, 0x000117ff },
-	[LAPIC_LVT + LAPIC_LVT_PERF]		= { R | W, 0x000117ff },
-	[LAPIC_LVT + LAPIC_LVT_LINT0]		= { R | W, 0x0001f7ff },
-	[LAPIC_LVT + LAPIC_LVT_LINT1]		= { R | W, 0x0001f7ff },
-	[LAPIC_LVT + LAPIC_LVT_ERROR]		= { R | W, 0x000110ff },
-	[LAPIC_TICR]				= { R | W, 0xffffffff },
-	[LAPIC_TCCR]				= { R | SLOT, 0 },
-	[LAPIC_DCR]				= { R | W, 0xb },
-	[LAPIC_SELF]				= { X2W, 0xff },
+	[LAPIC_ID] = {R | SLOT, 0},
+	[LAPIC_VERSION] = {R | SLOT, 0},
+	[LAPIC_TPR] = {R | W, 0xff},
+	[LAPIC_APR] = {SLOT, 0},
+	[LAPIC_PPR] = {R | SLOT, 0},
+	[LAPIC_EOI] = {W | SLOT, 0},
+	[LAPIC_RRD] = {SLOT, 0},
+	[LAPIC_LDR] = {R | XW, 0xff000000},
+	[LAPIC_DFR] = {XR | XW, 0xf0000000},
+	[LAPIC_SVR] = {R | W, 0x3ff},
+	[LAPIC_ISR... LAPIC_ISR + 7] = {R | SLOT, 0},
+	[LAPIC_TMR... LAPIC_TMR + 7] = {R | SLOT, 0},
+	[LAPIC_IRR... LAPIC_IRR + 7] = {R | SLOT, 0},
+	[LAPIC_ESR] = {R | W, 0},
+	[LAPIC_ICR] = {R | W, 0x000ccfff},
+	[LAPIC_ICR2] = {XR | XW, 0xff000000},
+	[LAPIC_LVT + LAPIC_LVT_TIMER] = {R | W, 0x000710ff},
+	[LAPIC_LVT + LAPIC_LVT_THERMAL] = {R | W, 0x000117ff},
+	[LAPIC_LVT + LAPIC_LVT_PERF] = {R | W, 0x000117ff},
+	[LAPIC_LVT + LAPIC_LVT_LINT0] = {R | W, 0x0001f7ff},
+	[LAPIC_LVT + LAPIC_LVT_LINT1] = {R | W, 0x0001f7ff},
+	[LAPIC_LVT + LAPIC_LVT_ERROR] = {R | W, 0x000110ff},
+	[LAPIC_TICR] = {R | W, 0xffffffff},
+	[LAPIC_TCCR] = {R | SLOT, 0},
+	[LAPIC_DCR] = {R | W, 0xb},
+	[LAPIC_SELF] = {X2W, 0xff},
 };
 
 static struct lapic *lapic_of(void *priv, const struct v3_vcpu *vcpu)
@@ -127,7 +128,7 @@ static void lapic_eoi(struct lapic *l)
 		return;
 	bit = 1ull << (vector & 63);
 	l->isr[vector >> 6] &= ~bit;
-	l->isr_top = lapic_top(l->isr);
+	l->isr_top = --l->nested ? lapic_top(l->isr) : -1;
 	lapic_update_ppr(l);
 	/* Before the broadcast: the line may be asserted still, and then comes back at once. */
 	if (V3_UNLIKELY(__atomic_load_n(&l->tmr[vector >> 6], __ATOMIC_RELAXED) & bit))
@@ -154,8 +155,9 @@ static void lapic_ack(void *priv, struct v3_vcpu *vcpu, uint8_t vector)
 
 	__atomic_fetch_and(&l->irr[vector >> 6], ~bit, __ATOMIC_SEQ_CST);
 	l->isr[vector >> 6] |= bit;
-	/* It passed the priority check, so nothing in service is above it. */
+	/* It passed the priority check, so nothing in service is above or equal to it. */
 	l->isr_top = vector;
+	l->nested++;
 	lapic_update_ppr(l);
 }
 
@@ -188,6 +190,7 @@ static void lapic_clear(struct lapic *l)
 		__atomic_store_n(&l->tmr[i], 0, __ATOMIC_RELAXED);
 		l->isr[i] = 0;
 	}
+	l->nested = 0;
 	l->isr_top = -1;
 	l->tpr = 0;
 	lapic_store32(&l->ppr, 0);
@@ -356,6 +359,11 @@ static int lapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 		mmio->value = ~0ull;
 		return V3_OK;
 	}
+	/* The one access that every interrupt makes. */
+	if (offset == LAPIC_EOI << 4 && mmio->write && mmio->size == 4) {
+		lapic_eoi(l);
+		return V3_OK;
+	}
 	reg = offset >> 4 < LAPIC_NREGS ? &lapic_regs[offset >> 4] : NULL;
 	if ((offset & 15) || mmio->size != 4 || !reg || !(reg->access & ~X2W)) {
 		mmio->value = mmio->write ? mmio->value : 0;
@@ -514,8 +522,8 @@ static int lapic_claim(struct lapic_set *set)
 	err = v3_msr_register(vm, V3_MSR_APIC_BASE, 1, lapic_base_read, lapic_base_write, set);
 	if (err)
 		goto drop_x2apic;
-	err = v3_msr_register(vm, V3_MSR_TSC_DEADLINE, 1, lapic_deadline_read,
-			      lapic_deadline_write, set);
+	err = v3_msr_register(vm, V3_MSR_TSC_DEADLINE, 1, lapic_deadline_read, lapic_deadline_write,
+			      set);
 	if (err)
 		goto drop_base;
 	err = v3_lapic_register(vm, &lapic_ops, set);

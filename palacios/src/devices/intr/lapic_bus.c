@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file lapic_bus.c
- * Messages between APICs: choosing destinations, accepting interrupts, interprocessor interrupts; SDM 3A
- * 10.6 to 10.8. Called by lapic.c and, through v3_apic_send(), by the I/O APIC and message-signalled
- * devices on any vcpu's thread. Lock-free: a sender only sets bits in the receiver's IRR and TMR.
+ * Messages between APICs: choosing destinations, accepting interrupts, interprocessor interrupts;
+ * SDM 3A 10.6 to 10.8. Called by lapic.c and, through v3_apic_send(), by the I/O APIC and
+ * message-signalled devices on any vcpu's thread. Lock-free: a sender only sets bits in the
+ * receiver's IRR and TMR.
  */
 #include "lapic.h"
 
@@ -14,17 +15,18 @@
 #define V3_LOG_TAG "lapic"
 
 /* ICR fields, SDM 3A figure 10-12 and 10-28. */
-#define ICR_LOGICAL   (1u << 11)
-#define ICR_ASSERT    (1u << 14)
-#define ICR_LEVEL     (1u << 15)
-#define ICR_SHORT(v)  (((v) >> 18) & 3)
+#define ICR_LOGICAL  (1u << 11)
+#define ICR_ASSERT   (1u << 14)
+#define ICR_LEVEL    (1u << 15)
+#define ICR_SHORT(v) (((v) >> 18) & 3)
 
 enum icr_shorthand { ICR_NO_SHORTHAND, ICR_SELF, ICR_ALL, ICR_OTHERS };
 
 #define DFR_FLAT    0xfu
 #define DFR_CLUSTER 0x0u
 
-void v3_lapic_post(struct lapic *l, uint8_t vector, bool level)
+/** Set a vector in IRR and ask the vcpu to look. Any vcpu. */
+static void lapic_bus_set_irr(struct lapic *l, uint8_t vector, bool level)
 {
 	uint64_t bit = 1ull << (vector & 63);
 	unsigned w = vector >> 6;
@@ -32,31 +34,35 @@ void v3_lapic_post(struct lapic *l, uint8_t vector, bool level)
 	/* A software-disabled APIC takes no fixed interrupts, SDM 3A 10.4.7.2. */
 	if (!(lapic_load32(&l->svr) & LAPIC_SVR_ENABLE) || !lapic_enabled(l))
 		return;
-	if (vector < 16) {
-		v3_lapic_error(l, LAPIC_ESR_RECV_ILL);
-		return;
-	}
 	if (level)
 		__atomic_fetch_or(&l->tmr[w], bit, __ATOMIC_RELAXED);
-	else if (__atomic_load_n(&l->tmr[w], __ATOMIC_RELAXED) & bit)
+	else if (lapic_load64(&l->tmr[w]) & bit)
 		__atomic_fetch_and(&l->tmr[w], ~bit, __ATOMIC_RELAXED);
 	/* If the bit was set already, whoever set it has asked or is about to. */
 	if (!(__atomic_fetch_or(&l->irr[w], bit, __ATOMIC_SEQ_CST) & bit))
 		v3_vcpu_irq_request(l->vcpu);
 }
 
+void v3_lapic_post(struct lapic *l, uint8_t vector, bool level)
+{
+	if (V3_LIKELY(vector >= 16))
+		lapic_bus_set_irr(l, vector, level);
+	else
+		v3_lapic_error(l, LAPIC_ESR_RECV_ILL);
+}
+
 void v3_lapic_error(struct lapic *l, uint32_t bits)
 {
 	uint32_t lvt = lapic_load32(&l->lvt[LAPIC_LVT_ERROR]);
 
-	/* A write to ESR re-arms the interrupt, SDM 3A 10.5.3: only the first error after it counts. */
+	/* A write to ESR re-arms the interrupt, SDM 3A 10.5.3: only the first error counts. */
 	if (__atomic_fetch_or(&l->esr_pending, bits, __ATOMIC_RELAXED) || (lvt & LAPIC_LVT_MASKED))
 		return;
 	/* An error entry with an illegal vector would be the next error: recorded, not raised. */
 	if ((uint8_t)lvt < 16)
 		__atomic_fetch_or(&l->esr_pending, LAPIC_ESR_RECV_ILL, __ATOMIC_RELAXED);
 	else
-		v3_lapic_post(l, (uint8_t)lvt, false);
+		lapic_bus_set_irr(l, (uint8_t)lvt, false);
 }
 
 void v3_lapic_local(struct lapic *l, enum lapic_lvt_num n)
@@ -119,7 +125,8 @@ static void lapic_bus_accept(struct lapic *l, const struct v3_apic_msg *msg)
 		V3_GUEST_WARN(l->set->vm, "system-management interrupt dropped");
 		return;
 	case V3_DELIVER_EXTINT:
-		/* The 8259 pair's output is wired to LINT0 only: there would be nothing to acknowledge. */
+		/* The 8259 pair's output is wired to LINT0 only: there would be nothing to
+		 * acknowledge. */
 		V3_GUEST_WARN(l->set->vm, "ExtINT message dropped");
 		return;
 	}
@@ -127,7 +134,10 @@ static void lapic_bus_accept(struct lapic *l, const struct v3_apic_msg *msg)
 		      (unsigned)msg->mode);
 }
 
-/** One of the destinations, of those with the lowest processor priority each in turn; SDM 3A 10.6.2.4. */
+/**
+ * One of the destinations, of those with the lowest processor priority each in turn; SDM 3A
+ * 10.6.2.4.
+ */
 static struct lapic *lapic_bus_lowest(struct lapic_set *set, const struct v3_apic_msg *msg)
 {
 	uint32_t i = __atomic_fetch_add(&set->turn, 1, __ATOMIC_RELAXED) % set->n;
@@ -171,7 +181,10 @@ void v3_lapic_send(void *priv, const struct v3_apic_msg *msg)
 	}
 }
 
-/** Can an ICR name this mode with this shorthand? SDM 3A table 10-3; NMI to oneself is harmless, allowed. */
+/**
+ * Can an ICR name this mode with this shorthand? SDM 3A table 10-3; NMI to oneself is harmless,
+ * allowed.
+ */
 static bool lapic_bus_icr_valid(enum v3_delivery mode, unsigned shorthand)
 {
 	if ((unsigned)mode == 3 || mode == V3_DELIVER_EXTINT)
@@ -210,6 +223,11 @@ void v3_lapic_send_icr(struct lapic *l, uint64_t icr)
 		.mode = (enum v3_delivery)((icr >> 8) & 7),
 	};
 
+	/* What kernels send most; the general way below would do the same. */
+	if (ICR_SHORT(icr) == ICR_SELF && msg.mode == V3_DELIVER_FIXED && msg.vector >= 16) {
+		v3_lapic_post(l, msg.vector, false);
+		return;
+	}
 	/* INIT level de-assert only exists for compatibility and does nothing, SDM 3A 10.6.1. */
 	if (msg.mode == V3_DELIVER_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file lapic_timer.c
- * The local APIC's timer: one-shot, periodic and TSC-deadline mode; SDM 3A 10.5.4. Called by lapic.c for
- * register accesses and by the vcpu's timer queue; calls v3_timer_*, v3_time_* and lapic_bus.c.
+ * The local APIC's timer: one-shot, periodic and TSC-deadline mode; SDM 3A 10.5.4. Called by
+ * lapic.c for register accesses and by the vcpu's timer queue; calls v3_timer_*, v3_time_* and
+ * lapic_bus.c.
  *
- * Nothing ticks: the count is computed from the next expiry when it is read, and the host's timer is armed
- * only while the entry is unmasked, so a masked or stopped timer causes no exit.
+ * Nothing ticks: the count is computed from the next expiry when it is read, and the host's timer
+ * is armed only while the entry is unmasked, so a masked or stopped timer causes no exit.
  */
 #include "lapic.h"
 
 #include "palacios/timer.h"
 #include "palacios/vcpu.h"
 
-/* The clock the divider divides: 1 GHz, so that one undivided count is a nanosecond. CPUID leaf 0x15
- * need not tell: guests calibrate the timer or use TSC-deadline mode. */
-#define LAPIC_COUNT_NS 1u
+/* The clock the divider divides: 1 GHz, so that one undivided count is a nanosecond. CPUID leaf
+ * 0x15 need not tell: guests calibrate the timer or use TSC-deadline mode. */
+#define LAPIC_COUNT_NS	    1u
 /* A shorter period than this is stretched to it: otherwise a guest that asks for a tick every few
  * nanoseconds would never get past its own handler, nor let its vcpu's thread rest. */
 #define LAPIC_MIN_PERIOD_NS 20000u
@@ -24,7 +25,9 @@ static enum lapic_timer_mode lapic_timer_mode(const struct lapic *l)
 	return (enum lapic_timer_mode)LAPIC_LVT_TMODE(l->lvt[LAPIC_LVT_TIMER]);
 }
 
-/** Divide configuration, bits 3, 1, 0: 000 = 2, 001 = 4 ... 110 = 128, 111 = 1; SDM 3A figure 10-10. */
+/**
+ * Divide configuration, bits 3, 1, 0: 000 = 2, 001 = 4 ... 110 = 128, 111 = 1; SDM 3A figure 10-10.
+ */
 static unsigned lapic_timer_shift(const struct lapic *l)
 {
 	unsigned code = ((l->dcr >> 1) & 4) | (l->dcr & 3);
@@ -66,8 +69,9 @@ static void lapic_timer_stop(struct lapic *l)
 }
 
 /**
- * Account for an expiry that is due: raise the interrupt (a masked entry loses it) and move on. Periods
- * that passed unserved are merged into this one; the next is a whole number of periods after the first.
+ * Account for an expiry that is due: raise the interrupt (a masked entry loses it) and move on.
+ * Periods that passed unserved are merged into this one; the next is a whole number of periods
+ * after the first.
  */
 static void lapic_timer_poll(struct lapic *l)
 {
@@ -130,8 +134,9 @@ void v3_lapic_timer_set_initial(struct lapic *l, uint32_t value)
 	l->initial = value;
 	if (value) {
 		l->running = true;
-		l->deadline = lapic_timer_now(l) + (lapic_timer_mode(l) == LAPIC_PERIODIC ?
-					lapic_timer_period(l) : lapic_timer_ns(l, value));
+		l->deadline = lapic_timer_now(l) + (lapic_timer_mode(l) == LAPIC_PERIODIC
+							    ? lapic_timer_period(l)
+							    : lapic_timer_ns(l, value));
 	} else {
 		lapic_timer_stop(l);
 	}
