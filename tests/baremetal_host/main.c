@@ -10,6 +10,7 @@
  *   console=e9   console on port 0xe9 (Bochs) instead of COM1
  *   stats        print the exit statistics at the end of each run
  *   repeat=N     create, run and destroy the guest N times
+ *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   selftest     test the host functions instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
@@ -168,6 +169,25 @@ static int main_verdict(struct v3_vm *vm)
 	}
 }
 
+/* A page hook that changes nothing but the price: for benches and tests of hooks. */
+static int main_hooked(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
+{
+	if (mmio->write)
+		return v3_mem_write(priv, mmio->gpa, &mmio->value, mmio->size);
+	mmio->value = 0;
+	(void)vcpu;
+	return v3_mem_read(priv, mmio->gpa, &mmio->value, mmio->size);
+}
+
+static int main_hook(struct v3_vm *vm)
+{
+	uint64_t page = bm_option("hook", 0);
+
+	if (!page)
+		return V3_OK;
+	return v3_mem_hook(vm, page, V3_ACC_READ | V3_ACC_WRITE, main_hooked, vm);
+}
+
 static int main_run_guest(void)
 {
 	const void *image = (const void *)main_module.start;
@@ -179,7 +199,9 @@ static int main_run_guest(void)
 		bm_print("palacios-host: cannot create the VM: %s", v3_strerror(err));
 		return BM_EXIT_BROKEN;
 	}
-	err = v3_vm_start(vm);
+	err = main_hook(vm);
+	if (!err)
+		err = v3_vm_start(vm);
 	if (err) {
 		bm_print("palacios-host: cannot start the VM: %s", v3_strerror(err));
 		status = BM_EXIT_BROKEN;
