@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file v3-mkimage.c
- * Checks a guest definition and packs it, with the files it names, into one image container. The parser,
- * the schema of every device class and the container reader are the library's own, linked in: what this
- * tool passes, the library takes. Manual: v3-mkimage.1, guest.toml.5.
+ * Checks a guest definition and packs it, with the files it names, into one image container. The
+ * parser, the schema of every device class and the container reader are the library's own, linked
+ * in: what this tool passes, the library takes. Manual: v3-mkimage.1, guest.toml.5.
  */
+#include "boot/boot.h"
 #include "config/container.h"
 #include "config/vm_cfg.h"
-#include "host/host.h"
-#include "boot/boot.h"
 #include "palacios/error.h"
 #include "palacios/palacios.h"
 #include "palacios/util/sha256.h"
@@ -26,19 +25,22 @@
 
 enum { EXIT_GOOD = 0, EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_FILE = 3 };
 
-#define PROGRESS_FROM (64ull << 20) /* bytes; smaller images are done before one could read the line */
+#define PROGRESS_FROM (64ull << 20) /* bytes; a smaller image is done before one could read it */
 #define CHUNK	      (1u << 20)
 
-/* The library's memory comes from its host; here the C library is the host. Nothing else of it is used. */
-static void *tool_alloc(size_t size)
+/* The library's memory comes from its host; here the C library is the host. The linker replaces calls
+ * of v3_alloc() and v3_free() by calls of these (--wrap). */
+void *__wrap_v3_alloc(size_t size);
+void __wrap_v3_free(void *p);
+
+void *__wrap_v3_alloc(size_t size)
 {
 	return calloc(1, size);
 }
 
-static void tool_host(void)
+void __wrap_v3_free(void *p)
 {
-	v3_lib.ops.alloc = tool_alloc;
-	v3_lib.ops.free = free;
+	free(p);
 }
 
 struct options {
@@ -99,7 +101,7 @@ static void report(const struct options *opt, const char *file, uint32_t line, c
 }
 
 __attribute__((format(printf, 3, 4))) static void fail(const struct options *opt, const char *file,
-							const char *fmt, ...)
+						       const char *fmt, ...)
 {
 	char message[512];
 	va_list ap;
@@ -195,7 +197,8 @@ static int load_definition(struct job *job)
 		return EXIT_FILE;
 	}
 	job->text_len = (size_t)len;
-	result = v3_vm_cfg_parse(job->text, job->text_len, opt->input, v3_pc_devices, &job->cfg, &err);
+	result = v3_vm_cfg_parse(job->text, job->text_len, opt->input, v3_pc_devices, &job->cfg,
+				 &err);
 	if (result) {
 		report(opt, err.file, err.line, err.message);
 		return EXIT_WRONG;
@@ -256,7 +259,8 @@ static int open_sources(struct job *job)
 	uint32_t i;
 	int result;
 
-	snprintf(job->sections[0].name, sizeof(job->sections[0].name), "%s", V3_CONTAINER_DEFINITION);
+	snprintf(job->sections[0].name, sizeof(job->sections[0].name), "%s",
+		 V3_CONTAINER_DEFINITION);
 	job->sections[0].len = job->text_len;
 	job->nsections = 1;
 	for (i = 0; i < job->cfg->nfiles; i++) {
@@ -357,7 +361,8 @@ static bool output_is_input(struct job *job)
 	if (!stat(job->opt->input, &in) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
 		return true;
 	for (i = 1; i < job->nsections; i++) {
-		if (job->sources[i].st.st_dev == out.st_dev && job->sources[i].st.st_ino == out.st_ino)
+		if (job->sources[i].st.st_dev == out.st_dev &&
+		    job->sources[i].st.st_ino == out.st_ino)
 			return true;
 	}
 	return false;
@@ -385,7 +390,8 @@ static int pack(struct job *job)
 	mask = umask(0);
 	umask(mask);
 	job->total = v3_container_layout(job->sections, job->nsections);
-	job->progress = !job->opt->quiet && !job->opt->json && job->total >= PROGRESS_FROM && isatty(2);
+	job->progress =
+		!job->opt->quiet && !job->opt->json && job->total >= PROGRESS_FROM && isatty(2);
 	result = pack_all(job, fd);
 	if (fchmod(fd, 0666 & ~mask) || close(fd) || (!result && rename(tmp, output))) {
 		if (!result)
@@ -399,8 +405,8 @@ free_tmp:
 	return result;
 }
 
-static void print_section(const struct options *opt, const char *name, uint64_t offset, uint64_t len,
-			  const uint8_t sha256[V3_SHA256_LEN], bool first)
+static void print_section(const struct options *opt, const char *name, uint64_t offset,
+			  uint64_t len, const uint8_t sha256[V3_SHA256_LEN], bool first)
 {
 	char hex[2 * V3_SHA256_LEN + 1];
 	unsigned i;
@@ -413,8 +419,8 @@ static void print_section(const struct options *opt, const char *name, uint64_t 
 	}
 	printf("%s{\"name\": ", first ? "" : ", ");
 	json_text(name);
-	printf(", \"offset\": %llu, \"bytes\": %llu, \"sha256\": \"%s\"}", (unsigned long long)offset,
-	       (unsigned long long)len, hex);
+	printf(", \"offset\": %llu, \"bytes\": %llu, \"sha256\": \"%s\"}",
+	       (unsigned long long)offset, (unsigned long long)len, hex);
 }
 
 static void print_begin(const struct options *opt, const char *image, uint64_t bytes)
@@ -473,8 +479,8 @@ static int list_sections(const struct options *opt, const struct v3_container *c
 	print_begin(opt, opt->input, c->len);
 	for (i = 0; (name = v3_container_section(c, i, &data, &len)) != NULL; i++) {
 		v3_sha256(data, len, digest);
-		print_section(opt, name, (uint64_t)((const char *)data - (const char *)img), len, digest,
-			      i == 0);
+		print_section(opt, name, (uint64_t)((const char *)data - (const char *)img), len,
+			      digest, i == 0);
 	}
 	if (opt->json)
 		printf("]}\n");
@@ -537,7 +543,8 @@ static void usage(FILE *out)
 	      "       v3-mkimage [--json] --check DEFINITION         check only\n"
 	      "       v3-mkimage [--json] --list IMAGE               verify and show the sections\n"
 	      "       v3-mkimage [-o FILE] --extract NAME IMAGE      write one section\n"
-	      "Exit status: 0 good, 1 definition or image is wrong, 2 usage, 3 a file cannot be read or written.\n"
+	      "Exit status: 0 good, 1 definition or image is wrong, 2 usage, 3 a file cannot be "
+	      "read or written.\n"
 	      "Manual: v3-mkimage(1), guest.toml(5)\n",
 	      out);
 }
@@ -545,10 +552,10 @@ static void usage(FILE *out)
 static int parse_options(int argc, char **argv, struct options *opt)
 {
 	static const struct option longs[] = {
-		{"output", required_argument, NULL, 'o'}, {"quiet", no_argument, NULL, 'q'},
-		{"check", no_argument, NULL, 'c'},	  {"list", no_argument, NULL, 'l'},
+		{"output", required_argument, NULL, 'o'},  {"quiet", no_argument, NULL, 'q'},
+		{"check", no_argument, NULL, 'c'},	   {"list", no_argument, NULL, 'l'},
 		{"extract", required_argument, NULL, 'x'}, {"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+		{"help", no_argument, NULL, 'h'},	   {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -592,7 +599,6 @@ int main(int argc, char **argv)
 	struct options opt = {.output = NULL};
 	int result;
 
-	tool_host();
 	if (parse_options(argc, argv, &opt)) {
 		usage(stderr);
 		return EXIT_USAGE;

@@ -7,8 +7,6 @@
 #define V3_STATE_H
 
 #include "arch/ops.h"
-#include "boot/boot.h"
-#include "config/container.h"
 #include "cpu/cpu.h"
 #include "exit/insn.h"
 #include "exit/stats.h"
@@ -32,18 +30,18 @@
 
 /* Requests to a vcpu, atomically or-ed into v3_vcpu.requests by anybody, served by its own thread before
  * the next entry (vm/run.c). The entry path looks at the word once, with interrupts blocked. */
-#define V3_REQ_IRQ     (1u << 0) /* an interrupt may be deliverable: ask the controllers */
-#define V3_REQ_EVENT   (1u << 1) /* an exception or aborted event is queued: inject */
-#define V3_REQ_NMI     (1u << 2)
-#define V3_REQ_TIMER   (1u << 3) /* the host timer fired */
-#define V3_REQ_WORK    (1u << 4) /* the work list is not empty */
-#define V3_REQ_INIT    (1u << 5)
-#define V3_REQ_SIPI    (1u << 6)
-#define V3_REQ_FLUSH   (1u << 7) /* drop translations */
-#define V3_REQ_VIEW    (1u << 8) /* the nested root changed */
-#define V3_REQ_STATE   (1u << 9) /* the VM wants this vcpu paused, reset or stopped */
-#define V3_REQ_FPU     (1u << 10) /* the guest's FPU state is not loaded */
-#define V3_REQ_HALT    (1u << 11) /* the vcpu is halted or waits for SIPI: sleep */
+#define V3_REQ_IRQ   (1u << 0) /* an interrupt may be deliverable: ask the controllers */
+#define V3_REQ_EVENT (1u << 1) /* an exception or aborted event is queued: inject */
+#define V3_REQ_NMI   (1u << 2)
+#define V3_REQ_TIMER (1u << 3) /* the host timer fired */
+#define V3_REQ_WORK  (1u << 4) /* the work list is not empty */
+#define V3_REQ_INIT  (1u << 5)
+#define V3_REQ_SIPI  (1u << 6)
+#define V3_REQ_FLUSH (1u << 7)	/* drop translations */
+#define V3_REQ_VIEW  (1u << 8)	/* the nested root changed */
+#define V3_REQ_STATE (1u << 9)	/* the VM wants this vcpu paused, reset or stopped */
+#define V3_REQ_FPU   (1u << 10) /* the guest's FPU state is not loaded */
+#define V3_REQ_HALT  (1u << 11) /* the vcpu is halted or waits for SIPI: sleep */
 
 enum v3_vcpu_state { V3_VCPU_RUNNABLE, V3_VCPU_HALTED, V3_VCPU_WAIT_SIPI };
 
@@ -58,76 +56,74 @@ struct v3_vcpu {
 
 	uint32_t requests; /* V3_REQ_*, atomic */
 	uint32_t index;
-	struct v3_vm *vm;	       /* not owned, outlives the vcpu */
+	struct v3_vm *vm;		/* not owned, outlives the vcpu */
 	const struct v3_arch_ops *arch; /* = vm->arch */
-	void *arch_vcpu;	       /* owned by the back end */
+	void *arch_vcpu;		/* owned by the back end */
 
-	struct v3_event pending;       /* queued exception or event to inject again; V3_REQ_EVENT */
-	bool nmi_blocked;	       /* between NMI delivery and IRET */
-	bool nmi_pending;	       /* one waits for that IRET; own thread */
-	uint8_t state;		       /* enum v3_vcpu_state; own thread */
+	struct v3_event pending; /* queued exception or event to inject again; V3_REQ_EVENT */
+	bool nmi_blocked;	 /* between NMI delivery and IRET */
+	bool nmi_pending;	 /* one waits for that IRET; own thread */
+	uint8_t state;		 /* enum v3_vcpu_state; own thread */
 	uint8_t sipi_vector;
 
-	struct v3_cpu cpu;	       /* cpu/: xcr0, FPU area, guest MSRs kept in software */
-	struct v3_vcpu_time time;      /* time/: TSC offset, timer queue */
-	struct v3_vcpu_mmu mmu;	       /* mmu/: active view */
-	struct v3_vcpu_stats stats;    /* exit/stats.c */
+	struct v3_cpu cpu;	    /* cpu/: xcr0, FPU area, guest MSRs kept in software */
+	struct v3_vcpu_time time;   /* time/: TSC offset, timer queue */
+	struct v3_vcpu_mmu mmu;	    /* mmu/: active view */
+	struct v3_vcpu_stats stats; /* exit/stats.c */
 	struct v3_insn_memo insn_memo[V3_INSN_MEMOS]; /* exit/insn.c */
 
 	/* thread */
-	void *thread;		       /* owned: host thread handle */
-	void *wq;		       /* owned: where the thread sleeps in HLT, pause, wait-for-SIPI */
-	uint32_t host_cpu;	       /* CPU it is bound to */
-	uint32_t in_guest;	       /* 1 while between the last request check and the exit; atomic */
-	uint32_t sleeping;	       /* 1 while the thread sleeps on wq; atomic */
-	struct v3_work *work;	       /* lock-free list, newest first */
+	void *thread;	      /* owned: host thread handle */
+	void *wq;	      /* owned: where the thread sleeps in HLT, pause, wait-for-SIPI */
+	uint32_t host_cpu;    /* CPU it is bound to */
+	uint32_t in_guest;    /* 1 while between the last request check and the exit; atomic */
+	uint32_t sleeping;    /* 1 while the thread sleeps on wq; atomic */
+	struct v3_work *work; /* lock-free list, newest first */
 };
 
 struct v3_vm {
 	char name[32];
-	void *host_ctx;		       /* embedder's */
+	void *host_ctx;			/* embedder's */
 	const struct v3_arch_ops *arch; /* not owned */
-	void *arch_vm;		       /* owned by the back end */
+	void *arch_vm;			/* owned by the back end */
 
 	struct v3_vcpu *vcpu[V3_MAX_VCPUS]; /* owned */
 	uint32_t nvcpus;
 
-	struct v3_mem mem;	       /* mem/ : guest-physical map */
-	struct v3_mmu mmu;	       /* mmu/ : nested table, views */
+	struct v3_mem mem; /* mem/ : guest-physical map */
+	struct v3_mmu mmu; /* mmu/ : nested table, views */
 	struct v3_io_map io;
 	struct v3_msr_map msr;
 	struct v3_intr intr;
 	struct v3_vm_time time;
 	struct v3_hypercalls hypercalls;
-	struct v3_boot boot;
 
-	struct v3_container container; /* image, not owned by us */
-	struct v3_vm_cfg *cfg;	       /* owned: parsed definition */
+	struct v3_vm_parts *parts; /* owned: what the VM was made from; vm/builder.c */
 	struct v3_device {
 		const struct v3_device_class *cls;
-		void *state;	       /* owned by the class */
+		void *state; /* owned by the class */
 	} device[V3_MAX_DEVICES];
 	uint32_t ndevices;
-	void *ext_state[8];	       /* by position in the extensions array */
+	void *ext_state[8]; /* by position in the extensions array */
 	uint32_t nextensions;
 
 	/* life cycle: vm/lifecycle.c */
-	void *lock;		       /* owned mutex: serialises the embedder's calls */
-	void *wq;		       /* owned: where pausing and waiting callers sleep */
-	uint32_t state;		       /* enum v3_vm_state, atomic */
-	uint32_t want;		       /* enum v3_vm_want, atomic: what the vcpus are asked to do */
-	uint32_t arrived;	       /* vcpus that have reached the rendezvous, atomic */
-	uint32_t alive;		       /* vcpu threads that have not returned, atomic */
-	uint32_t stop_reason;	       /* enum v3_stop_reason, first one wins, atomic */
+	void *lock;	      /* owned mutex: serialises the embedder's calls */
+	void *wq;	      /* owned: where pausing and waiting callers sleep */
+	uint32_t state;	      /* enum v3_vm_state, atomic */
+	uint32_t want;	      /* enum v3_vm_want, atomic: what the vcpus are asked to do */
+	uint32_t arrived;     /* vcpus that have reached the rendezvous, atomic */
+	uint32_t alive;	      /* vcpu threads that have not returned, atomic */
+	uint32_t stop_reason; /* enum v3_stop_reason, first one wins, atomic */
 	int stop_status;
 	const char *reset_why;
-	uint32_t resets;	       /* how often the VM was reset */
+	uint32_t resets; /* how often the VM was reset */
 
 	uint8_t log_level;
 	struct v3_log_site {
 		const void *site;
 		uint32_t count;
-	} log_sites[64];	       /* v3_log_allow(), atomic */
+	} log_sites[64]; /* v3_log_allow(), atomic */
 };
 
 /** Or bits into a vcpu's requests, wake or kick it if need be. any context. (vm/run.c) */

@@ -5,22 +5,34 @@
  */
 #include "fake_priv.h"
 
-#define CONSOLE_MAX 8
+#define CONSOLE_MAX   128
+#define CONSOLE_NAMES 8
 
+/* One stream per name and embedder's pointer: each VM has its own, which several devices may open. */
 struct fake_stream {
 	char name[32];
-	bool exists, opened;
+	const void *ctx;
+	bool exists;
 	char *out; /* owned */
 	size_t nout, limit;
 	char *in; /* owned */
 	size_t nin, taken;
+};
+
+/* What open() returns. */
+struct fake_handle {
+	struct fake_handle *next;
+	struct fake_stream *stream;
 	void (*ready)(void *arg);
 	void *arg;
 };
 
 static struct {
-	pthread_mutex_t lock; /* guards all below; not held while ready() runs */
+	pthread_mutex_t lock; /* guards all below */
 	struct fake_stream stream[CONSOLE_MAX];
+	char name[CONSOLE_NAMES][32]; /* that may be opened */
+	unsigned nnames;
+	struct fake_handle *handles;
 	char *text; /* owned: last result of fake_console_output() */
 } con = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -31,21 +43,43 @@ void fake_console_reset(void)
 		free(con.stream[i].in);
 	}
 	memset(con.stream, 0, sizeof(con.stream));
+	con.nnames = 0;
+	con.handles = NULL; /* what a failed test left is forgotten */
 	fake_console_add("console");
 }
 
-static struct fake_stream *console_find(const char *name)
+/* The stream of @p ctx; NULL: of the VM that used the name first. Made when it is used first. */
+static struct fake_stream *console_get(const void *ctx, const char *name)
 {
-	for (int i = 0; i < CONSOLE_MAX; i++) {
-		if (con.stream[i].exists && !strcmp(con.stream[i].name, name))
-			return &con.stream[i];
+	struct fake_stream *s, *unused = NULL;
+	unsigned i;
+
+	for (i = 0; i < con.nnames && strcmp(con.name[i], name); i++)
+		;
+	if (i == con.nnames)
+		return NULL;
+	for (s = con.stream; s < con.stream + CONSOLE_MAX; s++) {
+		if (s->exists && !strcmp(s->name, name) && (!ctx || !s->ctx || s->ctx == ctx))
+			break;
+		if (!s->exists && !unused)
+			unused = s;
 	}
-	return NULL;
+	if (s == con.stream + CONSOLE_MAX) {
+		s = unused;
+		if (!s)
+			abort();
+		snprintf(s->name, sizeof(s->name), "%s", name);
+		s->exists = true;
+		s->limit = SIZE_MAX;
+	}
+	if (ctx)
+		s->ctx = ctx; /* what a test set up before the VM existed is the VM's */
+	return s;
 }
 
 static struct fake_stream *console_must_find(const char *name)
 {
-	struct fake_stream *s = console_find(name);
+	struct fake_stream *s = console_get(NULL, name);
 
 	if (!s) {
 		fprintf(stderr, "fake host: no stream \"%s\"\n", name);
@@ -56,23 +90,13 @@ static struct fake_stream *console_must_find(const char *name)
 
 void fake_console_add(const char *name)
 {
-	for (int i = 0; i < CONSOLE_MAX; i++) {
-		struct fake_stream *s = &con.stream[i];
-
-		if (s->exists)
-			continue;
-		snprintf(s->name, sizeof(s->name), "%s", name);
-		s->exists = true;
-		s->limit = SIZE_MAX;
-		return;
-	}
-	abort();
+	if (con.nnames == CONSOLE_NAMES)
+		abort();
+	snprintf(con.name[con.nnames++], sizeof(con.name[0]), "%s", name);
 }
 
-const char *fake_console_output(const char *name)
+static const char *console_text(const struct fake_stream *s)
 {
-	struct fake_stream *s = console_must_find(name);
-
 	pthread_mutex_lock(&con.lock);
 	free(con.text);
 	con.text = calloc(1, s->nout + 1);
@@ -80,6 +104,16 @@ const char *fake_console_output(const char *name)
 		memcpy(con.text, s->out, s->nout);
 	pthread_mutex_unlock(&con.lock);
 	return con.text;
+}
+
+const char *fake_console_output(const char *name)
+{
+	return console_text(console_must_find(name));
+}
+
+const char *fake_console_output_of(const void *host_ctx, const char *name)
+{
+	return console_text(console_get(host_ctx, name));
 }
 
 void fake_console_limit(const char *name, size_t bytes)
@@ -90,9 +124,7 @@ void fake_console_limit(const char *name, size_t bytes)
 void fake_console_feed(const char *name, const char *text)
 {
 	struct fake_stream *s = console_must_find(name);
-	void (*ready)(void *arg);
 	size_t len = strlen(text);
-	void *arg;
 	char *in;
 
 	pthread_mutex_lock(&con.lock);
@@ -102,14 +134,14 @@ void fake_console_feed(const char *name, const char *text)
 	memcpy(in + s->nin, text, len);
 	s->in = in;
 	s->nin += len;
-	ready = s->opened ? s->ready : NULL;
-	arg = s->arg;
-	pthread_mutex_unlock(&con.lock);
-	if (ready) {
-		fake_self.irq++; /* "context: any" */
-		ready(arg);
-		fake_self.irq--;
+	/* "Context: any"; the devices do not go away while their VM is fed. */
+	fake_self.irq++;
+	for (struct fake_handle *h = con.handles; h; h = h->next) {
+		if (h->stream == s && h->ready)
+			h->ready(h->arg);
 	}
+	fake_self.irq--;
+	pthread_mutex_unlock(&con.lock);
 }
 
 size_t fake_console_unread(const char *name)
@@ -121,36 +153,44 @@ size_t fake_console_unread(const char *name)
 
 static void *console_open(void *host_ctx, const char *name, void (*ready)(void *arg), void *arg)
 {
-	struct fake_stream *s = console_find(name);
+	struct fake_stream *s = console_get(host_ctx, name);
+	struct fake_handle *h;
 
-	(void)host_ctx;
 	fake_need_thread("console open");
 	if (!s)
 		return NULL;
-	if (s->opened)
-		fake_violation("stream \"%s\" opened twice", name);
-	s->opened = true;
-	s->ready = ready;
-	s->arg = arg;
-	fake_track(FAKE_STREAM, (uintptr_t)s, 0);
-	return s;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		abort();
+	h->stream = s;
+	h->ready = ready;
+	h->arg = arg;
+	pthread_mutex_lock(&con.lock);
+	h->next = con.handles;
+	con.handles = h;
+	pthread_mutex_unlock(&con.lock);
+	fake_track(FAKE_STREAM, (uintptr_t)h, 0);
+	return h;
 }
 
 static void console_close(void *stream)
 {
-	struct fake_stream *s = stream;
+	struct fake_handle *h = stream, **pos;
 
 	fake_need_thread("console close");
-	if (!fake_untrack(FAKE_STREAM, (uintptr_t)s, 0))
+	if (!fake_untrack(FAKE_STREAM, (uintptr_t)h, 0))
 		return;
 	pthread_mutex_lock(&con.lock);
-	s->opened = false;
+	for (pos = &con.handles; *pos != h; pos = &(*pos)->next)
+		;
+	*pos = h->next;
 	pthread_mutex_unlock(&con.lock);
+	free(h);
 }
 
 static size_t console_write(void *stream, const void *buf, size_t len)
 {
-	struct fake_stream *s = stream;
+	struct fake_stream *s = ((struct fake_handle *)stream)->stream;
 	char *out;
 
 	fake_need_atomic("console write");
@@ -169,7 +209,7 @@ static size_t console_write(void *stream, const void *buf, size_t len)
 
 static size_t console_read(void *stream, void *buf, size_t len)
 {
-	struct fake_stream *s = stream;
+	struct fake_stream *s = ((struct fake_handle *)stream)->stream;
 
 	fake_need_atomic("console read");
 	pthread_mutex_lock(&con.lock);

@@ -9,7 +9,8 @@
 #include "fake_priv.h"
 #include "palacios/regs.h"
 
-#define GUEST_CODE 0x9000u /* RIP of the instructions: conventional memory that nothing else uses */
+/* RIP of the instructions: conventional memory that nothing else uses, apart for each vcpu. */
+#define GUEST_CODE(g) (0x9000u + 64 * (g)->cpu->vcpu->index)
 
 struct fake_guest {
 	struct fake_cpu *cpu;
@@ -194,8 +195,8 @@ static bool guest_exit(struct fake_guest *g, const struct v3_exit *exit)
  */
 static void guest_code(struct fake_guest *g, struct v3_exit *exit, const char *code, unsigned len)
 {
-	g_regs(g)->rip = GUEST_CODE;
-	if (v3_mem_write(g->cpu->vcpu->vm, g->cpu->seg[V3_CS].base + GUEST_CODE, code, len))
+	g_regs(g)->rip = GUEST_CODE(g);
+	if (v3_mem_write(g->cpu->vcpu->vm, g->cpu->seg[V3_CS].base + GUEST_CODE(g), code, len))
 		abort();
 	g->code_len = len;
 	exit->insn_len = g->ninsns++ & 1 || exit->kind == V3_EXIT_IO ? (uint8_t)len : 0;
@@ -237,7 +238,7 @@ static void guest_io(struct fake_guest *g, struct v3_exit *exit)
 	code[n++] = (char)((exit->u.io.in ? 0xec : 0xee) | (exit->u.io.size > 1));
 	g_regs(g)->gpr[V3_RDX] = exit->u.io.port;
 	guest_code(g, exit, code, n);
-	exit->u.io.next_rip = GUEST_CODE + n;
+	exit->u.io.next_rip = GUEST_CODE(g) + n;
 }
 
 bool g_in(struct fake_guest *g, uint16_t port, unsigned size, uint32_t *value)
@@ -375,8 +376,8 @@ static bool guest_mov(struct fake_guest *g, v3_gpa_t gpa, unsigned size, bool wr
 	exit.u.fault.gpa = gpa;
 	exit.u.fault.access = write ? V3_ACC_WRITE : V3_ACC_READ;
 	fault = guest_exit(g, &exit);
-	*emulated = regs->rip == GUEST_CODE + n;
-	if (!*emulated && regs->rip != GUEST_CODE)
+	*emulated = regs->rip == GUEST_CODE(g) + n;
+	if (!*emulated && regs->rip != GUEST_CODE(g))
 		fake_violation("vcpu %u: memory access continues at rip %#llx", g->cpu->vcpu->index,
 			       (unsigned long long)regs->rip);
 	if (!*emulated)

@@ -124,10 +124,16 @@ int fake_log_level(const char *text);
 
 /* ---- console streams ---- */
 
-/** Add a stream that may be opened; "console" exists at the beginning of each test. */
+/*
+ * Each VM (embedder's pointer given to v3_vm_create(); fake_vm_create() makes one up) has its own streams; the
+ * functions below that only take a name mean those of the first VM.
+ */
+/** Allow a name to be opened; "console" is allowed at the beginning of each test. */
 void fake_console_add(const char *name);
 /** What was written to the stream since the test began, as a text; valid until the next call. */
 const char *fake_console_output(const char *name);
+/** The same for the VM with this embedder's pointer. */
+const char *fake_console_output_of(const void *host_ctx, const char *name);
 /** Bytes the stream takes before write() returns short counts (default: no limit). */
 void fake_console_limit(const char *name, size_t bytes);
 /** Give input to the stream and call its ready function. */

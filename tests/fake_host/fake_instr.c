@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_instr.c
- * The simulated CPU behind instr/arch/x86/cpu.h: CPUID by a table (a Zen-like CPU, with features that a
+ * The simulated CPU behind instr/host/x86.h: CPUID by a table (a Zen-like CPU, with features that a
  * guest must not be shown), XCR0 and MSRs per thread. XSAVE itself is executed for real.
  */
 #include "fake_arch.h" /* fake_cpuid_set() */
 
-#include "arch/x86/cpu.h"
+#include "host/x86.h"
 #include "fake_priv.h"
 #include "palacios/regs.h"
 

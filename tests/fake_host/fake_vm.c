@@ -181,7 +181,8 @@ int fake_vm_create(const char *toml, const struct fake_file *files, unsigned nfi
 	if (err)
 		return err;
 	image = fake_image(toml, files, nfiles, &len);
-	err = v3_vm_create(image, len, NULL, vm);
+	/* Any address that is not another VM's will do. */
+	err = v3_vm_create(image, len, (void *)image, vm);
 	if (err == V3_OK)
 		*vm_slot(NULL) = *vm;
 	return err;

@@ -10,6 +10,7 @@ GUEST_CFLAGS := -std=gnu11 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno
 	-Itests/guests/lib -Ipalacios/include/palacios/abi
 all-objs += $(guest-lib) $(guest-elfs:.elf=.o)
 products += $(guest-elfs)
+.SECONDARY: $(guest-lib) $(guest-elfs:.elf=.o)
 
 $(eval $(call flags_file,guests,$(CC) $(GUEST_CFLAGS)))
 $(B)/guests/%.o: tests/guests/%.c $(B)/.flags.guests

@@ -33,7 +33,8 @@ def resolve(tree, path, name):
     """Where an include leads: a relative path, "generated", or None."""
     if name.startswith("generated/"):
         return "generated"
-    extra = ("tests/unit", "tests/fake_host") if path.startswith("tests/") else ()
+    extra = ("tests/unit", "tests/fake_host", "tests/guests/lib", "palacios/include/palacios/abi") \
+        if path.startswith("tests/") else ()
     for base in (os.path.dirname(path), "palacios/include", "palacios/src", *extra):
         target = os.path.normpath(os.path.join(base, name))
         if tree.exists(target):
@@ -49,7 +50,7 @@ def may_core(unit, target):
     if unit == "util":
         return False
     if unit == "host":
-        return to == "util" or target == "palacios/src/state.h"
+        return to == "util" or target in ("palacios/src/state.h", "palacios/src/arch/ops.h")
     if unit == "":                      # state.h: the structures all of the core shares
         return to in CORE | {"util", "host", "arch", ""} and (to != "arch" or target.endswith("/arch/ops.h"))
     if unit in CORE:

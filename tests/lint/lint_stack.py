@@ -5,9 +5,9 @@ x.ci (-fcallgraph-info=su) gives each function's frame, return address included,
 x.gimple (-fdump-tree-optimized) shows the type of the pointer of each indirect call. An indirect call is
 taken to reach every function of exactly that type whose address the library takes (relocations that
 are not calls), except that a pointer read from a member does not reach functions that the sources
-only ever assign to members of other names (.create and .destroy of a device class, say). That is an
-approximation from above: it joins tables that share a type. Calls from palacios/src/host/ and through
-a struct v3_host_*ops leave the library and count nothing here. Assembly has no frame information:
+only ever assign to members of other names (.create and .destroy of a device class, say) or hand to
+the host. That is an approximation from above: it joins tables that share a type. Calls from
+palacios/src/host/ and through the host's functions leave the library and count nothing here. Assembly has no frame information:
 ASM_FRAME bytes are assumed for each function of it.
 
 Cycles that the approximation alone makes up are listed in NOT_RECURSIVE with the reason.
@@ -22,8 +22,12 @@ ASM_FRAME = 256
 LIBC = {"memcpy", "memmove", "memset", "memcmp"}
 LEAVES = "(host)"
 RUN_LOOP = "vm/run.c"
-# (caller, callee): why this indirect edge is never taken.
-NOT_RECURSIVE = {}
+# Tables of functions that are only ever written with designated initialisers.
+DESIGNATED = ("v3_arch_ops", "v3_device_class")
+# (caller, callee): why this call does not close a cycle.
+NOT_RECURSIVE = {
+    ("v3_lapic_error", "v3_lapic_post"): "post reports vectors below 16 only, error posts vectors from 16 on only",
+}
 
 NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "([^"]*)"', re.M)
 EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.M)
@@ -139,29 +143,60 @@ class Types:
 
 
 def member_of(body, head, var):
-    """Where a pointer comes from: a member's name, LEAVES for a member of the host's functions, or None."""
-    m = re.search(rf"^\s*{re.escape(var)} = (?:\{{v\}} )?([\w.]+?)(?:\(D\))?(?:->|\.)([\w.]*?)(\w+)(?:\[[^]]*\])?;", body, re.M)
+    """Where a pointer comes from: a member's name, "!name" if only initialisers that name it can have filled it,
+    LEAVES for a member of the host's functions, None if it is not read from a member."""
+    m = re.search(rf"^\s*{re.escape(var)} = (?:\{{v\}} )?([^;]+);", body, re.M)
     if not m:
         return None
-    holder, through, member = m.groups()
-    names = {holder, re.sub(r"_\d+$", "", holder)}
-    for name in names:
-        if re.search(rf"struct v3_host_\w*ops\s*\*?\s*{re.escape(name)}\b", body + head):
-            return LEAVES
-    return LEAVES if re.search(r"host_ops|v3_host_", through) else member
+    source = m.group(1)
+    if source.startswith("v3_lib.ops."):
+        return LEAVES
+    m = re.search(r"(?:->|\.)(\w+)$", source)
+    if not m:
+        return None
+    member = m.group(1)
+    holder = re.match(r"(\w+?)(?:\(D\))?(?:->|\.)\w+$", source)
+    if holder:
+        for name in {holder.group(1), re.sub(r"_\d+$", "", holder.group(1))}:
+            if re.search(rf"struct v3_host_\w*ops\s*\*?\s*{re.escape(name)}\b", body + head):
+                return LEAVES
+            if re.search(rf"struct (?:{'|'.join(DESIGNATED)})\s*\*?\s*{re.escape(name)}\b", body + head):
+                return "!" + member
+    return member
 
 
-def assigned_members(tree):
-    """Function -> names of the members that initialisers put it in; None among them: used otherwise, too."""
+def called_with(text, at):
+    """Name of the function in whose argument list position @at stands, or None."""
+    depth = 0
+    for i in range(at - 1, max(0, at - 400), -1):
+        if text[i] == ")":
+            depth += 1
+        elif text[i] == "(":
+            depth -= 1
+            if depth < 0:
+                m = re.search(r"(\w+)\s*$", text[:i])
+                return m.group(1) if m else None
+        elif text[i] in ";{}":
+            break
+    return None
+
+
+def uses_of(tree):
+    """Function -> how the sources use its address: the names of members that initialisers put it in, LEAVES if
+    it is handed to the host (which then calls it on a stack of its own), None for any other use."""
     out = {}
     for path in tree.files(".c", under="palacios/src"):
         text = re.sub(r"/\*.*?\*/", "", tree.read(path), flags=re.S)
-        for m in re.finditer(r"(\.(\w+)\s*=\s*&?)?\b([a-z]\w+)\b(?!\s*\()", text):
+        for m in re.finditer(r"((?:\.|->)(\w+)\s*=\s*&?)?\b([a-z]\w+)\b(?!\s*\()", text):
             before = text[max(0, m.start(3) - 60):m.start(3)].rstrip()
             if m.group(2):
-                out.setdefault(m.group(3), set()).add(m.group(2))
+                use = m.group(2)
             elif before.endswith(("(", ",", "=", "{", "?", ":", "&", "return")):
-                out.setdefault(m.group(3), set()).add(None)
+                callee = called_with(text, m.start(3)) or ""
+                use = LEAVES if callee.startswith("v3_host_") else None
+            else:
+                continue
+            out.setdefault(m.group(3), set()).add(use)
     return out
 
 
@@ -264,7 +299,7 @@ def load(tree):
 def add_indirect(tree, graph):
     """Turn indirect calls into edges."""
     taken = address_taken(tree)
-    members = assigned_members(tree)
+    uses = uses_of(tree)
     by_type = {}
     for name, sig in graph.type.items():
         if name.rsplit(":", 1)[-1] in taken:
@@ -281,11 +316,16 @@ def add_indirect(tree, graph):
             if member == LEAVES:
                 continue
             for target in by_type.get(sig, ()):
-                uses = members.get(target.rsplit(":", 1)[-1], {None})
-                if member and None not in uses and member not in uses:
+                ways = uses.get(target.rsplit(":", 1)[-1], {None})
+                if member and member[0] == "!" and member[1:] not in ways:
                     continue
-                if (name.rsplit(":", 1)[-1], target.rsplit(":", 1)[-1]) not in NOT_RECURSIVE:
-                    graph.calls[name].add(target)
+                if None not in ways and (not ways - {LEAVES} or member and member.lstrip("!") not in ways):
+                    continue
+                graph.calls[name].add(target)
+    for caller, targets in graph.calls.items():
+        for target in list(targets):
+            if (caller.rsplit(":", 1)[-1], target.rsplit(":", 1)[-1]) in NOT_RECURSIVE:
+                targets.discard(target)
 
 
 def deepest(graph):

@@ -33,10 +33,21 @@ def boot(name, smp, timeout, *args):
     return p.returncode, p.stdout.decode("utf-8", "replace").replace("\r", "")
 
 
-def test_poweroff():
-    status, out = boot("poweroff", 1, 120)
-    result(re.search(r"^guest: user space after [\d.]+ s", out, re.M), "Debian reaches user space", out)
-    result(status == 0, f"power-off ends the VM with status 0 (is {status})", out)
+def test_poweroff(machine, timeout):
+    status, out = boot("poweroff", 1, timeout, "--machine", machine)
+    result(re.search(r"^guest: user space after [\d.]+ s", out, re.M), f"{machine}: Debian reaches user space", out)
+    result(status == 0, f"{machine}: power-off ends the VM with status 0 (is {status})", out)
+
+
+def test_large_pages(out):
+    """Of 512 MiB of guest RAM at least 99 % are backed by and mapped with pieces of 2 MiB or more."""
+    found = {k: int(v) for k, v in re.findall(r"\b(ram|backed_\w\w|leaves_\w\w) (\d+)", out)}
+    large = found.get("backed_1g", 0) + found.get("backed_2m", 0)
+    result(found.get("ram", 0) >= 512 << 20, "512 MiB: the VMM reports its memory", out)
+    result(large >= 0.99 * found.get("ram", 1 << 60), "512 MiB: backed by host pieces of 2 MiB or more for 99 %", out)
+    mapped = [found.get(f"leaves_{n}", 0) * size for n, size in (("1g", 1 << 30), ("2m", 2 << 20), ("4k", 4096))]
+    result(sum(mapped[:2]) > 0 and sum(mapped[:2]) >= 0.99 * sum(mapped),
+           f"512 MiB: mapped by leaves of 2 MiB or more for 99 % (1G, 2M, 4K: {mapped})", out)
 
 
 def test_selftest(name, title, smp, *args):
@@ -71,10 +82,12 @@ def test_shell():
     result(status == 0, f"poweroff typed in the shell ends the VM with status 0 (is {status})", out)
 
 
-test_poweroff()
+test_poweroff("qemu-svm", 120)
+test_poweroff("qemu-svm-la57", 120)
+test_poweroff("bochs-svm", 300)
 test_shell()
 test_selftest("selftest", "256 MiB", 1)
-test_selftest("selftest-512m", "512 MiB", 1)
+test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--stats"))
 test_selftest("selftest-smp", "2 vcpus", 2)
 print(f"1..{count}")
 sys.exit(1 if failures else 0)

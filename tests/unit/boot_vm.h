@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file boot_vm.h
- * What the boot code sees of a VM, as small as it can be: guest RAM, files, one vcpu's registers, a log.
- * Include it in one file of the test program; the core's own versions then stay out of it.
+ * What the boot code sees of a VM, as small as it can be: guest RAM, files, one vcpu's registers, a
+ * log. Include it in one file of the test program; the core's own versions then stay out of it.
  */
 #ifndef TESTS_BOOT_VM_H
 #define TESTS_BOOT_VM_H
@@ -194,10 +194,16 @@ void v3_log(struct v3_vm *vm, enum v3_log_level level, const char *tag, const ch
 static const struct v3_cfg_key boot_vm_uart_keys[] = {
 	{.name = "port", .type = V3_CFG_UINT, .def = V3_PC_PORT_COM1}, {.name = NULL}};
 static const struct v3_device_class boot_vm_uart = {.name = "uart", .keys = boot_vm_uart_keys};
-#define PLAIN(n) &(const struct v3_device_class){.name = #n}
+#define PLAIN(n)                                                                                   \
+	&(const struct v3_device_class)                                                            \
+	{                                                                                          \
+		.name = #n                                                                         \
+	}
 static const struct v3_device_class *const boot_vm_classes[] = {
-	PLAIN(lapic), PLAIN(ioapic), PLAIN(i8259), PLAIN(rtc), PLAIN(acpi_pm), PLAIN(reset), PLAIN(pci_host),
-	PLAIN(fw_cfg), &boot_vm_uart, NULL};
+	PLAIN(lapic), PLAIN(ioapic),   PLAIN(i8259),  PLAIN(rtc),    PLAIN(acpi_pm),
+	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, NULL};
+
+static const struct v3_device_class *const *boot_vm_offered = boot_vm_classes; /* by the embedder */
 
 static struct v3_vm boot_vm;
 static struct v3_boot boot_state;
@@ -219,8 +225,8 @@ __attribute__((unused)) static bool boot_vm_begin(const char *definition)
 	memset(&boot_state, 0, sizeof(boot_state));
 	boot_vm_log[0] = '\0';
 	boot_vm_cfg = NULL;
-	if (!CHECK_EQ(v3_vm_cfg_parse(definition, strlen(definition), "test", boot_vm_classes, &boot_vm_cfg,
-				      &err),
+	if (!CHECK_EQ(v3_vm_cfg_parse(definition, strlen(definition), "test", boot_vm_offered,
+				      &boot_vm_cfg, &err),
 		      V3_OK)) {
 		printf("# %s\n", err.message);
 		return false;

@@ -46,7 +46,8 @@ static inline bool bench_open(const struct v3_device_class *cls, const char *key
 	memset(&bench, 0, sizeof(bench));
 	bench.cls = cls;
 	bench.vm = fake_vm_bare(1, 16);
-	return CHECK(bench.vm != NULL) && CHECK_EQ(v3_irq_sink_register(bench.vm, bench_irq, &bench), V3_OK) &&
+	return CHECK(bench.vm != NULL) &&
+	       CHECK_EQ(v3_irq_sink_register(bench.vm, bench_irq, &bench), V3_OK) &&
 	       CHECK_EQ(fake_device_create(bench.vm, cls, keys, &bench.dev), V3_OK);
 }
 
@@ -60,14 +61,20 @@ static inline uint8_t in8(uint16_t port)
 	return (uint8_t)fake_in(bench.vm, port, 1);
 }
 
+/* Time of the host's clock at which the VM's next timer is due; 0: none is armed. */
+static inline uint64_t bench_next(void)
+{
+	fake_service(bench.vm);
+	return fake_clock_next();
+}
+
 /* Let guest time pass, serving the vcpu at each timer. */
 static inline void bench_run(uint64_t ns)
 {
 	uint64_t end = fake_clock_now() + ns, next;
 
 	for (;;) {
-		fake_service(bench.vm);
-		next = fake_clock_next();
+		next = bench_next();
 		if (!next || next > end)
 			break;
 		fake_clock_advance(next > fake_clock_now() ? next - fake_clock_now() : 0);
@@ -105,7 +112,7 @@ static inline uint32_t bench_hostile_value(void)
  */
 static inline void bench_hostile(uint16_t first, unsigned count, unsigned n)
 {
-	static const unsigned sizes[] = { 1, 1, 1, 1, 1, 2, 2, 4 };
+	static const unsigned sizes[] = {1, 1, 1, 1, 1, 2, 2, 4};
 
 	for (unsigned i = 0; i < n && !tap.failures; i++) {
 		uint64_t r = tap_rand();
@@ -113,7 +120,8 @@ static inline void bench_hostile(uint16_t first, unsigned count, unsigned n)
 		unsigned size = sizes[r >> 32 & 7];
 
 		if (r >> 40 & 1)
-			CHECK_EQ(fake_out(bench.vm, port, size, bench_hostile_value() & (~0u >> (32 - 8 * size))),
+			CHECK_EQ(fake_out(bench.vm, port, size,
+					  bench_hostile_value() & (~0u >> (32 - 8 * size))),
 				 V3_OK);
 		else
 			fake_in(bench.vm, port, size);
@@ -153,7 +161,8 @@ static inline void bench_oom(const struct v3_device_class *cls, const char *keys
 }
 
 /* Every port of the device is free again after destroy, and taken before. */
-static inline void bench_ports_released(const struct v3_device_class *cls, const char *keys, uint16_t port)
+static inline void bench_ports_released(const struct v3_device_class *cls, const char *keys,
+					uint16_t port)
 {
 	REQUIRE(bench_open(cls, keys));
 	CHECK_EQ(v3_io_register(bench.vm, port, 1, NULL, NULL), V3_EEXIST);

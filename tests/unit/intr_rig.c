@@ -34,7 +34,8 @@ void *rig_add(struct v3_vm *vm, const struct v3_device_class *cls)
 {
 	void *state = NULL;
 
-	if (!CHECK_EQ(fake_device_create(vm, cls, "", &state), V3_OK) || rig_ndevices == RIG_MAX_DEVICES)
+	if (!CHECK_EQ(fake_device_create(vm, cls, "", &state), V3_OK) ||
+	    rig_ndevices == RIG_MAX_DEVICES)
 		return NULL;
 	rig_device[rig_ndevices].cls = cls;
 	rig_device[rig_ndevices++].state = state;
@@ -66,7 +67,8 @@ void rig_reset(struct v3_vm *vm)
 		rig_device[i].cls->reset(rig_device[i].state);
 }
 
-int rig_mmio(struct v3_vm *vm, unsigned cpu, v3_gpa_t gpa, unsigned size, bool write, uint64_t *value)
+int rig_mmio(struct v3_vm *vm, unsigned cpu, v3_gpa_t gpa, unsigned size, bool write,
+	     uint64_t *value)
 {
 	uint64_t buf = *value;
 	int err = v3_mem_access(vm->vcpu[cpu], gpa, &buf, size, write);

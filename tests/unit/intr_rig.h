@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file intr_rig.h
- * A VM with the three interrupt controllers for their unit tests. It is never started: the test plays the
- * vcpu threads, makes guest accesses through the real registrations and sees what reaches the run loop.
+ * A VM with the three interrupt controllers for their unit tests. It is never started: the test
+ * plays the vcpu threads, makes guest accesses through the real registrations and sees what reaches
+ * the run loop.
  */
 #ifndef TESTS_INTR_RIG_H
 #define TESTS_INTR_RIG_H
@@ -12,19 +13,24 @@
 #include "state.h"
 #include "tap.h"
 
-/** A VM with @p nvcpus vcpus and no devices, guest time 0 and running. Never NULL (ends the program). */
+/**
+ * A VM with @p nvcpus vcpus and no devices, guest time 0 and running. Never NULL (ends the
+ * program).
+ */
 struct v3_vm *rig_open_bare(unsigned nvcpus);
 /** The same with local APICs, I/O APIC and 8259 pair at power-on. */
 struct v3_vm *rig_open(unsigned nvcpus);
 /** Destroy the devices that rig_open() or rig_add() made, and the VM. */
 void rig_close(struct v3_vm *vm);
-/** Create and reset one more device. @return its state; NULL and a failed check if create failed. */
+/** Create and reset one more device. @return its state; NULL and a failed check if create failed.
+ * */
 void *rig_add(struct v3_vm *vm, const struct v3_device_class *cls);
 /** Reset the devices as a machine reset does. */
 void rig_reset(struct v3_vm *vm);
 
 /** An access to memory as the guest of vcpu @p cpu makes it. Returns what the handler returned. */
-int rig_mmio(struct v3_vm *vm, unsigned cpu, v3_gpa_t gpa, unsigned size, bool write, uint64_t *value);
+int rig_mmio(struct v3_vm *vm, unsigned cpu, v3_gpa_t gpa, unsigned size, bool write,
+	     uint64_t *value);
 /** RDMSR, WRMSR: V3_EINVAL is #GP, also for an MSR that nobody has. */
 int rig_rdmsr(struct v3_vm *vm, unsigned cpu, uint32_t msr, uint64_t *value);
 int rig_wrmsr(struct v3_vm *vm, unsigned cpu, uint32_t msr, uint64_t value);

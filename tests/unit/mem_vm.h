@@ -41,10 +41,10 @@ __attribute__((unused)) static void mem_vm_begin(void)
 		fake_host_at_end(mem_vm_free, &mem_vm);
 	}
 	mem_vm.hooked = true;
-	v3_lib.caps = (struct v3_arch_caps){ .nested_1g = true,
-					     .hpa_bits = 40,
-					     .nested_levels = 4,
-					     .nested_format = V3_NESTED_NPT };
+	v3_lib.caps = (struct v3_arch_caps){.nested_1g = true,
+					    .hpa_bits = 40,
+					    .nested_levels = 4,
+					    .nested_format = V3_NESTED_NPT};
 }
 
 /* The VM without RAM. @return V3_OK or V3_ENOMEM with nothing left. */
@@ -88,14 +88,14 @@ __attribute__((unused)) static struct v3_vm *mem_vm_new(uint64_t ram)
 /* An independent reading of a nested table in NPT format (APM vol. 2 5.3), as the CPU walks it. */
 struct mem_leaf {
 	bool present;
-	v3_hpa_t hpa;  /* of the byte */
+	v3_hpa_t hpa; /* of the byte */
 	uint64_t size;
 	unsigned perm; /* V3_ACC_* */
 };
 
 __attribute__((unused)) static struct mem_leaf mem_npt(v3_hpa_t root, unsigned levels, v3_gpa_t gpa)
 {
-	struct mem_leaf leaf = { .perm = V3_ACC_ALL };
+	struct mem_leaf leaf = {.perm = V3_ACC_ALL};
 	v3_hpa_t table = root;
 
 	for (unsigned level = levels; level >= 1; level--) {
@@ -104,7 +104,7 @@ __attribute__((unused)) static struct mem_leaf mem_npt(v3_hpa_t root, unsigned l
 		uint64_t e = t[(gpa >> shift) & 511];
 
 		if (!(e & 1))
-			return (struct mem_leaf){ .present = false };
+			return (struct mem_leaf){.present = false};
 		if (!(e & 4)) /* nested accesses are user accesses */
 			leaf.perm = 0;
 		if (!(e & 2))
@@ -126,7 +126,7 @@ __attribute__((unused)) static struct mem_leaf mem_npt(v3_hpa_t root, unsigned l
 /* A nested fault of vcpu @p n as the back end reports it. @return the handler's result */
 __attribute__((unused)) static int mem_vm_fault(unsigned n, v3_gpa_t gpa, unsigned access)
 {
-	struct v3_exit exit = { .kind = V3_EXIT_NESTED_FAULT };
+	struct v3_exit exit = {.kind = V3_EXIT_NESTED_FAULT};
 
 	exit.u.fault.gpa = gpa;
 	exit.u.fault.access = (uint8_t)access;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file small_alloc.h
- * v3_alloc() and v3_free() for tests of code that needs nothing else of a host. Include it in one file of
- * the test program; the library's own versions then stay out of it. Counts what is in use and can refuse a
- * request, as the fake host does.
+ * v3_alloc() and v3_free() for tests of code that needs nothing else of a host. Include it in one
+ * file of the test program; the library's own versions then stay out of it. Counts what is in use
+ * and can refuse a request, as the fake host does.
  */
 #ifndef TESTS_SMALL_ALLOC_H
 #define TESTS_SMALL_ALLOC_H
@@ -39,7 +39,8 @@ void *v3_alloc(size_t size)
 	void *p;
 
 	CHECK_MSG(size >= 1 && size <= 32768, "v3_alloc(%zu) is outside 1..32768", size);
-	if (small_alloc.fail_at && (k == small_alloc.fail_at || (small_alloc.fail_after && k > small_alloc.fail_at)))
+	if (small_alloc.fail_at &&
+	    (k == small_alloc.fail_at || (small_alloc.fail_after && k > small_alloc.fail_at)))
 		return NULL;
 	p = calloc(1, size);
 	if (p)

@@ -61,20 +61,21 @@ struct tap_state {
 };
 __attribute__((weak)) struct tap_state tap;
 
-/** Report a failed check. Used by the macros. Any thread. */
-__attribute__((format(printf, 3, 4), unused)) static void tap_fail(const char *file, int line,
+/** Report a failed check. Used by the macros. Any thread. @return false */
+__attribute__((format(printf, 3, 4), unused)) static bool tap_fail(const char *file, int line,
 								   const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
 
 	if (__atomic_fetch_add(&tap.failures, 1, __ATOMIC_SEQ_CST) >= TAP_MAX_REPORTS)
-		return;
+		return false;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	printf("# %s:%d: %s\n", file, line, text);
 	fflush(stdout);
+	return false;
 }
 
 /** Leave the test out, e.g. when the machine lacks something: return after it. */
@@ -126,13 +127,15 @@ __attribute__((unused)) static bool tap_check_mem(const char *file, int line, co
 }
 
 /* Each is an expression: true if the check held. */
-#define CHECK(cond) ((cond) ? true : (tap_fail(__FILE__, __LINE__, "not true: %s", #cond), false))
+#define CHECK(cond) ((cond) ? true : tap_fail(__FILE__, __LINE__, "not true: %s", #cond))
 #define CHECK_EQ(a, b)                                                                             \
 	tap_check_int(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))
 #define CHECK_STR(a, b)	     tap_check_str(__FILE__, __LINE__, #a, a, b)
 #define CHECK_MEM(a, b, len) tap_check_mem(__FILE__, __LINE__, #a, a, b, len)
 /** As CHECK() with a message of your own, e.g. the case of a table. */
-#define CHECK_MSG(cond, ...) ((cond) ? true : (tap_fail(__FILE__, __LINE__, __VA_ARGS__), false))
+#define CHECK_MSG(cond, ...) ((cond) ? true : tap_fail(__FILE__, __LINE__, __VA_ARGS__))
+/** Fail the test: this point must not be reached. */
+#define FAIL(...) tap_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 /* Return from a void function if the check fails. */
 #define REQUIRE(cond)                                                                              \

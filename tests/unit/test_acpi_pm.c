@@ -5,12 +5,12 @@
  */
 #include "device_bench.h"
 
-#define STS  V3_PC_PM1_EVT
-#define EN   (V3_PC_PM1_EVT + 2)
-#define CNT  V3_PC_PM1_CNT
-#define TMR  V3_PC_PM_TMR
-#define GPE  V3_PC_GPE0
-#define SCI  bench.level[V3_PC_IRQ_SCI]
+#define STS V3_PC_PM1_EVT
+#define EN  (V3_PC_PM1_EVT + 2)
+#define CNT V3_PC_PM1_CNT
+#define TMR V3_PC_PM_TMR
+#define GPE V3_PC_GPE0
+#define SCI bench.level[V3_PC_IRQ_SCI]
 
 static unsigned in16(uint16_t port)
 {
@@ -30,7 +30,7 @@ static void test_acpi_pm_power_on_values(void)
 	CHECK_EQ(in16(CNT), V3_PC_PM1_CNT_SCI_EN);
 	CHECK_EQ(fake_in(bench.vm, GPE, 4), 0);
 	CHECK(!SCI);
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_acpi_pm_writable_bits(void)
@@ -38,10 +38,10 @@ static void test_acpi_pm_writable_bits(void)
 	static const struct {
 		uint16_t port, written, read;
 	} cases[] = {
-		{ EN, 0xffff, 0x0721 },
-		{ EN, 0x0000, 0x0000 },
-		{ CNT, 0x1fff, 0x1c03 }, /* SCI_EN is fixed, GBL_RLS and the reserved bits read 0 */
-		{ CNT, 0x0000, 0x0001 },
+		{EN, 0xffff, 0x0721},
+		{EN, 0x0000, 0x0000},
+		{CNT, 0x1fff, 0x1c03}, /* SCI_EN is fixed, GBL_RLS and the reserved bits read 0 */
+		{CNT, 0x0000, 0x0001},
 	};
 
 	REQUIRE(bench_open(&v3_device_acpi_pm, ""));
@@ -125,8 +125,15 @@ static uint32_t reference_ticks(uint64_t ns)
 
 static void test_acpi_pm_timer_counts(void)
 {
-	static const uint64_t steps[] = { 1, 279, 280, 1000, 999999, 1000000, 123456789, 86400 * BENCH_S,
-					  1000ull * 86400 * BENCH_S };
+	static const uint64_t steps[] = {1,
+					 279,
+					 280,
+					 1000,
+					 999999,
+					 1000000,
+					 123456789,
+					 86400 * BENCH_S,
+					 1000ull * 86400 * BENCH_S};
 
 	REQUIRE(bench_open(&v3_device_acpi_pm, ""));
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(steps); i++) {
@@ -135,7 +142,7 @@ static void test_acpi_pm_timer_counts(void)
 		CHECK_EQ(in16(TMR), reference_ticks(v3_time_ns(bench.vm)) & 0xffff);
 		CHECK_EQ(in8(TMR + 3), reference_ticks(v3_time_ns(bench.vm)) >> 24);
 	}
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_acpi_pm_timer_is_read_only(void)
@@ -167,19 +174,19 @@ static void test_acpi_pm_timer_interrupt(void)
 
 	REQUIRE(bench_open(&v3_device_acpi_pm, ""));
 	out16(EN, V3_PC_PM1_STS_TMR);
-	CHECK(fake_clock_next() != 0);
+	CHECK(bench_next() != 0);
 	bench_run(due - v3_time_ns(bench.vm) - 1);
 	CHECK(!SCI);
 	bench_run(1);
 	CHECK(SCI);
-	CHECK_EQ(fake_clock_next(), 0); /* nothing is armed while the status waits */
+	CHECK_EQ(bench_next(), 0); /* nothing is armed while the status waits */
 	out16(STS, V3_PC_PM1_STS_TMR);
 	CHECK(!SCI);
 	bench_run(due);
 	CHECK(SCI);
 	out16(EN, 0);
 	out16(STS, V3_PC_PM1_STS_TMR);
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_acpi_pm_gpe_registers(void)
@@ -204,7 +211,7 @@ static void test_acpi_pm_reset(void)
 	CHECK_EQ(in16(EN), 0);
 	CHECK_EQ(in16(CNT), 1);
 	CHECK_EQ(fake_in(bench.vm, GPE, 4), 0);
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_acpi_pm_ports(void)

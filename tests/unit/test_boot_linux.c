@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_boot_linux.c
- * bzImages by the 64-bit boot protocol: what the kernel finds at its entry, where things lie, and what is
- * refused.
+ * bzImages by the 64-bit boot protocol: what the kernel finds at its entry, where things lie, and
+ * what is refused.
  */
 #include "boot_vm.h"
 
 #include "boot/loader.h"
 
-#define KERNEL_LEN 0x3000
-#define IMAGE_LEN  (5 * 512 + KERNEL_LEN)
-#define TOML(mem, more)                                                                            \
-	"[vm]\nname='t'\nmemory='" mem "'\n[boot]\ntype='linux'\nkernel='k'\n" more
+#define KERNEL_LEN	0x3000
+#define IMAGE_LEN	(5 * 512 + KERNEL_LEN)
+#define TOML(mem, more) "[vm]\nname='t'\nmemory='" mem "'\n[boot]\ntype='linux'\nkernel='k'\n" more
 
 static uint8_t image[IMAGE_LEN + 512];
 
@@ -26,22 +25,22 @@ static void make_image(void)
 	memset(image, 0, sizeof(image));
 	for (unsigned i = 0; i < KERNEL_LEN; i++)
 		image[5 * 512 + i] = (uint8_t)(i * 13 + (i >> 8));
-	put(0x1f1, 4, 1);	    /* setup_sects */
+	put(0x1f1, 4, 1);		/* setup_sects */
 	put(0x1f4, KERNEL_LEN / 16, 4); /* syssize */
 	put(0x1fe, 0xaa55, 2);
-	put(0x200, 0x6aeb, 2);	    /* jump; header ends at 0x26c */
-	put(0x202, 0x53726448, 4);  /* HdrS */
+	put(0x200, 0x6aeb, 2);	   /* jump; header ends at 0x26c */
+	put(0x202, 0x53726448, 4); /* HdrS */
 	put(0x206, 0x20f, 2);
-	put(0x211, 0x81, 1);	    /* LOADED_HIGH, CAN_USE_HEAP */
-	put(0x22c, 0x7fffffff, 4);  /* initrd_addr_max */
-	put(0x230, 0x200000, 4);    /* kernel_alignment */
-	put(0x234, 1, 1);	    /* relocatable */
-	put(0x236, 0x7f, 2);	    /* xloadflags */
-	put(0x238, 2047, 4);	    /* cmdline_size */
-	put(0x248, 0x1000, 4);	    /* payload */
+	put(0x211, 0x81, 1);	   /* LOADED_HIGH, CAN_USE_HEAP */
+	put(0x22c, 0x7fffffff, 4); /* initrd_addr_max */
+	put(0x230, 0x200000, 4);   /* kernel_alignment */
+	put(0x234, 1, 1);	   /* relocatable */
+	put(0x236, 0x7f, 2);	   /* xloadflags */
+	put(0x238, 2047, 4);	   /* cmdline_size */
+	put(0x248, 0x1000, 4);	   /* payload */
 	put(0x24c, 0x1000, 4);
-	put(0x258, 0x1000000, 8);   /* pref_address */
-	put(0x260, 0x2000000, 4);   /* init_size: 32 MiB */
+	put(0x258, 0x1000000, 8); /* pref_address */
+	put(0x260, 0x2000000, 4); /* init_size: 32 MiB */
 }
 
 static bool load(const char *definition)
@@ -82,7 +81,8 @@ static void test_linux_entry_state(void)
 	CHECK_EQ(vcpu->regs.gpr[V3_RSI], boot_state.info);
 	CHECK_EQ(vcpu->regs.rflags, 2);
 	CHECK_EQ(vcpu->efer, V3_EFER_LME | V3_EFER_LMA);
-	CHECK_EQ(vcpu->cr[0] & (V3_CR0_PE | V3_CR0_PG | V3_CR0_CD | V3_CR0_NW | V3_CR0_TS | V3_CR0_EM),
+	CHECK_EQ(vcpu->cr[0] &
+			 (V3_CR0_PE | V3_CR0_PG | V3_CR0_CD | V3_CR0_NW | V3_CR0_TS | V3_CR0_EM),
 		 V3_CR0_PE | V3_CR0_PG);
 	CHECK_EQ(vcpu->cr[4], V3_CR4_PAE);
 	CHECK_EQ(vcpu->seg[V3_CS].sel, 0x10);
@@ -120,7 +120,8 @@ static void test_linux_boot_params(void)
 	CHECK_EQ(params[0x211], 0x01);
 	CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x1fa, 2), 0xffff);
 	CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x218, 8), 0); /* no initrd */
-	CHECK_STR((const char *)boot_vm_ptr(&boot_vm, boot_vm_read(&boot_vm, boot_state.info + 0x228, 4), 64),
+	CHECK_STR((const char *)boot_vm_ptr(&boot_vm,
+					    boot_vm_read(&boot_vm, boot_state.info + 0x228, 4), 64),
 		  "console=ttyS0 quiet");
 	CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x70, 8), V3_PC_TABLES_BASE);
 	CHECK_MEM(boot_vm_ptr(&boot_vm, V3_PC_TABLES_BASE, 8), "RSD PTR ", 8);
@@ -141,9 +142,12 @@ static void check_e820(const struct e820 *want, unsigned n)
 {
 	CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x1e8, 1), n);
 	for (unsigned i = 0; i < n; i++) {
-		CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x2d0 + i * 20, 8), want[i].start);
-		CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x2d0 + i * 20 + 8, 8), want[i].size);
-		CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x2d0 + i * 20 + 16, 4), want[i].type);
+		CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x2d0 + i * 20, 8),
+			 want[i].start);
+		CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x2d0 + i * 20 + 8, 8),
+			 want[i].size);
+		CHECK_EQ(boot_vm_read(&boot_vm, boot_state.info + 0x2d0 + i * 20 + 16, 4),
+			 want[i].type);
 	}
 }
 
@@ -178,10 +182,12 @@ static void test_linux_memory_map_above_4g(void)
 
 static void test_linux_memory_map_without_platform(void)
 {
-	static const struct e820 map[] = {{0, 64 << 20, 1}, {0x8000000, 0x1000, 2}, {0x9000000, 0x3000, 1}};
+	static const struct e820 map[] = {
+		{0, 64 << 20, 1}, {0x8000000, 0x1000, 2}, {0x9000000, 0x3000, 1}};
 
 	make_image();
-	REQUIRE(boot_vm_begin("[vm]\nname='t'\nplatform='none'\nmemory='64M'\n[boot]\ntype='linux'\nkernel='k'\n"));
+	REQUIRE(boot_vm_begin("[vm]\nname='t'\nplatform='none'\nmemory='64M'\n[boot]\ntype='linux'"
+			      "\nkernel='k'\n"));
 	/* ROM is reserved; RAM that touches RAM is one entry */
 	boot_vm_add(&boot_vm, 0x8000000, 0x1000, false);
 	boot_vm_add(&boot_vm, 0x9000000, 0x1000, true);
@@ -310,7 +316,8 @@ static void test_linux_refuses_bad_fields(void)
 		{0x1fe, 0, 2, V3_EBADMSG, "cannot boot k: not a Linux bzImage (no setup header)"},
 		{0x202, 0, 4, V3_EBADMSG, "cannot boot k: not a Linux bzImage (no setup header)"},
 		{0x206, 0x20b, 2, V3_ENOTSUP,
-		 "cannot boot k: bzImage: boot protocol 2.11, the 64-bit entry needs 2.12 or later"},
+		 "cannot boot k: bzImage: boot protocol 2.11, the 64-bit entry needs 2.12 or "
+		 "later"},
 		{0x236, 0x7e, 2, V3_ENOTSUP,
 		 "cannot boot k: bzImage: not a 64-bit kernel (xloadflags bit 0 is clear)"},
 		{0x211, 0, 1, V3_ENOTSUP,
@@ -326,7 +333,8 @@ static void test_linux_refuses_bad_fields(void)
 		{0x1f1, 5, 1, V3_EBADMSG,
 		 "cannot boot k: bzImage: cut off: 14848 bytes, syssize asks for 0xc00 + 0x3000"},
 		{0x1f4, 0xffffffff, 4, V3_EBADMSG,
-		 "cannot boot k: bzImage: cut off: 14848 bytes, syssize asks for 0xa00 + 0xffffffff0"},
+		 "cannot boot k: bzImage: cut off: 14848 bytes, syssize asks for 0xa00 + "
+		 "0xffffffff0"},
 		{0x1f4, 0x20, 4, V3_EBADMSG,
 		 "cannot boot k: bzImage: cut off: 14848 bytes, syssize asks for 0xa00 + 0x200"},
 		{0x1f4, 0, 4, V3_EBADMSG,
@@ -342,12 +350,16 @@ static void test_linux_refuses_bad_fields(void)
 		{0x258, 1ull << 32, 8, V3_EBADMSG,
 		 "cannot boot k: bzImage: pref_address 0x100000000 is not within 1 MiB..4 GiB"},
 		{0x258, ~0ull, 8, V3_EBADMSG,
-		 "cannot boot k: bzImage: pref_address 0xffffffffffffffff is not within 1 MiB..4 GiB"},
+		 "cannot boot k: bzImage: pref_address 0xffffffffffffffff is not within 1 MiB..4 "
+		 "GiB"},
 		{0x260, 0xffffffff, 4, V3_E2BIG,
-		 "cannot boot k: kernel (init_size): no room for 0xffffffff bytes between 0x1000000 and 0x100000000"},
+		 "cannot boot k: kernel (init_size): no room for 0xffffffff bytes between "
+		 "0x1000000 and 0x100000000"},
 		{0x230, 0x80000000, 4, V3_E2BIG,
-		 "cannot boot k: kernel (init_size): no room for 0x2000000 bytes between 0x1000000 and 0x100000000"},
-		{0x238, 3, 4, V3_E2BIG, "cannot boot k: cmdline: 5 bytes, this kernel takes at most 3"},
+		 "cannot boot k: kernel (init_size): no room for 0x2000000 bytes between 0x1000000 "
+		 "and 0x100000000"},
+		{0x238, 3, 4, V3_E2BIG,
+		 "cannot boot k: cmdline: 5 bytes, this kernel takes at most 3"},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -367,7 +379,9 @@ static void test_linux_refuses_fixed_address_outside_ram(void)
 	put(0x258, 0x3000000, 8);
 	REQUIRE(boot_vm_begin(TOML("64M", "")));
 	boot_vm_file("k", image, IMAGE_LEN);
-	boot_vm_refused(V3_E2BIG, "cannot boot k: kernel: 0x2000000 bytes at 0x3000000 are not in the guest's RAM");
+	boot_vm_refused(
+		V3_E2BIG,
+		"cannot boot k: kernel: 0x2000000 bytes at 0x3000000 are not in the guest's RAM");
 	boot_vm_end();
 }
 
@@ -376,8 +390,9 @@ static void test_linux_refuses_too_little_ram(void)
 	make_image();
 	REQUIRE(boot_vm_begin(TOML("47M", "")));
 	boot_vm_file("k", image, IMAGE_LEN);
-	boot_vm_refused(V3_E2BIG, "cannot boot k: kernel (init_size): no room for 0x2000000 bytes between "
-				  "0x1000000 and 0x100000000");
+	boot_vm_refused(V3_E2BIG,
+			"cannot boot k: kernel (init_size): no room for 0x2000000 bytes between "
+			"0x1000000 and 0x100000000");
 	boot_vm_end();
 }
 
@@ -389,7 +404,8 @@ static void test_linux_refuses_big_initrd(void)
 	REQUIRE(boot_vm_begin(TOML("64M", "initrd='i'\n")));
 	boot_vm_file("k", image, IMAGE_LEN);
 	boot_vm_file("i", &byte, 17 << 20); /* never read: it does not fit */
-	boot_vm_refused(V3_E2BIG, "cannot boot k: initrd: no room for 0x1100000 bytes between 0x100000 and 0x80000000");
+	boot_vm_refused(V3_E2BIG, "cannot boot k: initrd: no room for 0x1100000 bytes between "
+				  "0x100000 and 0x80000000");
 	boot_vm_end();
 }
 
@@ -414,7 +430,8 @@ static void test_linux_refuses_every_cut(void)
 		memcpy(copy, image, len);
 		REQUIRE(boot_vm_begin(TOML("64M", "")));
 		boot_vm_file("k", copy, len);
-		CHECK_MSG(v3_boot_load(&boot_vm, &boot_state, boot_vm_cfg) == V3_EBADMSG, "%zu bytes", len);
+		CHECK_MSG(v3_boot_load(&boot_vm, &boot_state, boot_vm_cfg) == V3_EBADMSG,
+			  "%zu bytes", len);
 		boot_vm_end();
 		free(copy);
 	}

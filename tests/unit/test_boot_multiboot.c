@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_boot_multiboot.c
- * Multiboot kernels: ELF of both classes and flat ones, what they find at their entry, what is refused.
+ * Multiboot kernels: ELF of both classes and flat ones, what they find at their entry, what is
+ * refused.
  */
 #include "boot_vm.h"
 
@@ -49,7 +50,8 @@ static void make_elf(bool elf64)
 	const uint64_t high = elf64 ? 0xffffffff80000000ull : 0xc0000000;
 	const struct seg text = {1, 0, high + 0x100000, 0x100000, 0x1000, 0x1000};
 	const struct seg data = {1, 0x1000, high + 0x102000, 0x102000, 0x800, 0x1800};
-	const struct seg note = {4, 0xffffffff, 0, 0, 0xffffffff, 0}; /* not loaded, not looked at */
+	const struct seg note = {4, 0xffffffff, 0,
+				 0, 0xffffffff, 0}; /* not loaded, not looked at */
 
 	memset(image, 0, sizeof(image));
 	for (size_t i = 0x200; i < 0x1800; i++)
@@ -142,8 +144,11 @@ static void test_multiboot_information(void)
 	static const struct {
 		uint64_t start, len;
 		uint32_t type;
-	} map[] = {{0, 0xa0000, 1}, {0xe0000, 0x20000, 2}, {0x100000, 15 << 20, 1},
-		   {0xfec00000, 0x1000, 2}, {0xfee00000, 0x1000, 2}};
+	} map[] = {{0, 0xa0000, 1},
+		   {0xe0000, 0x20000, 2},
+		   {0x100000, 15 << 20, 1},
+		   {0xfec00000, 0x1000, 2},
+		   {0xfee00000, 0x1000, 2}};
 	uint32_t entry;
 
 	make_elf(false);
@@ -234,7 +239,8 @@ static void test_multiboot_flat(void)
 		CHECK_EQ(boot_state.copy[0].mem_len, 0x3000);
 	}
 	boot_vm_end();
-	make_flat((const uint32_t[5]){0x200400, 0x200000, 0, 0, 0x200000}); /* to the end of the file */
+	make_flat((const uint32_t[5]){0x200400, 0x200000, 0, 0,
+				      0x200000}); /* to the end of the file */
 	if (load(TOML("16M", "")))
 		CHECK_MEM(boot_vm_ptr(&boot_vm, 0x200000, 0x2000), image, 0x2000);
 	boot_vm_end();
@@ -254,23 +260,27 @@ static void test_multiboot_refuses_bad_header(void)
 {
 	make_elf(false);
 	put(MB_OFF + 8, 1, 4);
-	check_refused(V3_EBADMSG, "cannot boot k: not a multiboot kernel (no header with a valid checksum in "
-				  "its first 8 KiB)");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: not a multiboot kernel (no header with a valid checksum in "
+		      "its first 8 KiB)");
 	make_elf(false);
 	put(MB_OFF, 0, 4);
 	put_header(MB_OFF + 2, 0); /* not aligned */
-	check_refused(V3_EBADMSG, "cannot boot k: not a multiboot kernel (no header with a valid checksum in "
-				  "its first 8 KiB)");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: not a multiboot kernel (no header with a valid checksum in "
+		      "its first 8 KiB)");
 	make_elf(false);
 	put(MB_OFF, 0, 4);
 	image_len = sizeof(image);
 	put_header(8192, 0); /* too far inside */
-	check_refused(V3_EBADMSG, "cannot boot k: not a multiboot kernel (no header with a valid checksum in "
-				  "its first 8 KiB)");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: not a multiboot kernel (no header with a valid checksum in "
+		      "its first 8 KiB)");
 	make_elf(false);
 	put_header(MB_OFF, 7);
-	check_refused(V3_ENOTSUP,
-		      "cannot boot k: multiboot: the kernel demands what is not offered: flags 0x4");
+	check_refused(
+		V3_ENOTSUP,
+		"cannot boot k: multiboot: the kernel demands what is not offered: flags 0x4");
 }
 
 static void test_multiboot_refuses_bad_elf(void)
@@ -283,10 +293,14 @@ static void test_multiboot_refuses_bad_elf(void)
 		const char *line;
 	} bad[] = {
 		{0, 0, 1, V3_EBADMSG, "cannot boot k: not an ELF file"},
-		{4, 3, 1, V3_EBADMSG, "cannot boot k: ELF: class 3, byte order 1 are not those of x86"},
-		{5, 2, 1, V3_EBADMSG, "cannot boot k: ELF: class 1, byte order 2 are not those of x86"},
-		{16, 3, 2, V3_ENOTSUP, "cannot boot k: ELF: type 3, machine 3: not an executable for x86"},
-		{18, 40, 2, V3_ENOTSUP, "cannot boot k: ELF: type 2, machine 40: not an executable for x86"},
+		{4, 3, 1, V3_EBADMSG,
+		 "cannot boot k: ELF: class 3, byte order 1 are not those of x86"},
+		{5, 2, 1, V3_EBADMSG,
+		 "cannot boot k: ELF: class 1, byte order 2 are not those of x86"},
+		{16, 3, 2, V3_ENOTSUP,
+		 "cannot boot k: ELF: type 3, machine 3: not an executable for x86"},
+		{18, 40, 2, V3_ENOTSUP,
+		 "cannot boot k: ELF: type 2, machine 40: not an executable for x86"},
 		{24, 0xc0105000, 4, V3_EBADMSG,
 		 "cannot boot k: ELF: entry point 0xc0105000 lies in no segment"},
 		{28, 0xffffffff, 4, V3_EBADMSG,
@@ -295,7 +309,8 @@ static void test_multiboot_refuses_bad_elf(void)
 		 "cannot boot k: ELF: cut off: program headers at 0x17b0, file ends at 0x1800"},
 		{42, 56, 2, V3_EBADMSG, "cannot boot k: ELF: program headers of 56 bytes"},
 		{44, 0, 2, V3_EBADMSG, "cannot boot k: ELF: expected 1..32 program headers, got 0"},
-		{44, 33, 2, V3_EBADMSG, "cannot boot k: ELF: expected 1..32 program headers, got 33"},
+		{44, 33, 2, V3_EBADMSG,
+		 "cannot boot k: ELF: expected 1..32 program headers, got 33"},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -312,21 +327,29 @@ static void test_multiboot_refuses_bad_segments(void)
 		int err;
 		const char *line;
 	} bad[] = {
-		{{1, 0x1000, 0, 0x102000, 0x801, 0x1800}, V3_EBADMSG,
+		{{1, 0x1000, 0, 0x102000, 0x801, 0x1800},
+		 V3_EBADMSG,
 		 "cannot boot k: ELF: segment 2: cut off: 0x801 bytes at 0x1000 of 0x1800"},
-		{{1, 0xfffffff0, 0, 0x102000, 0x20, 0x1800}, V3_EBADMSG,
+		{{1, 0xfffffff0, 0, 0x102000, 0x20, 0x1800},
+		 V3_EBADMSG,
 		 "cannot boot k: ELF: segment 2: cut off: 0x20 bytes at 0xfffffff0 of 0x1800"},
-		{{1, 0x1000, 0, 0x102000, 0x800, 0x7ff}, V3_EBADMSG,
+		{{1, 0x1000, 0, 0x102000, 0x800, 0x7ff},
+		 V3_EBADMSG,
 		 "cannot boot k: ELF: segment 2: 0x800 bytes in the file, 0x7ff in memory"},
-		{{1, 0x1000, 0, 0xfffff000, 0x800, 0x1001}, V3_EBADMSG,
+		{{1, 0x1000, 0, 0xfffff000, 0x800, 0x1001},
+		 V3_EBADMSG,
 		 "cannot boot k: ELF: segment 2: 0x1001 bytes at 0xfffff000 are not below 4 GiB"},
-		{{1, 0x1000, 0, 0x1000000, 0x800, 0x800}, V3_E2BIG,
+		{{1, 0x1000, 0, 0x1000000, 0x800, 0x800},
+		 V3_E2BIG,
 		 "cannot boot k: kernel: 0x800 bytes at 0x1000000 are not in the guest's RAM"},
-		{{1, 0x1000, 0, 0xfff000, 0x800, 0x1001}, V3_E2BIG,
+		{{1, 0x1000, 0, 0xfff000, 0x800, 0x1001},
+		 V3_E2BIG,
 		 "cannot boot k: kernel: 0x1001 bytes at 0xfff000 are not in the guest's RAM"},
-		{{1, 0x1000, 0, 0x9ff00, 0x800, 0x800}, V3_E2BIG,
+		{{1, 0x1000, 0, 0x9ff00, 0x800, 0x800},
+		 V3_E2BIG,
 		 "cannot boot k: kernel: 0x800 bytes at 0x9ff00 are not in the guest's RAM"},
-		{{1, 0x1000, 0, 0x100fff, 0x800, 0x800}, V3_EBADMSG,
+		{{1, 0x1000, 0, 0x100fff, 0x800, 0x800},
+		 V3_EBADMSG,
 		 "cannot boot k: kernel: 0x800 bytes at 0x100fff overlap kernel at 0x100000"},
 	};
 
@@ -339,40 +362,51 @@ static void test_multiboot_refuses_bad_segments(void)
 
 static void test_multiboot_refuses_wrapping_elf64(void)
 {
-	const struct seg wrap = {1, 0x1000, 0, 0x102000, 0x10, ~0ull}, high = {1, ~0ull, 0, 0x102000, 2, 2},
-			 far = {1, 0x1000, 0, ~0ull, 1, 1};
+	const struct seg wrap = {1, 0x1000, 0, 0x102000, 0x10, ~0ull},
+			 high = {1, ~0ull, 0, 0x102000, 2, 2}, far = {1, 0x1000, 0, ~0ull, 1, 1};
 
 	make_elf(true);
 	put_segment(true, 2, &wrap);
-	check_refused(V3_EBADMSG, "cannot boot k: ELF: segment 2: 0xffffffffffffffff bytes at 0x102000 are not "
-				  "below 4 GiB");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: ELF: segment 2: 0xffffffffffffffff bytes at 0x102000 are not "
+		      "below 4 GiB");
 	put_segment(true, 2, &high);
-	check_refused(V3_EBADMSG,
-		      "cannot boot k: ELF: segment 2: cut off: 0x2 bytes at 0xffffffffffffffff of 0x1800");
+	check_refused(V3_EBADMSG, "cannot boot k: ELF: segment 2: cut off: 0x2 bytes at "
+				  "0xffffffffffffffff of 0x1800");
 	put_segment(true, 2, &far);
-	check_refused(V3_EBADMSG,
-		      "cannot boot k: ELF: segment 2: 0x1 bytes at 0xffffffffffffffff are not below 4 GiB");
+	check_refused(V3_EBADMSG, "cannot boot k: ELF: segment 2: 0x1 bytes at 0xffffffffffffffff "
+				  "are not below 4 GiB");
 	put(32, ~0ull, 8);
-	check_refused(V3_EBADMSG,
-		      "cannot boot k: ELF: cut off: program headers at 0xffffffffffffffff, file ends at 0x1800");
+	check_refused(V3_EBADMSG, "cannot boot k: ELF: cut off: program headers at "
+				  "0xffffffffffffffff, file ends at 0x1800");
 }
 
 static void test_multiboot_refuses_bad_addresses(void)
 {
 	make_flat((const uint32_t[5]){0x1fffff, 0x200000, 0, 0, 0x200000});
-	check_refused(V3_EBADMSG, "cannot boot k: multiboot: header_addr 0x1fffff does not fit load_addr 0x200000");
+	check_refused(
+		V3_EBADMSG,
+		"cannot boot k: multiboot: header_addr 0x1fffff does not fit load_addr 0x200000");
 	make_flat((const uint32_t[5]){0x200401, 0x200000, 0, 0, 0x200000});
-	check_refused(V3_EBADMSG, "cannot boot k: multiboot: header_addr 0x200401 does not fit load_addr 0x200000");
+	check_refused(
+		V3_EBADMSG,
+		"cannot boot k: multiboot: header_addr 0x200401 does not fit load_addr 0x200000");
 	make_flat((const uint32_t[5]){0x200400, 0x200000, 0x1fffff, 0, 0x200000});
-	check_refused(V3_EBADMSG, "cannot boot k: multiboot: load_end_addr 0x1fffff is not in the file");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: multiboot: load_end_addr 0x1fffff is not in the file");
 	make_flat((const uint32_t[5]){0x200400, 0x200000, 0x202001, 0, 0x200000});
-	check_refused(V3_EBADMSG, "cannot boot k: multiboot: load_end_addr 0x202001 is not in the file");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: multiboot: load_end_addr 0x202001 is not in the file");
 	make_flat((const uint32_t[5]){0x200400, 0x200000, 0x202000, 0x201fff, 0x200000});
-	check_refused(V3_EBADMSG, "cannot boot k: multiboot: bss_end_addr 0x201fff lies before load_end_addr");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: multiboot: bss_end_addr 0x201fff lies before load_end_addr");
 	make_flat((const uint32_t[5]){0x200400, 0x200000, 0x202000, 0, 0x202000});
-	check_refused(V3_EBADMSG, "cannot boot k: multiboot: entry_addr 0x202000 is outside the kernel");
+	check_refused(V3_EBADMSG,
+		      "cannot boot k: multiboot: entry_addr 0x202000 is outside the kernel");
 	make_flat((const uint32_t[5]){0xf0000400, 0xf0000000, 0, 0, 0xf0000000});
-	check_refused(V3_E2BIG, "cannot boot k: kernel: 0x2000 bytes at 0xf0000000 are not in the guest's RAM");
+	check_refused(
+		V3_E2BIG,
+		"cannot boot k: kernel: 0x2000 bytes at 0xf0000000 are not in the guest's RAM");
 	make_flat((const uint32_t[5]){0x200400, 0x200000, 0, 0, 0x200000});
 	image_len = 0x410;
 	check_refused(V3_EBADMSG, "cannot boot k: multiboot: cut off inside the header");
@@ -388,7 +422,8 @@ static void test_multiboot_refuses_bad_modules(void)
 	boot_vm_refused(V3_ENOENT, "cannot boot k: module m: not in the container");
 	boot_vm_file("m", &byte, 16 << 20); /* never read: it does not fit */
 	memset(&boot_state, 0, sizeof(boot_state));
-	boot_vm_refused(V3_E2BIG, "cannot boot k: module: no room for 0x1000000 bytes between 0x103800 and 0x100000000");
+	boot_vm_refused(V3_E2BIG, "cannot boot k: module: no room for 0x1000000 bytes between "
+				  "0x103800 and 0x100000000");
 	boot_vm_end();
 }
 
@@ -420,7 +455,8 @@ static void test_multiboot_survives_random_images(void)
 	for (unsigned i = 0; i < 4000; i++) {
 		make_elf(i & 1);
 		if (i % 3 == 0)
-			make_flat((const uint32_t[5]){0x200400, 0x200000, 0x201000, 0x203000, 0x200444});
+			make_flat((const uint32_t[5]){0x200400, 0x200000, 0x201000, 0x203000,
+						      0x200444});
 		for (unsigned n = tap_rand() % 6; n; n--)
 			image[tap_rand() % (i % 3 ? 0x110 : 0x420)] = (uint8_t)tap_rand();
 		len = tap_rand() % 4 ? image_len : tap_rand() % image_len;
@@ -450,7 +486,8 @@ static void test_multiboot_check_alone(void)
 	CHECK_EQ(v3_boot_check(boot_vm_cfg, image, image_len, message, sizeof(message)), V3_OK);
 	CHECK_STR(message, "");
 	image[0] = 0;
-	CHECK_EQ(v3_boot_check(boot_vm_cfg, image, image_len, message, sizeof(message)), V3_EBADMSG);
+	CHECK_EQ(v3_boot_check(boot_vm_cfg, image, image_len, message, sizeof(message)),
+		 V3_EBADMSG);
 	CHECK_STR(message, "not an ELF file");
 	boot_vm_end();
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_config.c
- * Guest definitions: what is accepted means what it should, and everything else is refused with the right
- * line and words.
+ * Guest definitions: what is accepted means what it should, and everything else is refused with the
+ * right line and words.
  */
 #include "config/vm_cfg.h"
 #include "palacios/device.h"
@@ -165,7 +165,8 @@ static void test_config_minimal(void)
 
 static void test_config_platform_none_has_no_devices(void)
 {
-	struct v3_vm_cfg *cfg = parse(VM "platform = \"none\"\n" BOOT "[[device]]\nclass = \"lapic\"\n");
+	struct v3_vm_cfg *cfg =
+		parse(VM "platform = \"none\"\n" BOOT "[[device]]\nclass = \"lapic\"\n");
 
 	REQUIRE(cfg != NULL);
 	CHECK_EQ(cfg->platform, V3_PLATFORM_NONE);
@@ -178,11 +179,13 @@ static void test_config_all_value_forms(void)
 {
 	struct v3_vm_cfg *cfg;
 
-	cfg = parse("[vm]\nname='-0a-'\nmemory=\"1T\"\nvcpus=3_2\n[boot]\ntype='linux'\nkernel='a\\b'\n"
-		    "initrd='i'\ncmdline=\"\\b\\f\\n\\r\\U0001F600\\\"\"\n"
-		    "[[device]]\nclass='disk'\nimage='k'\ncache='64K'\nreadonly=false\ntags=['','12345678']\n"
-		    "weight=18_446_744_073_709_551_615\n"
-		    "[[device]]\nclass='disk'\nimage='k'\nweight=0xffff_FFFF_ffff_ffff\nqueues=[]\n");
+	cfg = parse(
+		"[vm]\nname='-0a-'\nmemory=\"1T\"\nvcpus=3_2\n[boot]\ntype='linux'\nkernel='a\\b'\n"
+		"initrd='i'\ncmdline=\"\\b\\f\\n\\r\\U0001F600\\\"\"\n"
+		"[[device]]\nclass='disk'\nimage='k'\ncache='64K'\nreadonly=false\ntags=['','"
+		"12345678']\n"
+		"weight=18_446_744_073_709_551_615\n"
+		"[[device]]\nclass='disk'\nimage='k'\nweight=0xffff_FFFF_ffff_ffff\nqueues=[]\n");
 	REQUIRE(cfg != NULL);
 	CHECK_EQ(cfg->memory, 1ull << 40);
 	CHECK_EQ(cfg->vcpus, 32);
@@ -218,8 +221,8 @@ static void check_bad(const struct bad *bad, size_t n)
 			v3_vm_cfg_free(cfg);
 			continue;
 		}
-		CHECK_MSG(error.line == bad[i].line, "line %u, expected %u: %s", error.line, bad[i].line,
-			  bad[i].text);
+		CHECK_MSG(error.line == bad[i].line, "line %u, expected %u: %s", error.line,
+			  bad[i].line, bad[i].text);
 		CHECK_STR(error.message, bad[i].message);
 	}
 	no_leak();
@@ -231,15 +234,18 @@ static void test_config_refuses_bad_values(void)
 		/* the example of the issue, with its line */
 		{"\n\n\n\n\n\n\n\n[vm]\nname = \"x\"\n\nmemory = 12\n" BOOT, 12,
 		 "memory: expected a size such as \"256M\", got 12 (number)"},
-		{"[vm]\nname=1\nmemory=\"1M\"\n" BOOT, 2, "name: expected a text in quotes, got 1 (number)"},
+		{"[vm]\nname=1\nmemory=\"1M\"\n" BOOT, 2,
+		 "name: expected a text in quotes, got 1 (number)"},
 		{"[vm]\nname=\"A\"\nmemory=\"1M\"\n" BOOT, 2,
 		 "name: expected 1 to 31 of a-z, 0-9 and '-', got \"A\""},
 		{"[vm]\nname=\"\"\nmemory=\"1M\"\n" BOOT, 2,
 		 "name: expected 1 to 31 of a-z, 0-9 and '-', got \"\""},
 		{"[vm]\nname=\"01234567890123456789012345678901\"\nmemory=\"1M\"\n" BOOT, 2,
 		 "name: expected at most 31 bytes, got 32"},
-		{"[vm]\nname=\"a\"\nmemory=\"512K\"\n" BOOT, 3, "memory: expected a size 1M..1T, got 512K"},
-		{"[vm]\nname=\"a\"\nmemory=\"2T\"\n" BOOT, 3, "memory: expected a size 1M..1T, got 2T"},
+		{"[vm]\nname=\"a\"\nmemory=\"512K\"\n" BOOT, 3,
+		 "memory: expected a size 1M..1T, got 512K"},
+		{"[vm]\nname=\"a\"\nmemory=\"2T\"\n" BOOT, 3,
+		 "memory: expected a size 1M..1T, got 2T"},
 		{"[vm]\nname=\"a\"\nmemory=\"1025K\"\n" BOOT, 3,
 		 "memory: expected a multiple of 4K, got 1025K"},
 		{"[vm]\nname=\"a\"\nmemory=\"12X\"\n" BOOT, 3,
@@ -254,7 +260,8 @@ static void test_config_refuses_bad_values(void)
 		 "memory: expected a size such as \"256M\", got \"\" (text)"},
 		{"[vm]\nname=\"a\"\nmemory=\"99999999999999999999M\"\n" BOOT, 3,
 		 "memory: the size does not fit 64 bits"},
-		{"[vm]\nname=\"a\"\nmemory=\"16777216T\"\n" BOOT, 3, "memory: the size does not fit 64 bits"},
+		{"[vm]\nname=\"a\"\nmemory=\"16777216T\"\n" BOOT, 3,
+		 "memory: the size does not fit 64 bits"},
 		{"[vm]\nname=\"a\"\nmemory=true\n" BOOT, 3,
 		 "memory: expected a size such as \"256M\", got true (boolean)"},
 		{"[vm]\nname=\"a\"\nmemory=[1]\n" BOOT, 3,
@@ -264,8 +271,10 @@ static void test_config_refuses_bad_values(void)
 		{VM "vcpus=\"2\"\n" BOOT, 4, "vcpus: expected a number, got \"2\" (text)"},
 		{VM "log=\"loud\"\n" BOOT, 4,
 		 "log: expected \"error\", \"warn\", \"info\" or \"debug\", got \"loud\""},
-		{VM "platform=\"mac\"\n" BOOT, 4, "platform: expected \"pc\" or \"none\", got \"mac\""},
-		{VM "cpus=3\n" BOOT, 4, "cpus: expected a list of numbers such as [0, 1], got 3 (number)"},
+		{VM "platform=\"mac\"\n" BOOT, 4,
+		 "platform: expected \"pc\" or \"none\", got \"mac\""},
+		{VM "cpus=3\n" BOOT, 4,
+		 "cpus: expected a list of numbers such as [0, 1], got 3 (number)"},
 		{VM "cpus=[\"a\"]\n" BOOT, 4,
 		 "cpus: expected a list of numbers such as [0, 1], got \"a\" (text)"},
 		{VM "cpus=[0, 1]\n" BOOT, 4, "cpus: expected one number per vcpu, 1 in all, got 2"},
@@ -297,7 +306,8 @@ static void test_config_refuses_bad_values(void)
 		 "weight: expected a number from 2, got 1"},
 		{VM BOOT "[[device]]\nclass=\"disk\"\nimage=\"d\"\ntags=[\"123456789\"]\n", 10,
 		 "tags: expected at most 8 bytes, got 9"},
-		{VM BOOT "[[device]]\nclass=7\n", 8, "class: expected a text in quotes, got 7 (number)"},
+		{VM BOOT "[[device]]\nclass=7\n", 8,
+		 "class: expected a text in quotes, got 7 (number)"},
 	};
 
 	check_bad(bad, sizeof(bad) / sizeof(bad[0]));
@@ -306,9 +316,11 @@ static void test_config_refuses_bad_values(void)
 static void test_config_refuses_unknown_and_missing(void)
 {
 	static const struct bad bad[] = {
-		{VM "memroy=\"1M\"\n" BOOT, 4, "memroy: unknown key in [vm], did you mean \"memory\"?"},
+		{VM "memroy=\"1M\"\n" BOOT, 4,
+		 "memroy: unknown key in [vm], did you mean \"memory\"?"},
 		{VM "speed=1\n" BOOT, 4, "speed: unknown key in [vm]"},
-		{VM BOOT "kernal=\"k\"\n", 7, "kernal: unknown key in [boot], did you mean \"kernel\"?"},
+		{VM BOOT "kernal=\"k\"\n", 7,
+		 "kernal: unknown key in [boot], did you mean \"kernel\"?"},
 		{VM BOOT "[[device]]\nclas=\"uart\"\n", 7,
 		 "class: missing in [device], expected a text in quotes"},
 		{VM BOOT "[[device]]\nclass=\"uart\"\nclas=\"uart\"\n", 9,
@@ -318,18 +330,22 @@ static void test_config_refuses_unknown_and_missing(void)
 		{VM BOOT "[[device]]\nclass=\"lapic\"\nx=1\n", 9, "x: unknown key in [device]"},
 		{VM BOOT "[[device]]\nclass=\"uarts\"\n", 8,
 		 "class: unknown device class \"uarts\", did you mean \"uart\"?"},
-		{VM BOOT "[[device]]\nclass=\"floppy\"\n", 8, "class: unknown device class \"floppy\""},
+		{VM BOOT "[[device]]\nclass=\"floppy\"\n", 8,
+		 "class: unknown device class \"floppy\""},
 		{VM BOOT "[[device]]\nclass=\"disk\"\n", 7,
 		 "image: missing in [device], expected a file name in quotes"},
-		{"[vm]\nname=\"a\"\n" BOOT, 1, "memory: missing in [vm], expected a size such as \"256M\""},
-		{"[vm]\nmemory=\"1M\"\n" BOOT, 1, "name: missing in [vm], expected a text in quotes"},
+		{"[vm]\nname=\"a\"\n" BOOT, 1,
+		 "memory: missing in [vm], expected a size such as \"256M\""},
+		{"[vm]\nmemory=\"1M\"\n" BOOT, 1,
+		 "name: missing in [vm], expected a text in quotes"},
 		{VM "[boot]\ntype=\"linux\"\n", 4,
 		 "kernel: missing in [boot], expected a file name in quotes"},
 		{VM, 0, "[boot]: missing table"},
 		{BOOT, 0, "[vm]: missing table"},
 		{"", 0, "[vm]: missing table"},
 		{"# nothing", 0, "[vm]: missing table"},
-		{VM BOOT "[devices]\n", 7, "[devices]: unknown table, expected [vm], [boot] or [[device]]"},
+		{VM BOOT "[devices]\n", 7,
+		 "[devices]: unknown table, expected [vm], [boot] or [[device]]"},
 		{"[[vm]]\n" BOOT, 1, "vm: expected [vm]"},
 		{VM BOOT "[device]\nclass=\"uart\"\n", 7, "device: expected [[device]]"},
 	};
@@ -345,8 +361,9 @@ static void test_config_refuses_duplicates(void)
 		{VM BOOT "[[vm]]\n", 7, "both [vm] and [[vm]], first in line 1"},
 		{VM BOOT "[[device]]\nclass=\"uart\"\n[[device]]\nclass=\"uart\"\nport=0x3f8\n", 9,
 		 "class: a second \"uart\" at the same port, first in line 7"},
-		{VM BOOT "[[device]]\nclass=\"uart\"\nport=0x2f8\n[[device]]\nclass=\"uart\"\nport=0x2f8\n", 10,
-		 "class: a second \"uart\" at the same port, first in line 7"},
+		{VM BOOT
+		 "[[device]]\nclass=\"uart\"\nport=0x2f8\n[[device]]\nclass=\"uart\"\nport=0x2f8\n",
+		 10, "class: a second \"uart\" at the same port, first in line 7"},
 		{VM BOOT "[[device]]\nclass=\"lapic\"\n[[device]]\nclass=\"lapic\"\n", 9,
 		 "class: a second \"lapic\" in one machine, first in line 7"},
 	};
@@ -367,7 +384,8 @@ static void test_config_refuses_bad_syntax(void)
 		{"[vm]\n\"name\" = 1\n", 2, "a quoted key is not supported"},
 		{"[vm]\na.b = 1\n", 2, "a dotted key is not supported"},
 		{"[vm]\na . b = 1\n", 2, "a dotted key is not supported"},
-		{"[vm]\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa = 1\n", 2, "key longer than 31 characters"},
+		{"[vm]\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa = 1\n", 2,
+		 "key longer than 31 characters"},
 		{"[a.b]\n", 1, "a dotted table name is not supported"},
 		{"['a']\n", 1, "a quoted table name is not supported"},
 		{"[]\n", 1, "expected a table name, got ']'"},
@@ -379,7 +397,8 @@ static void test_config_refuses_bad_syntax(void)
 		{"[vm]\na = \"b\" \"c\"\n", 2, "a: unexpected '\"' after the value"},
 		{"[vm]\na = \"b\n", 2, "a: the text has no closing quote"},
 		{"[vm]\na = 'b", 2, "a: the text has no closing quote"},
-		{"[vm]\na = \"b\\", 2, "a: unknown escape, expected one of \\\" \\\\ \\b \\f \\n \\r \\t \\u \\U"},
+		{"[vm]\na = \"b\\", 2,
+		 "a: unknown escape, expected one of \\\" \\\\ \\b \\f \\n \\r \\t \\u \\U"},
 		{"[vm]\na = \"\\x41\"\n", 2,
 		 "a: unknown escape, expected one of \\\" \\\\ \\b \\f \\n \\r \\t \\u \\U"},
 		{"[vm]\na = \"\\u12g4\"\n", 2, "a: expected 4 hexadecimal digits after \\u"},
@@ -408,11 +427,16 @@ static void test_config_refuses_bad_syntax(void)
 		 "a: malformed number (a size is a text in quotes, such as \"256M\")"},
 		{"[vm]\na = 1__2\n", 2,
 		 "a: malformed number (a size is a text in quotes, such as \"256M\")"},
-		{"[vm]\na = 1_\n", 2, "a: malformed number (a size is a text in quotes, such as \"256M\")"},
-		{"[vm]\na = 0x\n", 2, "a: malformed number (a size is a text in quotes, such as \"256M\")"},
-		{"[vm]\na = 0x_1\n", 2, "a: malformed number (a size is a text in quotes, such as \"256M\")"},
-		{"[vm]\na = 0b2\n", 2, "a: malformed number (a size is a text in quotes, such as \"256M\")"},
-		{"[vm]\na = 010\n", 2, "a: a number cannot begin with 0 (octal numbers begin with 0o)"},
+		{"[vm]\na = 1_\n", 2,
+		 "a: malformed number (a size is a text in quotes, such as \"256M\")"},
+		{"[vm]\na = 0x\n", 2,
+		 "a: malformed number (a size is a text in quotes, such as \"256M\")"},
+		{"[vm]\na = 0x_1\n", 2,
+		 "a: malformed number (a size is a text in quotes, such as \"256M\")"},
+		{"[vm]\na = 0b2\n", 2,
+		 "a: malformed number (a size is a text in quotes, such as \"256M\")"},
+		{"[vm]\na = 010\n", 2,
+		 "a: a number cannot begin with 0 (octal numbers begin with 0o)"},
 		{"[vm]\na = 18446744073709551616\n", 2, "a: the number does not fit 64 bits"},
 		{"[vm]\na = 0x10000000000000000\n", 2, "a: the number does not fit 64 bits"},
 	};
@@ -435,9 +459,9 @@ static void test_config_refuses_bad_bytes(void)
 		{"\r", 1, 1, "control character 0x0d"},
 		{"\n\n# \xff", 5, 3, "not valid UTF-8: byte 0xff"},
 		{"# \xc3", 3, 1, "not valid UTF-8: byte 0xc3"},
-		{"# \xc0\xaf", 4, 1, "not valid UTF-8: byte 0xc0"},	  /* over-long */
+		{"# \xc0\xaf", 4, 1, "not valid UTF-8: byte 0xc0"}, /* over-long */
 		{"# \xe0\x80\xaf", 5, 1, "not valid UTF-8: byte 0xe0"},
-		{"# \xed\xa0\x80", 5, 1, "not valid UTF-8: byte 0xed"},	  /* surrogate */
+		{"# \xed\xa0\x80", 5, 1, "not valid UTF-8: byte 0xed"},	    /* surrogate */
 		{"# \xf4\x90\x80\x80", 6, 1, "not valid UTF-8: byte 0xf4"}, /* above U+10FFFF */
 		{"# \xf0\x8f\xbf\xbf", 6, 1, "not valid UTF-8: byte 0xf0"},
 		{"# \xe2\x82\x28", 5, 1, "not valid UTF-8: byte 0xe2"},
@@ -519,7 +543,8 @@ static void test_config_long_values_in_messages_are_cut(void)
 {
 	char text[600];
 
-	snprintf(text, sizeof(text), VM "log = \"%s\\n\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\"\n" BOOT,
+	snprintf(text, sizeof(text),
+		 VM "log = \"%s\\n\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\"\n" BOOT,
 		 "0123456789012345678901234567890123456789012");
 	CHECK(!parse(text));
 	CHECK_STR(error.message,
@@ -531,8 +556,10 @@ static void test_config_long_values_in_messages_are_cut(void)
 /* A good definition, changed at random: never a crash, a leak or a message without text. */
 static void test_config_survives_random_changes(void)
 {
-	static const char good[] = VM "vcpus = 2\ncpus = [ 0, 1 ]\n" BOOT
-		"initrd = 'i'\ncmdline = \"a\\u00e4\" # c\n[[device]]\nclass = \"disk\"\nimage = \"d\"\n"
+	static const char good[] = VM
+		"vcpus = 2\ncpus = [ 0, 1 ]\n" BOOT
+		"initrd = 'i'\ncmdline = \"a\\u00e4\" # c\n[[device]]\nclass = \"disk\"\nimage = "
+		"\"d\"\n"
 		"queues = [1,\n2]\nreadonly = true\n[[device]]\nclass = \"uart\"\nport = 0x2f8\n";
 	static const char spice[] = "\"'[]=#\\\n\r\t .,{}-_0x9uU\xc3\xa4\xff";
 	unsigned accepted = 0;
@@ -570,7 +597,8 @@ static void test_config_survives_random_changes(void)
 
 static void test_config_refuses_every_cut(void)
 {
-	static const char good[] = VM BOOT "cmdline = \"x\\u00e4\" \n[[device]]\nclass = \"disk\"\nimage = \"d\"";
+	static const char good[] =
+		VM BOOT "cmdline = \"x\\u00e4\" \n[[device]]\nclass = \"disk\"\nimage = \"d\"";
 	struct v3_vm_cfg *cfg;
 
 	for (size_t len = 0; len < sizeof(good); len++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_container.c
- * Image containers: a good one is read back, any change of it is refused; SHA-256 against known digests.
+ * Image containers: a good one is read back, any change of it is refused; SHA-256 against known
+ * digests.
  */
 #include "config/container.h"
 #include "palacios/error.h"
@@ -52,7 +53,8 @@ static void reseal(uint8_t *img)
 	memset(hdr.sha256, 0, sizeof(hdr.sha256));
 	v3_sha256_init(&sha);
 	v3_sha256_update(&sha, &hdr, sizeof(hdr));
-	v3_sha256_update(&sha, img + sizeof(hdr), hdr.nsections * sizeof(struct v3_container_section));
+	v3_sha256_update(&sha, img + sizeof(hdr),
+			 hdr.nsections * sizeof(struct v3_container_section));
 	v3_sha256_final(&sha, hdr.sha256);
 	memcpy(img, &hdr, sizeof(hdr));
 }
@@ -155,7 +157,8 @@ static void test_container_refuses_every_bit_flip(void)
 	REQUIRE_EQ(open_copy(img, len), V3_OK);
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		img[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		CHECK_MSG(open_copy(img, len) == V3_EBADMSG, "bit %zu of byte %zu", bit % 8, bit / 8);
+		CHECK_MSG(open_copy(img, len) == V3_EBADMSG, "bit %zu of byte %zu", bit % 8,
+			  bit / 8);
 		img[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 }
@@ -225,18 +228,21 @@ static void test_container_refuses_bad_sections(void)
 {
 	check_patch(SECTION(1, offset), 0x341, 8,
 		    "section \"vmlinuz\": expected at offset 0x380, got 0x341");
-	check_patch(SECTION(1, offset), 0, 8, "section \"vmlinuz\": expected at offset 0x380, got 0");
+	check_patch(SECTION(1, offset), 0, 8,
+		    "section \"vmlinuz\": expected at offset 0x380, got 0");
 	check_patch(SECTION(1, offset), ~0ull, 8,
 		    "section \"vmlinuz\": expected at offset 0x380, got 0xffffffffffffffff");
-	check_patch(SECTION(1, len), ~0ull, 8,
-		    "section \"vmlinuz\": 0xffffffffffffffff bytes at 0x380 reach past the end 0x3c0");
+	check_patch(
+		SECTION(1, len), ~0ull, 8,
+		"section \"vmlinuz\": 0xffffffffffffffff bytes at 0x380 reach past the end 0x3c0");
 	check_patch(SECTION(1, len), 0x41, 8,
 		    "section \"vmlinuz\": 0x41 bytes at 0x380 reach past the end 0x3c0");
 	check_patch(SECTION(1, len), 22, 8,
 		    "section \"vmlinuz\": SHA-256 does not match, the container is damaged");
 	check_patch(SECTION(1, sha256), 0, 1,
 		    "section \"vmlinuz\": SHA-256 does not match, the container is damaged");
-	check_patch(SECTION(2, reserved), 1, 1, "section \"d\xc3\xa4ta/empty\": reserved field is not 0");
+	check_patch(SECTION(2, reserved), 1, 1,
+		    "section \"d\xc3\xa4ta/empty\": reserved field is not 0");
 	check_patch(0x351, 1, 1, "section \"vmlinuz\": bytes before it are not 0");
 }
 
@@ -249,7 +255,8 @@ static void test_container_refuses_bad_names(void)
 	check_patch(SECTION(1, name), 0x7f, 1, "section 1: malformed name");
 	check_patch(SECTION(1, name), '\n', 1, "section 1: malformed name");
 	check_patch(SECTION(1, name), 0x80, 1, "section 1: malformed name"); /* not UTF-8 */
-	check_patch(SECTION(1, name) + 9, 'x', 1, "section 1: malformed name"); /* behind the terminator */
+	check_patch(SECTION(1, name) + 9, 'x', 1,
+		    "section 1: malformed name"); /* behind the terminator */
 	check_patch(SECTION(0, name), 'x', 1,
 		    "the first section must be guest.toml, it is \"xuest.toml\"");
 

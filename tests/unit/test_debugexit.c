@@ -23,18 +23,18 @@ static void test_debugexit_sizes(void)
 		uint32_t value;
 		int status;
 	} cases[] = {
-		{ 0, 1, 0, 1 },
-		{ 0, 2, 0x1234, 0x2469 },
-		{ 0, 4, 0x10203040, 0x20406081 },
-		{ 3, 1, 5, 11 },
+		{0, 1, 0, 1},
+		{0, 2, 0x1234, 0x2469},
+		{0, 4, 0x10203040, 0x20406081},
+		{3, 1, 5, 11},
 	};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(cases); i++) {
 		int status = -1;
 
 		REQUIRE(bench_open(&v3_device_debugexit, ""));
-		CHECK_EQ(fake_out(bench.vm, (uint16_t)(V3_PC_PORT_DEBUGEXIT + cases[i].off), cases[i].size,
-				  cases[i].value),
+		CHECK_EQ(fake_out(bench.vm, (uint16_t)(V3_PC_PORT_DEBUGEXIT + cases[i].off),
+				  cases[i].size, cases[i].value),
 			 V3_OK);
 		CHECK_EQ(v3_vm_stop_reason(bench.vm, &status), V3_STOP_EXIT);
 		CHECK_EQ(status, cases[i].status);
@@ -68,7 +68,7 @@ static void test_debugcon_writes_at_once(void)
 	CHECK_STR(fake_console_output("console"), "H");
 	out8(V3_PC_PORT_DEBUGCON, 'i');
 	CHECK_STR(fake_console_output("console"), "Hi");
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_debugcon_wide_write_is_one_byte(void)
@@ -103,7 +103,8 @@ static void test_debugcon_unknown_stream(void)
 	memset(&bench, 0, sizeof(bench));
 	bench.vm = fake_vm_bare(1, 16);
 	REQUIRE(bench.vm);
-	CHECK_EQ(fake_device_create(bench.vm, &v3_device_debugcon, "console = \"nope\"\n", &dev), V3_ENOENT);
+	CHECK_EQ(fake_device_create(bench.vm, &v3_device_debugcon, "console = \"nope\"\n", &dev),
+		 V3_ENOENT);
 	CHECK_EQ(v3_io_register(bench.vm, V3_PC_PORT_DEBUGCON, 1, NULL, NULL), V3_OK);
 	v3_io_unregister(bench.vm, V3_PC_PORT_DEBUGCON);
 }

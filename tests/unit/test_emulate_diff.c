@@ -6,7 +6,9 @@
  * for flags the manual leaves undefined. 64-bit code runs as it is, 32-bit code in the kernel's compatibility
  * segment, 16-bit code in a segment of the LDT. SEED repeats a run; CASES=number lengthens it.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "tap.h"
 
 #include <asm/ldt.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file test_i8259.c
- * The 8259A pair: initialization, priorities, end of interrupt, rotation, special modes, poll, cascade and
- * the edge/level registers; Intel 8259A datasheet (231468).
+ * The 8259A pair: initialization, priorities, end of interrupt, rotation, special modes, poll,
+ * cascade and the edge/level registers; Intel 8259A datasheet (231468).
  */
 #include "intr_rig.h"
 
@@ -13,13 +13,13 @@
 #define ELC1 0x4d0
 #define ELC2 0x4d1
 
-#define EOI	    0x20
-#define EOI_OF(n)   (0x60 | (n))
-#define READ_IRR    0x0a
-#define READ_ISR    0x0b
-#define POLL	    0x0c
-#define SMM_ON	    0x68
-#define SMM_OFF	    0x48
+#define EOI	  0x20
+#define EOI_OF(n) (0x60 | (n))
+#define READ_IRR  0x0a
+#define READ_ISR  0x0b
+#define POLL	  0x0c
+#define SMM_ON	  0x68
+#define SMM_OFF	  0x48
 
 static void init_chip(struct v3_vm *vm, uint16_t port, uint8_t vector, uint8_t icw3, uint8_t icw4)
 {
@@ -90,12 +90,12 @@ static void test_i8259_initialization_sequences(void)
 	static const struct {
 		uint8_t icw1, n, word[3], vector, isr;
 	} t[] = {
-		{ 0x11, 3, { 0x40, 0x04, 0x01 }, 0x43, 0x08 }, /* the usual one */
-		{ 0x11, 3, { 0x47, 0x04, 0x03 }, 0x43, 0 },    /* automatic EOI; low vector bits ignored */
-		{ 0x13, 2, { 0x50, 0x01 }, 0x53, 0x08 },       /* single: no ICW3 */
-		{ 0x10, 2, { 0x60, 0x04 }, 0x63, 0x08 },       /* no ICW4 */
-		{ 0x12, 1, { 0x68 }, 0x6b, 0x08 },	       /* neither */
-		{ 0x19, 3, { 0x70, 0x04, 0x01 }, 0x73, 0x08 }, /* level bit: ELCR rules instead */
+		{0x11, 3, {0x40, 0x04, 0x01}, 0x43, 0x08}, /* the usual one */
+		{0x11, 3, {0x47, 0x04, 0x03}, 0x43, 0}, /* automatic EOI; low vector bits ignored */
+		{0x13, 2, {0x50, 0x01}, 0x53, 0x08},	/* single: no ICW3 */
+		{0x10, 2, {0x60, 0x04}, 0x63, 0x08},	/* no ICW4 */
+		{0x12, 1, {0x68}, 0x6b, 0x08},		/* neither */
+		{0x19, 3, {0x70, 0x04, 0x01}, 0x73, 0x08}, /* level bit: ELCR rules instead */
 	};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(t); i++) {
@@ -258,6 +258,13 @@ static void test_i8259_elcr_bits(void)
 	CHECK_EQ(rig_in(vm, ELC1, 2), 0xdef8);
 	rig_out(vm, ELC1, 2, 0x0800);
 	CHECK_EQ(rig_in(vm, ELC1, 2), 0x0800);
+	/* A latched edge does not outlive the switch to level triggering. */
+	v3_irq_pulse(vm, 5);
+	CHECK_EQ(read_reg(vm, M0, READ_IRR), 0x20);
+	rig_out(vm, ELC1, 1, 0x20);
+	CHECK(!pending(vm));
+	rig_out(vm, ELC1, 1, 0x00);
+	CHECK(!pending(vm));
 	rig_close(vm);
 }
 
@@ -312,7 +319,7 @@ static void test_i8259_rotation(void)
 	rig_out(vm, M0, 1, 0xc6); /* 6 lowest, 7 highest */
 	rig_out(vm, M0, 1, EOI);
 	CHECK_EQ(read_reg(vm, M0, READ_ISR), 0x02);
-	rig_out(vm, M0, 1, 0x40); /* no operation */
+	rig_out(vm, M0, 1, 0x40);      /* no operation */
 	rig_out(vm, M0, 1, EOI_OF(3)); /* not in service */
 	CHECK_EQ(read_reg(vm, M0, READ_ISR), 0x02);
 	rig_close(vm);
@@ -390,7 +397,8 @@ static void model_lowest(struct model_chip *c, unsigned input)
 		c->order[i] = (uint8_t)((input + 1 + i) % 8);
 }
 
-/** Input that may interrupt: the first unmasked request in order with nothing in service before it. */
+/** Input that may interrupt: the first unmasked request in order with nothing in service before it.
+ * */
 static int model_ask(const struct model_chip *c)
 {
 	for (unsigned i = 0; i < 8; i++) {
@@ -411,7 +419,7 @@ static void model_eoi(struct model_chip *c, bool rotate)
 
 		if (!(c->service & 1u << input))
 			continue;
-		c->service &= (uint8_t)~(1u << input);
+		c->service &= (uint8_t) ~(1u << input);
 		if (rotate)
 			model_lowest(c, input);
 		return;
@@ -430,12 +438,12 @@ static int model_inta(struct model_chip *m, struct model_chip *s)
 	if (input < 0)
 		return -1;
 	m->service |= (uint8_t)(1u << input);
-	m->request &= (uint8_t)~(1u << input);
+	m->request &= (uint8_t) ~(1u << input);
 	if (input != 2)
 		return 0x30 + input;
 	behind = model_ask(s);
 	s->service |= (uint8_t)(1u << behind);
-	s->request &= (uint8_t)~(1u << behind);
+	s->request &= (uint8_t) ~(1u << behind);
 	return 0x38 + behind;
 }
 
@@ -462,7 +470,7 @@ static void model_step(struct v3_vm *vm, struct model_chip *c, unsigned n)
 		break;
 	case 4:
 		rig_out(vm, port, 1, EOI_OF(arg));
-		c->service &= (uint8_t)~(1u << arg);
+		c->service &= (uint8_t) ~(1u << arg);
 		break;
 	case 5:
 		rig_out(vm, port, 1, 0xc0 | arg);
@@ -474,7 +482,7 @@ static void model_step(struct v3_vm *vm, struct model_chip *c, unsigned n)
 static void test_i8259_random_against_the_model(void)
 {
 	struct v3_vm *vm = open_pair(0x01);
-	struct model_chip m = { .mask = 0 }, s = { .mask = 0 };
+	struct model_chip m = {.mask = 0}, s = {.mask = 0};
 
 	model_lowest(&m, 7);
 	model_lowest(&s, 7);
@@ -487,7 +495,8 @@ static void test_i8259_random_against_the_model(void)
 		if (tap_rand() % 3 == 0) {
 			int got = inta(vm), want = model_inta(&m, &s);
 
-			CHECK_MSG(got == want, "step %u: vector %#x, expected %#x", step, got, want);
+			CHECK_MSG(got == want, "step %u: vector %#x, expected %#x", step, got,
+				  want);
 			model_cascade(&m, &s);
 		}
 		CHECK_MSG(read_reg(vm, M0, READ_ISR) == m.service, "step %u: master ISR", step);
@@ -500,8 +509,8 @@ static void test_i8259_random_against_the_model(void)
 
 static void test_i8259_survives_random_accesses(void)
 {
-	static const uint16_t ports[] = { M0, M1, S0, S1, ELC1, ELC2 };
-	static const uint8_t sizes[] = { 1, 1, 2, 4 };
+	static const uint16_t ports[] = {M0, M1, S0, S1, ELC1, ELC2};
+	static const uint8_t sizes[] = {1, 1, 2, 4};
 	struct v3_vm *vm = rig_open(1);
 
 	for (unsigned i = 0; i < 100000; i++) {

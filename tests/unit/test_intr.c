@@ -26,7 +26,7 @@ static void sink_fn(void *priv, unsigned gsi, bool level)
 static void test_intr_every_sink_sees_every_line(void)
 {
 	struct v3_vm *vm = rig_open_bare(1);
-	struct sink sink[V3_INTR_SINKS + 1] = { { 0 } };
+	struct sink sink[V3_INTR_SINKS + 1] = {{0}};
 
 	for (unsigned i = 0; i < V3_INTR_SINKS; i++)
 		CHECK_EQ(v3_irq_sink_register(vm, sink_fn, &sink[i]), V3_OK);
@@ -59,7 +59,7 @@ static void record_msg(void *priv, const struct v3_apic_msg *msg)
 	nmsgs++;
 }
 
-static const struct v3_lapic_ops recorder = { .send = record_msg };
+static const struct v3_lapic_ops recorder = {.send = record_msg};
 
 static void test_intr_message_signalled(void)
 {
@@ -69,18 +69,20 @@ static void test_intr_message_signalled(void)
 		bool sent;
 		struct v3_apic_msg want;
 	} t[] = {
-		{ 0xfee03000, 0x0041, true, { .dest = 3, .vector = 0x41 } },
-		{ 0xfee03004, 0x0041, true, { .dest = 3, .vector = 0x41, .logical = true } },
-		{ 0xfee0300c, 0x0041, true,
-		  { .dest = 3, .vector = 0x41, .logical = true, .mode = V3_DELIVER_LOWEST } },
-		{ 0xfee03008, 0x0441, true, { .dest = 3, .vector = 0x41, .mode = V3_DELIVER_NMI } },
-		{ 0xfee00000, 0x0141, true, { .vector = 0x41, .mode = V3_DELIVER_LOWEST } },
-		{ 0xfeeff000, 0x0041, true, { .dest = 0xff, .vector = 0x41, .broadcast = true } },
-		{ 0xfee01000, 0xc041, true, { .dest = 1, .vector = 0x41, .level = true } },
-		{ 0xfee01000, 0x8041, false, { 0 } }, /* level de-asserted */
-		{ 0xfef00000, 0x0041, false, { 0 } },
-		{ 0x1fee00000, 0x0041, false, { 0 } },
-		{ 0, 0x0041, false, { 0 } },
+		{0xfee03000, 0x0041, true, {.dest = 3, .vector = 0x41}},
+		{0xfee03004, 0x0041, true, {.dest = 3, .vector = 0x41, .logical = true}},
+		{0xfee0300c,
+		 0x0041,
+		 true,
+		 {.dest = 3, .vector = 0x41, .logical = true, .mode = V3_DELIVER_LOWEST}},
+		{0xfee03008, 0x0441, true, {.dest = 3, .vector = 0x41, .mode = V3_DELIVER_NMI}},
+		{0xfee00000, 0x0141, true, {.vector = 0x41, .mode = V3_DELIVER_LOWEST}},
+		{0xfeeff000, 0x0041, true, {.dest = 0xff, .vector = 0x41, .broadcast = true}},
+		{0xfee01000, 0xc041, true, {.dest = 1, .vector = 0x41, .level = true}},
+		{0xfee01000, 0x8041, false, {0}}, /* level de-asserted */
+		{0xfef00000, 0x0041, false, {0}},
+		{0x1fee00000, 0x0041, false, {0}},
+		{0, 0x0041, false, {0}},
 	};
 	struct v3_vm *vm = rig_open_bare(1);
 
@@ -92,9 +94,11 @@ static void test_intr_message_signalled(void)
 		v3_msi_send(vm, t[i].addr, t[i].data);
 		CHECK_MSG(nmsgs == t[i].sent, "case %u: %u messages", i, nmsgs);
 		if (t[i].sent && nmsgs)
-			CHECK_MSG(last.dest == w->dest && last.vector == w->vector && last.mode == w->mode &&
-				  last.logical == w->logical && last.broadcast == w->broadcast &&
-				  last.level == w->level && !last.except, "case %u", i);
+			CHECK_MSG(last.dest == w->dest && last.vector == w->vector &&
+					  last.mode == w->mode && last.logical == w->logical &&
+					  last.broadcast == w->broadcast &&
+					  last.level == w->level && !last.except,
+				  "case %u", i);
 	}
 	v3_lapic_unregister(vm);
 	v3_msi_send(vm, 0xfee00000, 0x41); /* nobody there: dropped */
@@ -125,8 +129,8 @@ static struct fake_cpu *cpu_of(struct v3_vm *vm, unsigned cpu)
 static struct v3_vm *open_ready(unsigned nvcpus)
 {
 	struct v3_vm *vm = rig_open(nvcpus);
-	static const uint16_t port[] = { 0x20, 0x21, 0x21, 0x21, 0x21 };
-	static const uint8_t word[] = { 0x11, 0x30, 0x04, 0x01, 0x00 };
+	static const uint16_t port[] = {0x20, 0x21, 0x21, 0x21, 0x21};
+	static const uint8_t word[] = {0x11, 0x30, 0x04, 0x01, 0x00};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(port); i++)
 		rig_out(vm, port[i], 1, word[i]);
@@ -143,7 +147,8 @@ static void self_ipi(struct v3_vm *vm, unsigned cpu, uint8_t vector)
 	rig_x_write(vm, cpu, 0x30, 1u << 18 | vector);
 }
 
-/** One turn of the run loop: serve the request if it is set. @return injected vector, -1 if none. */
+/** One turn of the run loop: serve the request if it is set. @return injected vector, -1 if none.
+ * */
 static int turn(struct v3_vm *vm, unsigned cpu)
 {
 	struct fake_cpu *fc = cpu_of(vm, cpu);
@@ -207,12 +212,12 @@ static void test_intr_queued_event_goes_first(void)
 	struct v3_vcpu *vcpu = vm->vcpu[0];
 
 	self_ipi(vm, 0, 0x66);
-	vcpu->pending = (struct v3_event){ .type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD };
+	vcpu->pending = (struct v3_event){.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD};
 	CHECK_EQ(turn(vm, 0), -1);
 	CHECK(cpu_of(vm, 0)->want_intr);
 	/* The exception is on its way in this entry: nothing else fits. */
 	vcpu->pending.type = V3_EVENT_NONE;
-	cpu_of(vm, 0)->inject = (struct v3_event){ .type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD };
+	cpu_of(vm, 0)->inject = (struct v3_event){.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD};
 	v3_intr_window_exit(vcpu, NULL);
 	CHECK_EQ(turn(vm, 0), -1);
 	CHECK(cpu_of(vm, 0)->want_intr);
@@ -279,18 +284,19 @@ static void test_intr_deliverable(void)
 	v3_irq_pulse(vm, 3);
 	CHECK(v3_intr_deliverable(vm->vcpu[0]));
 	rig_x_write(vm, 1, 0x08, 0x40);
+	rig_x_write(vm, 1, 0x35, 0x00700);
 	CHECK(!v3_intr_deliverable(vcpu));
 	rig_close(vm);
 }
 
-/* Random interrupts at a guest that takes them, ends them and changes IF and task priority: each one sent
- * arrives, none is forgotten at the end. */
+/* Random interrupts at a guest that takes them, ends them and changes IF and task priority: each
+ * one sent arrives, none is forgotten at the end. */
 static void test_intr_none_is_forgotten(void)
 {
 	struct v3_vm *vm = open_ready(1);
 	struct v3_vcpu *vcpu = vm->vcpu[0];
 	unsigned in_service = 0, vector;
-	bool waiting[256] = { false };
+	bool waiting[256] = {false};
 
 	rig_x_write(vm, 0, 0x35, 0x10000);
 	for (unsigned step = 0; step < 50000 && !tap.failures; step++) {
@@ -372,9 +378,11 @@ static void oom_destroy(void *arg)
 static void test_intr_devices_survive_memory_shortage(void)
 {
 	static const struct v3_device_class *const classes[] = {
-		&v3_device_lapic, &v3_device_ioapic, &v3_device_i8259,
+		&v3_device_lapic,
+		&v3_device_ioapic,
+		&v3_device_i8259,
 	};
-	struct oom oom = { .vm = rig_open_bare(3) };
+	struct oom oom = {.vm = rig_open_bare(3)};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(classes); i++) {
 		oom.cls = classes[i];

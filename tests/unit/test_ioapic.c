@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file test_ioapic.c
- * I/O APIC: registers, edge and level delivery, EOI; Intel 82093AA datasheet chapter 3. A recorder stands
- * in for the local APICs.
+ * I/O APIC: registers, edge and level delivery, EOI; Intel 82093AA datasheet chapter 3. A recorder
+ * stands in for the local APICs.
  */
 #include "intr_rig.h"
 
@@ -24,7 +24,7 @@ static void record(void *priv, const struct v3_apic_msg *msg)
 	nsent++;
 }
 
-static const struct v3_lapic_ops recorder = { .send = record };
+static const struct v3_lapic_ops recorder = {.send = record};
 
 static struct v3_vm *open_recorded(void)
 {
@@ -80,16 +80,12 @@ static void test_ioapic_register_rules(void)
 		uint8_t reg;
 		uint32_t ones, zeros;
 	} t[] = {
-		{ 0x00, 0xff000000, 0 },
-		{ 0x01, 0x00170020, 0x00170020 },
-		{ 0x03, 0, 0 },
-		{ 0x0f, 0, 0 },
-		{ 0x10, 0x0001afff, 0 }, /* delivery status and remote IRR are read-only */
-		{ 0x11, 0xff000000, 0 },
-		{ 0x3e, 0x0001afff, 0 },
-		{ 0x3f, 0xff000000, 0 },
-		{ 0x40, 0, 0 },
-		{ 0xff, 0, 0 },
+		{0x00, 0xff000000, 0}, {0x01, 0x00170020, 0x00170020},
+		{0x03, 0, 0},	       {0x0f, 0, 0},
+		{0x10, 0x0001afff, 0}, /* delivery status and remote IRR are read-only */
+		{0x11, 0xff000000, 0}, {0x3e, 0x0001afff, 0},
+		{0x3f, 0xff000000, 0}, {0x40, 0, 0},
+		{0xff, 0, 0},
 	};
 	struct v3_vm *vm = open_recorded();
 
@@ -112,10 +108,10 @@ static void test_ioapic_access_sizes(void)
 		bool write_counts;
 		uint64_t read;
 	} t[] = {
-		{ 0x00, 4, true, 0x10 }, { 0x00, 1, true, 0x10 }, { 0x00, 2, false, 0 },
-		{ 0x00, 8, false, 0 },	 { 0x04, 4, false, 0 },	  { 0x01, 1, false, 0 },
-		{ 0x10, 1, false, 0 },	 { 0x10, 8, false, 0 },	  { 0x20, 4, false, 0 },
-		{ 0x40, 4, false, 0 },	 { 0xffc, 4, false, 0 },
+		{0x00, 4, true, 0x10}, {0x00, 1, true, 0x10}, {0x00, 2, false, 0},
+		{0x00, 8, false, 0},   {0x04, 4, false, 0},   {0x01, 1, false, 0},
+		{0x10, 1, false, 0},   {0x10, 8, false, 0},   {0x20, 4, false, 0},
+		{0x40, 4, false, 0},   {0xffc, 4, false, 0},
 	};
 	struct v3_vm *vm = open_recorded();
 
@@ -187,8 +183,8 @@ static void test_ioapic_delivery_modes(void)
 		unsigned mode;
 		bool sent, level;
 	} t[] = {
-		{ 0, true, true },   { 1, true, true },	  { 2, true, false }, { 3, false, false },
-		{ 4, true, false },  { 5, true, false },  { 6, false, false }, { 7, true, false },
+		{0, true, true},  {1, true, true},  {2, true, false},  {3, false, false},
+		{4, true, false}, {5, true, false}, {6, false, false}, {7, true, false},
 	};
 	struct v3_vm *vm = open_recorded();
 
@@ -315,7 +311,7 @@ static void test_ioapic_level_round_through_the_local_apic(void)
 static void test_ioapic_random_against_the_rules(void)
 {
 	struct v3_vm *vm = open_recorded();
-	bool line[NPINS] = { false };
+	bool line[NPINS] = {false};
 
 	for (unsigned step = 0; step < 100000 && !tap.failures; step++) {
 		unsigned pin = 3 + (unsigned)tap_rand() % 21;
@@ -331,7 +327,8 @@ static void test_ioapic_random_against_the_rules(void)
 			sends = line[pin] && (entry & (LEVEL | MASKED | REMOTE_IRR)) == LEVEL;
 			break;
 		case 1:
-			/* Only this pin shares the vector here: others are looked at by their own steps. */
+			/* Only this pin shares the vector here: others are looked at by their own
+			 * steps. */
 			for (unsigned other = 3; other < NPINS; other++) {
 				if (other != pin)
 					rig_io_write(vm, ENTRY(other), MASKED | 0xf0);
@@ -339,7 +336,8 @@ static void test_ioapic_random_against_the_rules(void)
 			take_sent();
 			v3_eoi_broadcast(vm, (uint8_t)before);
 			entry = before & ~REMOTE_IRR;
-			sends = line[pin] && (before & (LEVEL | MASKED | REMOTE_IRR)) == (LEVEL | REMOTE_IRR);
+			sends = line[pin] &&
+				(before & (LEVEL | MASKED | REMOTE_IRR)) == (LEVEL | REMOTE_IRR);
 			break;
 		default:
 			line[pin] = tap_rand() & 1;
@@ -352,24 +350,26 @@ static void test_ioapic_random_against_the_rules(void)
 		if (sends && (entry & LEVEL))
 			entry |= REMOTE_IRR;
 		CHECK_MSG(nsent == sends, "step %u: %u messages, expected %d", step, nsent, sends);
-		CHECK_MSG(rig_io_read(vm, ENTRY(pin)) == entry, "step %u: entry %#x, expected %#x", step,
-			  rig_io_read(vm, ENTRY(pin)), entry);
+		CHECK_MSG(rig_io_read(vm, ENTRY(pin)) == entry, "step %u: entry %#x, expected %#x",
+			  step, rig_io_read(vm, ENTRY(pin)), entry);
 	}
 	close_recorded(vm);
 }
 
 static void test_ioapic_survives_random_accesses(void)
 {
-	static const uint8_t sizes[] = { 1, 2, 4, 4, 8 };
+	static const uint8_t sizes[] = {1, 2, 4, 4, 8};
 	struct v3_vm *vm = rig_open(2);
 
 	for (unsigned i = 0; i < 100000; i++) {
 		unsigned size = sizes[tap_rand() % 5];
-		unsigned offset = (unsigned)tap_rand() & (tap_rand() & 1 ? 0x5f : 0xfff) & ~(size - 1);
+		unsigned offset =
+			(unsigned)tap_rand() & (tap_rand() & 1 ? 0x5f : 0xfff) & ~(size - 1);
 		uint64_t value = size == 8 ? tap_rand() : tap_rand() & ((1ull << size * 8) - 1);
 
-		CHECK_EQ(rig_mmio(vm, (unsigned)i & 1, V3_PC_IOAPIC_BASE + offset, size, tap_rand() & 1,
-				  &value), V3_OK);
+		CHECK_EQ(rig_mmio(vm, (unsigned)i & 1, V3_PC_IOAPIC_BASE + offset, size,
+				  tap_rand() & 1, &value),
+			 V3_OK);
 		rig_io_write(vm, (unsigned)tap_rand() & 0xff, (uint32_t)tap_rand());
 		v3_irq_set(vm, (unsigned)tap_rand() % 32, tap_rand() & 1);
 		rig_serve(vm, 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file test_lapic_bus.c
- * Messages between local APICs: delivery modes, destinations, shorthands, lowest priority, and several
- * vcpus sending at once; SDM 3A 10.6 and 10.12.
+ * Messages between local APICs: delivery modes, destinations, shorthands, lowest priority, and
+ * several vcpus sending at once; SDM 3A 10.6 and 10.12.
  */
 #include "intr_rig.h"
 
@@ -72,12 +72,12 @@ static void test_lapic_bus_shorthands(void)
 		uint32_t low;
 		unsigned want;
 	} t[] = {
-		{ SELF | 0x41, 1u << 2 },
-		{ ALL | 0x41, 0x1f },
-		{ OTHERS | 0x41, 0x1f & ~(1u << 2) },
-		{ OTHERS | LOGICAL | 0x41, 0x1f & ~(1u << 2) }, /* destination not looked at */
-		{ SELF | MODE(V3_DELIVER_LOWEST) | 0x41, 0 },	/* not valid, table 10-3 */
-		{ ALL | MODE(V3_DELIVER_LOWEST) | 0x41, 0 },
+		{SELF | 0x41, 1u << 2},
+		{ALL | 0x41, 0x1f},
+		{OTHERS | 0x41, 0x1f & ~(1u << 2)},
+		{OTHERS | LOGICAL | 0x41, 0x1f & ~(1u << 2)}, /* destination not looked at */
+		{SELF | MODE(V3_DELIVER_LOWEST) | 0x41, 0},   /* not valid, table 10-3 */
+		{ALL | MODE(V3_DELIVER_LOWEST) | 0x41, 0},
 	};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(t); i++) {
@@ -96,14 +96,14 @@ static void test_lapic_bus_delivery_modes(void)
 		uint32_t request; /* V3_REQ_* at vcpu 3, nothing at the others */
 		uint32_t others;  /* the same for a command to all but self */
 	} t[] = {
-		{ MODE(V3_DELIVER_FIXED) | 0x50, V3_REQ_IRQ, 0x1d },
-		{ MODE(V3_DELIVER_NMI) | 0x50, V3_REQ_NMI, 0x1d },
-		{ MODE(V3_DELIVER_INIT) | ASSERT | LEVEL, V3_REQ_INIT, 0x1d },
-		{ MODE(V3_DELIVER_INIT) | ASSERT, V3_REQ_INIT, 0x1d },
-		{ MODE(V3_DELIVER_INIT) | LEVEL, 0, 0 }, /* de-assert */
-		{ MODE(V3_DELIVER_SMI), 0, 0 },
-		{ MODE(3) | 0x50, 0, 0 },
-		{ MODE(V3_DELIVER_EXTINT) | 0x50, 0, 0 },
+		{MODE(V3_DELIVER_FIXED) | 0x50, V3_REQ_IRQ, 0x1d},
+		{MODE(V3_DELIVER_NMI) | 0x50, V3_REQ_NMI, 0x1d},
+		{MODE(V3_DELIVER_INIT) | ASSERT | LEVEL, V3_REQ_INIT, 0x1d},
+		{MODE(V3_DELIVER_INIT) | ASSERT, V3_REQ_INIT, 0x1d},
+		{MODE(V3_DELIVER_INIT) | LEVEL, 0, 0}, /* de-assert */
+		{MODE(V3_DELIVER_SMI), 0, 0},
+		{MODE(3) | 0x50, 0, 0},
+		{MODE(V3_DELIVER_EXTINT) | 0x50, 0, 0},
 	};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(t); i++) {
@@ -119,7 +119,8 @@ static void test_lapic_bus_delivery_modes(void)
 			rig_x_write(vm, cpu, SVR, 0x1ff);
 		requested(vm, any);
 		icr(vm, 1, 0, OTHERS | t[i].low);
-		CHECK_MSG(requested(vm, t[i].request ? t[i].request : any) == t[i].others, "case %u", i);
+		CHECK_MSG(requested(vm, t[i].request ? t[i].request : any) == t[i].others,
+			  "case %u", i);
 		CHECK_EQ(requested(vm, any), 0);
 		rig_close(vm);
 	}
@@ -168,7 +169,8 @@ struct model {
 	uint8_t ldr[NCPUS], dfr[NCPUS]; /* upper bits only */
 };
 
-static bool model_match(const struct model *m, unsigned cpu, uint32_t dest, bool logical, bool from_x2)
+static bool model_match(const struct model *m, unsigned cpu, uint32_t dest, bool logical,
+			bool from_x2)
 {
 	if (dest == (from_x2 ? 0xffffffff : 0xff))
 		return true;
@@ -183,10 +185,10 @@ static bool model_match(const struct model *m, unsigned cpu, uint32_t dest, bool
 	return m->dfr[cpu] == 0 && dest / 16 == m->ldr[cpu] / 16 && (dest & m->ldr[cpu] & 15) != 0;
 }
 
-static struct v3_vm *model_open(struct model *m)
+/** Random modes and logical ids for all APICs of a VM that is reset. */
+static void model_fill(struct model *m, struct v3_vm *vm)
 {
-	static const uint8_t dfrs[] = { 0xf, 0xf, 0x0, 0x0, 0x5 };
-	struct v3_vm *vm = open_all();
+	static const uint8_t dfrs[] = {0xf, 0xf, 0x0, 0x0, 0x5};
 
 	for (unsigned cpu = 0; cpu < NCPUS; cpu++) {
 		m->ldr[cpu] = (uint8_t)tap_rand();
@@ -197,7 +199,6 @@ static struct v3_vm *model_open(struct model *m)
 		if (m->x2[cpu])
 			rig_wrmsr(vm, cpu, V3_MSR_APIC_BASE, V3_PC_LAPIC_BASE | 0xc00);
 	}
-	return vm;
 }
 
 static uint32_t model_dest(bool from_x2)
@@ -215,10 +216,13 @@ static uint32_t model_dest(bool from_x2)
 
 static void test_lapic_bus_destinations(void)
 {
+	struct v3_vm *vm = open_all();
+
 	for (unsigned round = 0; round < 400 && !tap.failures; round++) {
 		struct model m;
-		struct v3_vm *vm = model_open(&m);
 
+		rig_reset(vm);
+		model_fill(&m, vm);
 		for (unsigned i = 0; i < 20; i++) {
 			unsigned from = (unsigned)tap_rand() % NCPUS, got = 0, want = 0;
 			bool logical = tap_rand() & 1;
@@ -230,13 +234,15 @@ static void test_lapic_bus_destinations(void)
 			else
 				icr(vm, from, (uint8_t)dest, low);
 			for (unsigned cpu = 0; cpu < NCPUS; cpu++)
-				want |= (unsigned)model_match(&m, cpu, dest, logical, m.x2[from]) << cpu;
+				want |= (unsigned)model_match(&m, cpu, dest, logical, m.x2[from])
+					<< cpu;
 			got = requested(vm, V3_REQ_NMI);
-			CHECK_MSG(got == want, "round %u: dest %#x logical %d from %s: %#x, expected %#x",
-				  round, dest, logical, m.x2[from] ? "x2" : "x", got, want);
+			CHECK_MSG(got == want,
+				  "round %u: dest %#x logical %d from %s: %#x, expected %#x", round,
+				  dest, logical, m.x2[from] ? "x2" : "x", got, want);
 		}
-		rig_close(vm);
 	}
+	rig_close(vm);
 }
 
 static void test_lapic_bus_x2apic_clusters(void)
@@ -249,7 +255,8 @@ static void test_lapic_bus_x2apic_clusters(void)
 	for (unsigned cpu = 0; cpu < 20; cpu++)
 		rig_take(vm, cpu, V3_REQ_NMI);
 	/* Cluster 1, members 1 and 3: ids 17 and 19. */
-	CHECK_EQ(rig_wrmsr(vm, 0, 0x830, 0x0001000aull << 32 | LOGICAL | MODE(V3_DELIVER_NMI)), V3_OK);
+	CHECK_EQ(rig_wrmsr(vm, 0, 0x830, 0x0001000aull << 32 | LOGICAL | MODE(V3_DELIVER_NMI)),
+		 V3_OK);
 	for (unsigned cpu = 0; cpu < 20; cpu++)
 		got |= (rig_take(vm, cpu, V3_REQ_NMI) ? 1u : 0u) << cpu;
 	CHECK_EQ(got, 1u << 17 | 1u << 19);
@@ -260,10 +267,12 @@ static void test_lapic_bus_lowest_priority(void)
 {
 	struct v3_vm *vm = open_all();
 	struct v3_apic_msg msg = {
-		.broadcast = true, .vector = 0x70, .mode = V3_DELIVER_LOWEST,
+		.broadcast = true,
+		.vector = 0x70,
+		.mode = V3_DELIVER_LOWEST,
 	};
-	static const uint8_t tpr[NCPUS] = { 0x50, 0x30, 0x60, 0x30, 0x20 };
-	unsigned count[NCPUS] = { 0 };
+	static const uint8_t tpr[NCPUS] = {0x50, 0x30, 0x60, 0x30, 0x20};
+	unsigned count[NCPUS] = {0};
 
 	for (unsigned cpu = 0; cpu < NCPUS; cpu++)
 		rig_x_write(vm, cpu, TPR, tpr[cpu]);
@@ -301,7 +310,7 @@ static void test_lapic_bus_sipi_vector(void)
 static void test_lapic_bus_unknown_destination_is_dropped(void)
 {
 	struct v3_vm *vm = open_all();
-	struct v3_apic_msg msg = { .dest = 0xffffffff, .vector = 0x44 };
+	struct v3_apic_msg msg = {.dest = 0xffffffff, .vector = 0x44};
 
 	for (unsigned mode = 0; mode < 8; mode++) {
 		msg.mode = (enum v3_delivery)mode;
@@ -330,7 +339,7 @@ struct sender {
 static void *sender_run(void *arg)
 {
 	struct sender *s = arg;
-	struct v3_apic_msg msg = { .dest = 0, .vector = s->vector };
+	struct v3_apic_msg msg = {.dest = 0, .vector = s->vector};
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t spins = 0;
@@ -351,13 +360,14 @@ static void *sender_run(void *arg)
 static void test_lapic_bus_no_interrupt_is_lost_between_threads(void)
 {
 	struct v3_vm *vm = open_all();
-	unsigned taken[3] = { 0 }, total = 0;
+	unsigned taken[3] = {0}, total = 0;
 	struct sender s[3];
 	pthread_t thread[3];
 
 	rig_take(vm, 0, ~0u);
 	for (unsigned i = 0; i < 3; i++) {
-		s[i] = (struct sender){ .vm = vm, .vector = (uint8_t)(0x45 + 0x50 * i), .taken = &taken[i] };
+		s[i] = (struct sender){
+			.vm = vm, .vector = (uint8_t)(0x45 + 0x50 * i), .taken = &taken[i]};
 		REQUIRE_EQ(pthread_create(&thread[i], NULL, sender_run, &s[i]), 0);
 	}
 	/* As the run loop: look only when asked to, take all there is. */

@@ -65,8 +65,8 @@ static void test_lapic_timer_divide_values(void)
 	static const struct {
 		uint32_t dcr;
 		unsigned divide;
-	} t[] = { { 0x0, 2 },  { 0x1, 4 },  { 0x2, 8 },	  { 0x3, 16 },
-		  { 0x8, 32 }, { 0x9, 64 }, { 0xa, 128 }, { 0xb, 1 } };
+	} t[] = {{0x0, 2},  {0x1, 4},  {0x2, 8},   {0x3, 16},
+		 {0x8, 32}, {0x9, 64}, {0xa, 128}, {0xb, 1}};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(t); i++) {
 		struct v3_vm *vm = open_timer(ONE_SHOT | VEC);
@@ -134,6 +134,10 @@ static void test_lapic_timer_periodic_merges_lost_ticks(void)
 	CHECK_EQ(rig_serve(vm, 0), V3_EAGAIN);
 	rig_advance(vm, 1); /* 1,100,000: the eleventh keeps its place */
 	CHECK_EQ(rig_serve(vm, 0), VEC);
+	/* Merging takes no time per tick: a week late here. */
+	rig_jump(vm, 7ull * 86400 * 1000000000 + 50000);
+	CHECK_EQ(rig_serve(vm, 0), VEC);
+	CHECK_EQ(rig_x_read(vm, 0, TCCR), 50000);
 	rig_close(vm);
 }
 
@@ -192,7 +196,7 @@ static void test_lapic_timer_software_disable_masks_it(void)
 
 static void test_lapic_timer_mode_change_disarms(void)
 {
-	static const uint32_t modes[] = { ONE_SHOT, PERIODIC, TSC_DEADLINE };
+	static const uint32_t modes[] = {ONE_SHOT, PERIODIC, TSC_DEADLINE};
 
 	for (unsigned from = 0; from < 3; from++) {
 		for (unsigned to = 0; to < 3; to++) {
@@ -316,7 +320,14 @@ static void test_lapic_timer_masked_deadline_passes(void)
 {
 	struct v3_vm *vm = open_timer(TSC_DEADLINE | MASKED | VEC);
 
+	uint64_t tsc = v3_time_guest_tsc(vm->vcpu[0]) + 20ull * v3_time_tsc_khz(vm);
+
 	CHECK_EQ(rig_wrmsr(vm, 0, V3_MSR_TSC_DEADLINE, 1), V3_OK);
+	CHECK_EQ(deadline(vm), 0);
+	CHECK_EQ(rig_wrmsr(vm, 0, V3_MSR_TSC_DEADLINE, tsc), V3_OK);
+	CHECK_EQ(deadline(vm), tsc);
+	CHECK(!rig_timer_armed(vm));
+	rig_advance(vm, 20000001);
 	CHECK_EQ(deadline(vm), 0);
 	rig_x_write(vm, 0, LVTT, TSC_DEADLINE | VEC);
 	CHECK_EQ(rig_serve(vm, 0), V3_EAGAIN);

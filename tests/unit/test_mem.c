@@ -43,8 +43,7 @@ static void test_mem_regions_table_fills(void)
 static void test_mem_range_is_sorted(void)
 {
 	static const struct v3_mem_range want[] = {
-		{ 0, 0xa0000, true }, { 0xc0000, 0x40000, false }, { 0x100000, 0x300000, true }
-	};
+		{0, 0xa0000, true}, {0xc0000, 0x40000, false}, {0x100000, 0x300000, true}};
 	struct v3_vm *vm = mem_vm_new(0);
 	struct v3_mem_range r;
 
@@ -167,7 +166,7 @@ static void mem_fragmented(uint64_t piece, uint64_t want_2m, uint64_t want_4k)
 	for (v3_gpa_t gpa = 0; gpa < size; gpa += 4096) {
 		CHECK_EQ(v3_mem_read(vm, gpa, &word, 8), V3_OK);
 		CHECK_EQ(word, gpa);
-		CHECK(v3_mem_hpa(&vm->mem, gpa, &(bool){ false }) ==
+		CHECK(v3_mem_hpa(&vm->mem, gpa, &(bool){false}) ==
 		      v3_host_va_to_pa(v3_mem_hva(vm, gpa)));
 	}
 }
@@ -199,7 +198,8 @@ static void test_mem_marks_giga_pieces(void)
 
 	REQUIRE(vm);
 	/* The host's memory of 3 GiB holds one aligned GiB besides what else is needed. */
-	REQUIRE_EQ(v3_mem_add_ram(vm, V3_SIZE_1G - V3_SIZE_2M, V3_SIZE_1G + 2 * V3_SIZE_2M, -1), V3_OK);
+	REQUIRE_EQ(v3_mem_add_ram(vm, V3_SIZE_1G - V3_SIZE_2M, V3_SIZE_1G + 2 * V3_SIZE_2M, -1),
+		   V3_OK);
 	v3_mem_get_stats(vm, &stats);
 	CHECK_EQ(stats.backed_1g, V3_SIZE_1G);
 	CHECK_EQ(stats.backed_2m, 2 * V3_SIZE_2M);
@@ -271,7 +271,7 @@ static int record(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 static void test_mmio_register_checks_range(void)
 {
 	struct v3_vm *vm = mem_vm_new(0);
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_mmio_register(vm, 0xfee00000, 4096, NULL, NULL), V3_EINVAL);
@@ -295,7 +295,7 @@ static void test_mmio_register_checks_range(void)
 static void test_mmio_table_fills(void)
 {
 	struct v3_vm *vm = mem_vm_new(0);
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 
 	REQUIRE(vm);
 	for (unsigned i = 0; i < V3_MEM_MAX_MMIO; i++)
@@ -313,7 +313,8 @@ static void test_mmio_find_agrees_with_linear_search(void)
 		v3_gpa_t gpa = tap_rand() % 512 * 4096;
 
 		if (tap_rand() % 3)
-			v3_mmio_register(vm, gpa, (1 + tap_rand() % 4) * 4096, record, (void *)(uintptr_t)gpa);
+			v3_mmio_register(vm, gpa, (1 + tap_rand() % 4) * 4096, record,
+					 (void *)(uintptr_t)gpa);
 		else if (tap_rand() % 2)
 			v3_mmio_unregister(vm, gpa);
 		else if (vm->mem.nmmio)
@@ -332,7 +333,8 @@ static void test_mmio_find_agrees_with_linear_search(void)
 			CHECK(hint < V3_MEM_MAX_MMIO);
 			if (want)
 				CHECK_MEM(&out, want, sizeof(out));
-			CHECK_EQ(v3_mem_mmio_overlaps(&vm->mem, at & ~0xfffull, 4096), want != NULL);
+			CHECK_EQ(v3_mem_mmio_overlaps(&vm->mem, at & ~0xfffull, 4096),
+				 want != NULL);
 		}
 	}
 }
@@ -340,7 +342,7 @@ static void test_mmio_find_agrees_with_linear_search(void)
 static void test_mmio_move_keeps_regions_apart(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
-	struct recorder a = { 0 }, b = { 0 };
+	struct recorder a = {0}, b = {0};
 	uint32_t word = 0;
 
 	REQUIRE(vm);
@@ -369,9 +371,9 @@ static void test_mmio_move_keeps_regions_apart(void)
 
 static void test_mem_access_splits_wide_mmio(void)
 {
-	static const uint8_t sizes[] = { 8, 8, 4, 2, 1 };
+	static const uint8_t sizes[] = {8, 8, 4, 2, 1};
 	struct v3_vm *vm = mem_vm_new(0);
-	struct recorder rec = { .value = 0x1122334455667788 };
+	struct recorder rec = {.value = 0x1122334455667788};
 	uint8_t buf[64];
 	uint64_t off = 0;
 
@@ -405,8 +407,8 @@ static void test_mem_access_splits_wide_mmio(void)
 static void test_mem_access_hands_on_results(void)
 {
 	struct v3_vm *vm = mem_vm_new(0);
-	struct recorder rec = { .result = V3_LEAVE };
-	uint8_t buf[16] = { 0 };
+	struct recorder rec = {.result = V3_LEAVE};
+	uint8_t buf[16] = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_mmio_register(vm, 0xfee00000, 4096, record, &rec), V3_OK);
@@ -440,7 +442,7 @@ static void test_mem_access_ram_of_every_size(void)
 
 static void test_mem_access_nothing_there(void)
 {
-	static const v3_gpa_t at[] = { 8 * MIB, 0xfee00000, 1ull << 40, 1ull << 52, ~0xfffull };
+	static const v3_gpa_t at[] = {8 * MIB, 0xfee00000, 1ull << 40, 1ull << 52, ~0xfffull};
 	struct v3_vm *vm = mem_vm_new(8 * MIB);
 	uint64_t word;
 
@@ -482,7 +484,7 @@ static void test_mem_access_rom_ignores_writes(void)
 static void test_mem_direct_only_for_plain_ram(void)
 {
 	struct v3_vm *vm = mem_vm_new(8 * MIB);
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_mmio_register(vm, 0x3000, 4096, record, &rec), V3_OK);
@@ -503,7 +505,7 @@ static void test_mem_direct_only_for_plain_ram(void)
 static void test_mem_hook_checks_arguments(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_mem_add_rom(vm, 8 * MIB, 4096), V3_OK);
@@ -526,7 +528,7 @@ static void test_mem_hook_checks_arguments(void)
 static void test_mem_hook_gets_its_kinds(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
-	struct recorder rec = { .value = 0xabcd };
+	struct recorder rec = {.value = 0xabcd};
 	uint32_t word = 0x11;
 
 	REQUIRE(vm);
@@ -560,7 +562,7 @@ static void test_mem_hook_gets_its_kinds(void)
 static void test_mem_hook_records_are_reused(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 	unsigned live;
 
 	REQUIRE(vm);
@@ -588,7 +590,7 @@ static int hook_oom_create(void *arg)
 
 static void test_mem_hook_out_of_memory_at_each_step(void)
 {
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 
 	/* Hook records and groups stay with the VM, so each step starts with a new VM. */
 	for (unsigned k = 1; k <= 4; k++) {
@@ -632,7 +634,7 @@ static void *race_writer(void *arg)
 static void test_mem_lookups_race_with_changes(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
-	struct recorder rec = { 0 };
+	struct recorder rec = {0};
 	struct v3_mem_hook hook;
 	struct v3_mmio_region r;
 	pthread_t thread;
@@ -665,7 +667,7 @@ static void test_mem_lookups_race_with_changes(void)
 static void test_pagemap_agrees_with_array(void)
 {
 	static uint64_t want[4096];
-	struct v3_pagemap map = { 0 };
+	struct v3_pagemap map = {0};
 	unsigned count = 0;
 
 	fake_lib_install();
@@ -687,7 +689,8 @@ static void test_pagemap_agrees_with_array(void)
 			for (unsigned k = n & ~511u; k < (n | 511u); k++)
 				any |= want[k] != 0;
 			CHECK(v3_pagemap_any(&map, gpa & ~(V3_SIZE_2M - 1), V3_SIZE_2M) >= any);
-			CHECK_EQ(v3_pagemap_any(&map, gpa & ~(V3_SIZE_1G - 1), V3_SIZE_1G) >= any, 1);
+			CHECK_EQ(v3_pagemap_any(&map, gpa & ~(V3_SIZE_1G - 1), V3_SIZE_1G) >= any,
+				 1);
 		}
 	}
 	CHECK(!v3_pagemap_any(&map, 0x7ull << 40, V3_SIZE_1G));

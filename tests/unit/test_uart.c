@@ -7,7 +7,7 @@
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR };
 
-#define IRQ  bench.level[4]
+#define IRQ   bench.level[4]
 #define EDGES bench.rises[4]
 
 static void wr(unsigned reg, uint8_t value)
@@ -43,13 +43,14 @@ static bool uart_open(uint8_t ier)
 
 static void test_uart_power_on_values(void)
 {
-	static const uint8_t expected[8] = { 0, 0, 0x01, 0, 0, 0x60, 0xb0, 0 };
+	static const uint8_t expected[8] = {0, 0, 0x01, 0, 0, 0x60, 0xb0, 0};
 
 	REQUIRE(bench_open(&v3_device_uart, ""));
 	for (unsigned i = 0; i < 8; i++)
-		CHECK_MSG(rd(i) == expected[i], "register %u is %#x, expected %#x", i, rd(i), expected[i]);
+		CHECK_MSG(rd(i) == expected[i], "register %u is %#x, expected %#x", i, rd(i),
+			  expected[i]);
 	CHECK(!IRQ);
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_uart_writable_bits(void)
@@ -57,9 +58,9 @@ static void test_uart_writable_bits(void)
 	static const struct {
 		uint8_t reg, written, read;
 	} cases[] = {
-		{ IER, 0xff, 0x0f }, { IER, 0x00, 0x00 }, { LCR, 0x7f, 0x7f }, { MCR, 0xef, 0x0f },
-		{ MCR, 0xff, 0x1f }, { SCR, 0xa5, 0xa5 }, { SCR, 0x5a, 0x5a }, { LSR, 0xff, 0x60 },
-		{ FCR, 0x01, 0xc1 }, { FCR, 0xce, 0x01 }, { FCR, 0xc9, 0xc1 },
+		{IER, 0xff, 0x0f}, {IER, 0x00, 0x00}, {LCR, 0x7f, 0x7f}, {MCR, 0xef, 0x0f},
+		{MCR, 0xff, 0x1f}, {SCR, 0xa5, 0xa5}, {SCR, 0x5a, 0x5a}, {LSR, 0xff, 0x60},
+		{FCR, 0x01, 0xc1}, {FCR, 0xce, 0x01}, {FCR, 0xc9, 0xc1},
 	};
 
 	REQUIRE(bench_open(&v3_device_uart, ""));
@@ -68,8 +69,8 @@ static void test_uart_writable_bits(void)
 
 		wr(cases[i].reg, cases[i].written);
 		value = rd(cases[i].reg);
-		CHECK_MSG(value == cases[i].read, "register %u wrote %#x: reads %#x, expected %#x", cases[i].reg,
-			  cases[i].written, value, cases[i].read);
+		CHECK_MSG(value == cases[i].read, "register %u wrote %#x: reads %#x, expected %#x",
+			  cases[i].reg, cases[i].written, value, cases[i].read);
 	}
 }
 
@@ -139,11 +140,11 @@ static void test_uart_input_before_the_first_look(void)
 /* Trigger levels of FCR bits 7..6, with the interrupt and its end. */
 static void test_uart_fifo_trigger_levels(void)
 {
-	static const unsigned levels[4] = { 1, 4, 8, 14 };
+	static const unsigned levels[4] = {1, 4, 8, 14};
 
+	REQUIRE(uart_open(0x01));
 	for (unsigned i = 0; i < 4; i++) {
-		REQUIRE(uart_open(0x01));
-		wr(FCR, (uint8_t)(i << 6 | 0x01));
+		wr(FCR, (uint8_t)(i << 6 | 0x03));
 		for (unsigned n = 1; n < levels[i]; n++) {
 			feed("x");
 			CHECK(!IRQ);
@@ -154,7 +155,6 @@ static void test_uart_fifo_trigger_levels(void)
 		rd(DATA);
 		CHECK(!IRQ);
 		CHECK_EQ(rd(IIR), 0xc1);
-		fake_vm_destroy(bench.vm);
 	}
 }
 
@@ -180,7 +180,7 @@ static void test_uart_character_timeout(void)
 	CHECK(!IRQ);
 	bench_run(BENCH_S);
 	CHECK(!IRQ);
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 }
 
 static void test_uart_character_timeout_restarts_with_each_byte(void)
@@ -200,7 +200,7 @@ static void test_uart_character_timeout_follows_the_speed(void)
 {
 	REQUIRE(uart_open(0x01));
 	wr(LCR, 0x80);
-	wr(DATA, 96); /* 1200 baud */
+	wr(DATA, 96);  /* 1200 baud */
 	wr(LCR, 0x1f); /* 8 bits, parity, 2 stop bits: 12 bits a character, 40 ms */
 	feed("x");
 	bench_run(39 * BENCH_MS);
@@ -209,11 +209,29 @@ static void test_uart_character_timeout_follows_the_speed(void)
 	CHECK(IRQ);
 }
 
+/* A time-out that was begun at a low speed does not delay the ones at a higher speed. */
+static void test_uart_character_timeout_after_a_change_of_speed(void)
+{
+	REQUIRE(uart_open(0x01));
+	wr(LCR, 0x83);
+	wr(IER, 0xff); /* 1.76 baud */
+	wr(LCR, 0x03);
+	feed("x");
+	bench_run(BENCH_MS);
+	wr(LCR, 0x83);
+	wr(IER, 0);
+	wr(LCR, 0x03);
+	feed("y");
+	bench_run(BENCH_MS);
+	CHECK(IRQ);
+	CHECK_EQ(rd(IIR), 0xcc);
+}
+
 static void test_uart_timeout_only_if_enabled(void)
 {
 	REQUIRE(uart_open(0));
 	feed("x");
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 	bench_run(BENCH_S);
 	CHECK(!IRQ);
 	wr(IER, 0x01);
@@ -257,7 +275,7 @@ static void test_uart_thre_interrupt_after_reenabling(void)
 static void test_uart_interrupt_priorities(void)
 {
 	REQUIRE(uart_open(0));
-	wr(MCR, 0x10);	/* loopback; MCR outputs off: delta bits */
+	wr(MCR, 0x10); /* loopback; MCR outputs off: delta bits */
 	wr(FCR, 0x01);
 	for (unsigned i = 0; i < 17; i++)
 		wr(DATA, (uint8_t)i); /* one too many: overrun */
@@ -291,8 +309,8 @@ static void test_uart_loopback_modem_lines(void)
 {
 	REQUIRE(bench_open(&v3_device_uart, ""));
 	for (unsigned m = 0; m < 16; m++) {
-		uint8_t lines = (uint8_t)((m & 1 ? 0x20 : 0) | (m & 2 ? 0x10 : 0) | (m & 4 ? 0x40 : 0) |
-					  (m & 8 ? 0x80 : 0));
+		uint8_t lines = (uint8_t)((m & 1 ? 0x20 : 0) | (m & 2 ? 0x10 : 0) |
+					  (m & 4 ? 0x40 : 0) | (m & 8 ? 0x80 : 0));
 
 		wr(MCR, (uint8_t)(0x10 | m));
 		CHECK_EQ(rd(MSR) & 0xf0, lines);
@@ -363,14 +381,14 @@ static void test_uart_slow_stream_loses_nothing(void)
 	}
 	expected[2048] = 0;
 	CHECK_EQ(strlen(fake_console_output("console")), 10);
-	CHECK(fake_clock_next() != 0);
+	CHECK(bench_next() != 0);
 	fake_console_limit("console", 1500);
 	bench_run(10 * BENCH_MS);
 	CHECK_EQ(strlen(fake_console_output("console")), 1500);
 	fake_console_limit("console", 100000);
 	bench_run(10 * BENCH_MS);
 	CHECK_STR(fake_console_output("console"), expected);
-	CHECK_EQ(fake_clock_next(), 0);
+	CHECK_EQ(bench_next(), 0);
 	wr(DATA, '!');
 	CHECK_EQ(strlen(fake_console_output("console")), 2049);
 }
@@ -441,12 +459,13 @@ static void test_uart_unknown_stream(void)
 	memset(&bench, 0, sizeof(bench));
 	bench.vm = fake_vm_bare(1, 16);
 	REQUIRE(bench.vm);
-	CHECK_EQ(fake_device_create(bench.vm, &v3_device_uart, "console = \"nope\"\n", &dev), V3_ENOENT);
+	CHECK_EQ(fake_device_create(bench.vm, &v3_device_uart, "console = \"nope\"\n", &dev),
+		 V3_ENOENT);
 }
 
 static void test_uart_reset(void)
 {
-	static const uint8_t expected[8] = { 0, 0, 0x01, 0, 0, 0x60, 0xb0, 0 };
+	static const uint8_t expected[8] = {0, 0, 0x01, 0, 0, 0x60, 0xb0, 0};
 
 	REQUIRE(bench_open(&v3_device_uart, ""));
 	bench_hostile(0x3f8, 8, 5000);
@@ -458,7 +477,8 @@ static void test_uart_reset(void)
 	bench_reset();
 	CHECK(!IRQ);
 	for (unsigned i = 1; i < 8; i++)
-		CHECK_MSG(rd(i) == expected[i], "register %u is %#x, expected %#x", i, rd(i), expected[i]);
+		CHECK_MSG(rd(i) == expected[i], "register %u is %#x, expected %#x", i, rd(i),
+			  expected[i]);
 	wr(LCR, 0x80);
 	CHECK_EQ(rd(DATA), 12);
 }
@@ -508,6 +528,7 @@ static const struct tap_test tests[] = {
 	TAP(test_uart_character_timeout),
 	TAP(test_uart_character_timeout_restarts_with_each_byte),
 	TAP(test_uart_character_timeout_follows_the_speed),
+	TAP(test_uart_character_timeout_after_a_change_of_speed),
 	TAP(test_uart_timeout_only_if_enabled),
 	TAP(test_uart_thre_interrupt),
 	TAP(test_uart_thre_interrupt_after_reenabling),

@@ -9,7 +9,7 @@
 #define RAM_SIZE (4 * V3_SIZE_2M)
 
 enum mode { MODE_32, MODE_PSE, MODE_PAE, MODE_4LEVEL, MODE_5LEVEL, MODES };
-static const char *const mode_name[MODES] = { "32-bit", "32-bit PSE", "PAE", "4-level", "5-level" };
+static const char *const mode_name[MODES] = {"32-bit", "32-bit PSE", "PAE", "4-level", "5-level"};
 
 /* ---- the reference: APM vol. 2 5.2 - 5.6, one entry after the other ---- */
 
@@ -36,9 +36,10 @@ static void ref_or(uint8_t *ram, uint64_t gpa, unsigned bit)
 		ram[gpa] |= (uint8_t)(1u << bit);
 }
 
-static struct ref ref_fault(const struct v3_vcpu *v, unsigned access, unsigned cpl, bool present, bool rsvd)
+static struct ref ref_fault(const struct v3_vcpu *v, unsigned access, unsigned cpl, bool present,
+			    bool rsvd)
 {
-	struct ref r = { .result = V3_EFAULT };
+	struct ref r = {.result = V3_EFAULT};
 
 	r.error = (present ? 1 : 0) | (access == V3_ACC_WRITE ? 2 : 0) | (cpl == 3 ? 4 : 0) |
 		  (rsvd ? 8 : 0);
@@ -53,9 +54,10 @@ static struct ref ref_walk(const struct v3_vcpu *v, uint8_t *ram, enum mode mode
 {
 	const bool wide = mode >= MODE_PAE;
 	const unsigned bytes = wide ? 8 : 4, bits = wide ? 9 : 10;
-	const unsigned levels = (const unsigned[]){ 2, 2, 3, 4, 5 }[mode];
-	uint64_t table = v->cr3 & (mode < MODE_PAE ? 0xfffff000ull :
-				   mode == MODE_PAE ? 0xffffffe0ull : 0x000ffffffffff000ull);
+	const unsigned levels = (const unsigned[]){2, 2, 3, 4, 5}[mode];
+	uint64_t table = v->cr3 & (mode < MODE_PAE    ? 0xfffff000ull
+				   : mode == MODE_PAE ? 0xffffffe0ull
+						      : 0x000ffffffffff000ull);
 	bool writable = true, user = true, nx = false;
 	uint64_t leaf_at = 0;
 
@@ -72,10 +74,9 @@ static struct ref ref_walk(const struct v3_vcpu *v, uint8_t *ram, enum mode mode
 		e = ref_load(ram, at, bytes);
 		if (!(e & 1))
 			return ref_fault(v, access, cpl, false, false);
-		leaf = level == 1 || (((e >> 7) & 1) &&
-				      ((mode == MODE_PSE && level == 2) ||
-				       (mode == MODE_PAE && level == 2) ||
-				       (mode >= MODE_4LEVEL && level <= 3)));
+		leaf = level == 1 || (((e >> 7) & 1) && ((mode == MODE_PSE && level == 2) ||
+							 (mode == MODE_PAE && level == 2) ||
+							 (mode >= MODE_4LEVEL && level <= 3)));
 		if (wide) {
 			for (unsigned bit = 40; bit < 52; bit++)
 				rsvd |= 1ull << bit;
@@ -120,14 +121,15 @@ static struct ref ref_walk(const struct v3_vcpu *v, uint8_t *ram, enum mode mode
 			bool implicit = v->cpl == 3;
 			bool lifted = (v->regs.rflags & V3_RFLAGS_AC) && !implicit;
 
-			if (access == V3_ACC_EXEC ? !!(v->cr4 & V3_CR4_SMEP) :
-						    (v->cr4 & V3_CR4_SMAP) && !lifted)
+			if (access == V3_ACC_EXEC ? !!(v->cr4 & V3_CR4_SMEP)
+						  : (v->cr4 & V3_CR4_SMAP) && !lifted)
 				return ref_fault(v, access, cpl, true, false);
 		}
 		ref_or(ram, leaf_at, 5);
 		if (access == V3_ACC_WRITE)
 			ref_or(ram, leaf_at, 6);
-		return (struct ref){ .result = V3_OK, .gpa = frame + (gva & (size - 1)), .size = size };
+		return (struct ref){
+			.result = V3_OK, .gpa = frame + (gva & (size - 1)), .size = size};
 	}
 	abort();
 }
@@ -209,19 +211,19 @@ static void rnd_vcpu(struct v3_vcpu *v, enum mode mode)
 		v->cr3 = RAM_SIZE;
 }
 
-static int never(struct v3_vcpu *vcpu, struct v3_view *view, v3_gpa_t gpa, unsigned access, void *priv)
+static int never(struct v3_vcpu *vcpu, struct v3_view *view, v3_gpa_t gpa, unsigned access,
+		 void *priv)
 {
 	(void)vcpu, (void)view, (void)gpa, (void)access, (void)priv;
 	return V3_EIO;
 }
 
 /* One walk, compared: result, and every byte of the tables afterwards. */
-static bool walk_once(struct v3_vcpu *v, uint8_t *shadow, enum mode mode, unsigned *good)
+static bool walk_at(struct v3_vcpu *v, uint8_t *shadow, enum mode mode, uint64_t gva,
+		    unsigned access, unsigned cpl, unsigned *good)
 {
-	const unsigned access = 1u << rnd(3), cpl = v->cpl == 3 && chance(80) ? 3 : (unsigned)rnd(3);
-	const uint64_t gva = tap_rand();
 	uint8_t *ram = v3_mem_hva(v->vm, 0);
-	struct v3_walk w = { .error = 0 };
+	struct v3_walk w = {.error = 0};
 	struct ref r = ref_walk(v, shadow, mode, gva, access, cpl);
 	int err = v3_walk(v, gva, access, cpl, &w);
 	bool same = err == r.result;
@@ -234,10 +236,17 @@ static bool walk_once(struct v3_vcpu *v, uint8_t *shadow, enum mode mode, unsign
 		  "%s gva %#" PRIx64 " access %u cpl %u (vcpu %u) cr0 %#" PRIx64 " cr3 %#" PRIx64
 		  " cr4 %#" PRIx64 " efer %#" PRIx64 ": got %d gpa %#" PRIx64 " size %#" PRIx64
 		  " error %#x, expected %d gpa %#" PRIx64 " size %#" PRIx64 " error %#x",
-		  mode_name[mode], gva, access, cpl, v->cpl, v->cr0, v->cr3, v->cr4, v->efer, err, w.gpa,
-		  w.page_size, w.error, r.result, r.gpa, r.size, r.error);
+		  mode_name[mode], gva, access, cpl, v->cpl, v->cr0, v->cr3, v->cr4, v->efer, err,
+		  w.gpa, w.page_size, w.error, r.result, r.gpa, r.size, r.error);
 	*good += err == V3_OK;
 	return same && CHECK(!memcmp(ram + 16 * 4096, shadow + 16 * 4096, TABLES * 4096));
+}
+
+static bool walk_once(struct v3_vcpu *v, uint8_t *shadow, enum mode mode, unsigned *good)
+{
+	const unsigned cpl = v->cpl == 3 && chance(80) ? 3 : (unsigned)rnd(3);
+
+	return walk_at(v, shadow, mode, tap_rand(), 1u << rnd(3), cpl, good);
 }
 
 static void walk_random(enum mode mode, bool on_view)
@@ -333,7 +342,7 @@ static bool tree_make(struct tree *t, uint64_t flags)
 
 struct rule {
 	const char *what;
-	unsigned level;	 /* whose entry is changed */
+	unsigned level; /* whose entry is changed */
 	uint64_t clear, set;
 	uint64_t cr0_clear, cr4_set, efer_clear, rflags;
 	unsigned access, cpl, vcpu_cpl;
@@ -341,50 +350,52 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-	{ "user reads user page", 0, 0, 0, 0, 0, 0, 0, V3_ACC_READ, 3, 3, -1 },
-	{ "user reads system page", 0, 4, 0, 0, 0, 0, 0, V3_ACC_READ, 3, 3, 5 },
-	{ "user reads below system directory", 2, 4, 0, 0, 0, 0, 0, V3_ACC_READ, 3, 3, 5 },
-	{ "user writes read-only page", 0, 2, 0, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 7 },
-	{ "user writes below read-only directory", 3, 2, 0, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 7 },
-	{ "system writes read-only page", 0, 2, 0, 0, 0, 0, 0, V3_ACC_WRITE, 0, 0, 3 },
-	{ "system writes read-only page, WP off", 0, 2, 0, V3_CR0_WP, 0, 0, 0, V3_ACC_WRITE, 0, 0, -1 },
-	{ "user writes read-only page, WP off", 0, 2, 0, V3_CR0_WP, 0, 0, 0, V3_ACC_WRITE, 3, 3, 7 },
-	{ "not present, read", 1, 1, 0, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 0 },
-	{ "not present, user write", 0, 1, 0, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 6 },
-	{ "not present, fetch", 0, 1, 0, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, 20 },
-	{ "fetch", 0, 0, 0, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, -1 },
-	{ "fetch from NX page", 0, 0, 1ull << 63, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, 21 },
-	{ "fetch below NX directory", 2, 0, 1ull << 63, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, 21 },
-	{ "read NX page", 0, 0, 1ull << 63, 0, 0, 0, 0, V3_ACC_READ, 3, 3, -1 },
-	{ "NX bit without NXE", 0, 0, 1ull << 63, 0, 0, V3_EFER_NXE, 0, V3_ACC_READ, 3, 3, 13 },
-	{ "NX bit without NXE, fetch", 1, 0, 1ull << 63, 0, 0, V3_EFER_NXE, 0, V3_ACC_EXEC, 0, 0, 9 },
-	{ "SMEP", 0, 0, 0, 0, V3_CR4_SMEP, 0, 0, V3_ACC_EXEC, 0, 0, 17 },
-	{ "SMEP, user", 0, 0, 0, 0, V3_CR4_SMEP, 0, 0, V3_ACC_EXEC, 3, 3, -1 },
-	{ "SMEP, system page", 1, 4, 0, 0, V3_CR4_SMEP, 0, 0, V3_ACC_EXEC, 0, 0, -1 },
-	{ "no SMEP", 0, 0, 0, 0, 0, 0, 0, V3_ACC_EXEC, 0, 0, -1 },
-	{ "SMEP without NXE tells fetches", 0, 0, 0, 0, V3_CR4_SMEP, V3_EFER_NXE, 0, V3_ACC_EXEC, 0, 0, 17 },
-	{ "SMAP", 0, 0, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_READ, 0, 0, 1 },
-	{ "SMAP, AC", 0, 0, 0, 0, V3_CR4_SMAP, 0, V3_RFLAGS_AC, V3_ACC_WRITE, 0, 0, -1 },
-	{ "SMAP, AC, implicit", 0, 0, 0, 0, V3_CR4_SMAP, 0, V3_RFLAGS_AC, V3_ACC_READ, 0, 3, 1 },
-	{ "SMAP, system page", 0, 4, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_WRITE, 0, 0, -1 },
-	{ "SMAP, user", 0, 0, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_WRITE, 3, 3, -1 },
-	{ "SMAP does not stop fetches", 0, 0, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_EXEC, 0, 0, -1 },
-	{ "address bit 40", 1, 0, 1ull << 40, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9 },
-	{ "address bit 51, leaf", 0, 0, 1ull << 51, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 15 },
-	{ "address bit 39", 0, 0, 1ull << 39, 0, 0, 0, 0, V3_ACC_READ, 0, 0, -1 },
-	{ "bits 52..58 are free", 2, 0, 0x7full << 52, 0, 0, 0, 0, V3_ACC_READ, 0, 0, -1 },
-	{ "PS in the root", 3, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9 },
-	{ "PAT bit of a 4 KiB leaf", 0, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, -1 },
-	{ "misaligned 2 MiB leaf", 1, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9 },
-	{ "misaligned 1 GiB leaf", 2, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9 },
-	{ "empty entry above a reserved bit", 1, 1, 1ull << 45, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 0 },
+	{"user reads user page", 0, 0, 0, 0, 0, 0, 0, V3_ACC_READ, 3, 3, -1},
+	{"user reads system page", 0, 4, 0, 0, 0, 0, 0, V3_ACC_READ, 3, 3, 5},
+	{"user reads below system directory", 2, 4, 0, 0, 0, 0, 0, V3_ACC_READ, 3, 3, 5},
+	{"user writes read-only page", 0, 2, 0, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 7},
+	{"user writes below read-only directory", 3, 2, 0, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 7},
+	{"system writes read-only page", 0, 2, 0, 0, 0, 0, 0, V3_ACC_WRITE, 0, 0, 3},
+	{"system writes read-only page, WP off", 0, 2, 0, V3_CR0_WP, 0, 0, 0, V3_ACC_WRITE, 0, 0,
+	 -1},
+	{"user writes read-only page, WP off", 0, 2, 0, V3_CR0_WP, 0, 0, 0, V3_ACC_WRITE, 3, 3, 7},
+	{"not present, read", 1, 1, 0, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 0},
+	{"not present, user write", 0, 1, 0, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 6},
+	{"not present, fetch", 0, 1, 0, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, 20},
+	{"fetch", 0, 0, 0, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, -1},
+	{"fetch from NX page", 0, 0, 1ull << 63, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, 21},
+	{"fetch below NX directory", 2, 0, 1ull << 63, 0, 0, 0, 0, V3_ACC_EXEC, 3, 3, 21},
+	{"read NX page", 0, 0, 1ull << 63, 0, 0, 0, 0, V3_ACC_READ, 3, 3, -1},
+	{"NX bit without NXE", 0, 0, 1ull << 63, 0, 0, V3_EFER_NXE, 0, V3_ACC_READ, 3, 3, 13},
+	{"NX bit without NXE, fetch", 1, 0, 1ull << 63, 0, 0, V3_EFER_NXE, 0, V3_ACC_EXEC, 0, 0, 9},
+	{"SMEP", 0, 0, 0, 0, V3_CR4_SMEP, 0, 0, V3_ACC_EXEC, 0, 0, 17},
+	{"SMEP, user", 0, 0, 0, 0, V3_CR4_SMEP, 0, 0, V3_ACC_EXEC, 3, 3, -1},
+	{"SMEP, system page", 1, 4, 0, 0, V3_CR4_SMEP, 0, 0, V3_ACC_EXEC, 0, 0, -1},
+	{"no SMEP", 0, 0, 0, 0, 0, 0, 0, V3_ACC_EXEC, 0, 0, -1},
+	{"SMEP without NXE tells fetches", 0, 0, 0, 0, V3_CR4_SMEP, V3_EFER_NXE, 0, V3_ACC_EXEC, 0,
+	 0, 17},
+	{"SMAP", 0, 0, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_READ, 0, 0, 1},
+	{"SMAP, AC", 0, 0, 0, 0, V3_CR4_SMAP, 0, V3_RFLAGS_AC, V3_ACC_WRITE, 0, 0, -1},
+	{"SMAP, AC, implicit", 0, 0, 0, 0, V3_CR4_SMAP, 0, V3_RFLAGS_AC, V3_ACC_READ, 0, 3, 1},
+	{"SMAP, system page", 0, 4, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_WRITE, 0, 0, -1},
+	{"SMAP, user", 0, 0, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_WRITE, 3, 3, -1},
+	{"SMAP does not stop fetches", 0, 0, 0, 0, V3_CR4_SMAP, 0, 0, V3_ACC_EXEC, 0, 0, -1},
+	{"address bit 40", 1, 0, 1ull << 40, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9},
+	{"address bit 51, leaf", 0, 0, 1ull << 51, 0, 0, 0, 0, V3_ACC_WRITE, 3, 3, 15},
+	{"address bit 39", 0, 0, 1ull << 39, 0, 0, 0, 0, V3_ACC_READ, 0, 0, -1},
+	{"bits 52..58 are free", 2, 0, 0x7full << 52, 0, 0, 0, 0, V3_ACC_READ, 0, 0, -1},
+	{"PS in the root", 3, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9},
+	{"PAT bit of a 4 KiB leaf", 0, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, -1},
+	{"misaligned 2 MiB leaf", 1, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9},
+	{"misaligned 1 GiB leaf", 2, 0, 0x80, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 9},
+	{"empty entry above a reserved bit", 1, 1, 1ull << 45, 0, 0, 0, 0, V3_ACC_READ, 0, 0, 0},
 };
 
 static void test_walk_rules(void)
 {
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(rules); i++) {
 		const struct rule *r = &rules[i];
-		struct v3_walk w = { .error = 0xdead };
+		struct v3_walk w = {.error = 0xdead};
 		struct tree t;
 		int err;
 
@@ -533,7 +544,7 @@ static void test_fetch_crosses_pages(void)
 
 static void test_fetch_outside_ram_reads_ones(void)
 {
-	uint8_t buf[4] = { 0 };
+	uint8_t buf[4] = {0};
 	size_t got, avail;
 	struct tree t;
 
@@ -598,7 +609,7 @@ static void test_gva_copy_reports_faults(void)
 
 static void test_gva_checks_canonical(void)
 {
-	struct v3_gva_fault f = { .error = 7 };
+	struct v3_gva_fault f = {.error = 7};
 	struct tree t;
 	v3_gpa_t gpa;
 	uint8_t byte;
@@ -626,6 +637,51 @@ static void test_gva_does_not_see_below_mmio(void)
 	CHECK_EQ(f.gpa, 0x80abc);
 }
 
+/* The same few walks again and again while entries and registers change: nothing old is ever told. */
+static void test_walk_repeated_is_never_stale(void)
+{
+	static const unsigned bits[] = {0, 1, 2, 5, 6, 7, 12, 41, 63};
+	static uint8_t shadow[RAM_SIZE];
+	unsigned good = 0;
+	struct tree t;
+	uint64_t *e, first[4];
+	uint8_t *ram;
+
+	REQUIRE(tree_make(&t, 0x67));
+	ram = v3_mem_hva(t.vm, 0);
+	t.v->regs.rflags = 2;
+	for (unsigned l = 0; l < 4; l++)
+		first[l] = *t.e[l];
+	memcpy(shadow, ram, RAM_SIZE);
+	for (unsigned i = 0; i < 60000 && !tap.failures; i++) {
+		const unsigned access = 1u << rnd(3);
+
+		e = t.e[rnd(4)];
+		if (chance(20))
+			*e ^= 1ull << bits[rnd(V3_ARRAY_SIZE(bits))];
+		for (unsigned l = 0; l < 4 && chance(20); l++)
+			*t.e[l] = first[l];
+		memcpy(shadow + 0x10000, ram + 0x10000, 0x4000);
+		if (chance(5))
+			t.v->cr4 ^= chance(50) ? V3_CR4_SMEP : V3_CR4_SMAP;
+		if (chance(5))
+			t.v->efer ^= V3_EFER_NXE;
+		if (chance(5))
+			t.v->cr0 ^= V3_CR0_WP;
+		if (chance(5))
+			t.v->cr3 ^= 0x10;
+		if (chance(2))
+			t.v->cr3 ^= 0x1000;
+		if (chance(10))
+			t.v->cpl ^= 3;
+		if (!walk_at(t.v, shadow, MODE_4LEVEL,
+			     GVA ^ rnd(4096) ^ (chance(10) ? 1u << 12 : 0), access, t.v->cpl,
+			     &good))
+			return;
+	}
+	CHECK_MSG(good > 10000, "only %u walks were allowed", good);
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_walk_random_32bit),
 	TAP(test_walk_random_pse),
@@ -633,6 +689,7 @@ static const struct tap_test tests[] = {
 	TAP(test_walk_random_4level),
 	TAP(test_walk_random_5level),
 	TAP(test_walk_random_4level_on_view),
+	TAP(test_walk_repeated_is_never_stale),
 	TAP(test_walk_rules),
 	TAP(test_walk_sets_accessed_and_dirty),
 	TAP(test_walk_fault_leaves_leaf_alone),

@@ -12,11 +12,11 @@
 struct v3_cfg; /* one table of a parsed definition */
 
 enum v3_cfg_type {
-	V3_CFG_UINT,   /* number, decimal, 0x or 0o or 0b; low..high apply */
-	V3_CFG_SIZE,   /* bytes as a text with unit: "64K", "256M", "1G"; low..high in bytes apply */
+	V3_CFG_UINT, /* number, decimal, 0x or 0o or 0b; low..high apply */
+	V3_CFG_SIZE, /* bytes as a text with unit: "64K", "256M", "1G"; low..high in bytes apply */
 	V3_CFG_STRING, /* text; high = longest length in bytes, 0 = 4095 */
 	V3_CFG_BOOL,   /* true or false */
-	V3_CFG_FILE,   /* text naming a section of the container (a file beside the definition for v3-mkimage) */
+	V3_CFG_FILE, /* text naming a section of the container (a file beside the definition for v3-mkimage) */
 	V3_CFG_UINTS,  /* list of numbers; low..high apply to each */
 	V3_CFG_STRINGS /* list of texts; high = longest length of each, 0 = 4095 */
 };
@@ -26,8 +26,8 @@ struct v3_cfg_key {
 	const char *name;
 	enum v3_cfg_type type;
 	bool required;
-	uint64_t low, high; /* inclusive limits of UINT and SIZE; high 0 = no limit */
-	uint64_t def;	    /* value of an absent UINT, SIZE or BOOL */
+	uint64_t low, high;  /* inclusive limits of UINT and SIZE; high 0 = no limit */
+	uint64_t def;	     /* value of an absent UINT, SIZE or BOOL */
 	const char *def_str; /* value of an absent STRING; NULL = "" */
 };
 

@@ -66,21 +66,22 @@ struct v3_insn {
 	uint8_t flags;	   /* V3_INSN_* */
 	uint8_t opnd_size; /* bytes of a full-size operand: 2, 4, 8 (byte opcodes do not change it) */
 	uint8_t addr_size; /* bytes of an address: 2, 4, 8 */
-	uint8_t seg;	   /* enum v3_seg_num of the memory operand, override or default (no ModRM: DS) */
-	uint8_t modrm;	   /* raw; 0 if none */
-	uint8_t reg;	   /* ModRM.reg, extended: 0..15, EVEX 0..31 */
-	uint8_t rm;	   /* ModRM.rm as register, extended; no ModRM: low opcode bits, extended by REX.B */
-	uint8_t base;	   /* memory operand: base register number or V3_REG_NONE */
-	uint8_t index;	   /* memory operand: index register number or V3_REG_NONE */
-	uint8_t scale;	   /* memory operand: index is shifted left by this: 0..3 */
-	uint8_t imm_size;  /* bytes of the immediate (both, if two): 0..8 */
-	uint8_t pp;	   /* SIMD prefix: 0 none, 1 = 66, 2 = F3, 3 = F2; legacy: by prefix, F2/F3 first */
-	uint8_t vvvv;	   /* VEX, EVEX, XOP: second source register, not inverted; else 0 */
-	uint8_t vl;	   /* VEX, EVEX, XOP: vector length 0 = 128, 1 = 256, 2 = 512 bits */
-	uint8_t evex_aaa;  /* EVEX byte 3: z in bit 7, b in bit 4, aaa in 2..0 */
-	uint16_t imm2;	   /* far pointer: selector; ENTER: level; EXTRQ/INSERTQ: second byte */
-	int32_t disp;	   /* displacement, sign-extended; EVEX disp8 is not scaled */
-	uint64_t imm;	   /* immediate, branch distance or moffs address; sign-extended unless 8 bytes */
+	uint8_t seg; /* enum v3_seg_num of the memory operand, override or default (no ModRM: DS) */
+	uint8_t modrm; /* raw; 0 if none */
+	uint8_t reg;   /* ModRM.reg, extended: 0..15, EVEX 0..31 */
+	uint8_t rm; /* ModRM.rm as register, extended; no ModRM: low opcode bits, extended by REX.B */
+	uint8_t base;	  /* memory operand: base register number or V3_REG_NONE */
+	uint8_t index;	  /* memory operand: index register number or V3_REG_NONE */
+	uint8_t scale;	  /* memory operand: index is shifted left by this: 0..3 */
+	uint8_t imm_size; /* bytes of the immediate (both, if two): 0..8 */
+	uint8_t pp; /* SIMD prefix: 0 none, 1 = 66, 2 = F3, 3 = F2; legacy: by prefix, F2/F3 first */
+	uint8_t vvvv;	  /* VEX, EVEX, XOP: second source register, not inverted; else 0 */
+	uint8_t vl;	  /* VEX, EVEX, XOP: vector length 0 = 128, 1 = 256, 2 = 512 bits */
+	uint8_t evex_aaa; /* EVEX byte 3: z in bit 7, b in bit 4, aaa in 2..0 */
+	uint16_t imm2;	  /* far pointer: selector; ENTER: level; EXTRQ/INSERTQ: second byte */
+	int32_t disp;	  /* displacement, sign-extended; EVEX disp8 is not scaled */
+	uint64_t
+		imm; /* immediate, branch distance or moffs address; sign-extended unless 8 bytes */
 };
 
 /**
@@ -120,8 +121,8 @@ uint64_t v3_insn_offset(const struct v3_insn *insn, const struct v3_regs *regs);
  * @param linear  set when the result is V3_OK
  * @return V3_OK; V3_EFAULT: the access raises #SS(0) if @p num is V3_SS, else #GP(0).
  */
-int v3_seg_linear(const struct v3_seg *seg, enum v3_seg_num num, unsigned bits, bool protect, uint64_t offset,
-		  size_t size, unsigned access, v3_gva_t *linear);
+int v3_seg_linear(const struct v3_seg *seg, enum v3_seg_num num, unsigned bits, bool protect,
+		  uint64_t offset, size_t size, unsigned access, v3_gva_t *linear);
 
 /**
  * What the executor asks its owner. All are called on the thread of v3_emulate(), with its priv.
@@ -134,8 +135,8 @@ struct v3_emul_ops {
 	 * Linear address of an access, checked as v3_seg_linear() does; queues #GP or #SS itself.
 	 * @p access: V3_ACC_READ and/or V3_ACC_WRITE.
 	 */
-	int (*linear)(void *priv, enum v3_seg_num seg, uint64_t offset, size_t size, unsigned access,
-		      v3_gva_t *linear);
+	int (*linear)(void *priv, enum v3_seg_num seg, uint64_t offset, size_t size,
+		      unsigned access, v3_gva_t *linear);
 	/**
 	 * Read @p size bytes (1, 2, 4, 8, 16, 32) at a linear address, which may cross a page.
 	 * @p access: V3_ACC_READ, or V3_ACC_READ | V3_ACC_WRITE if the same bytes are written next: then
@@ -149,7 +150,8 @@ struct v3_emul_ops {
 	 * @p linear equal @p old, replace them by @p val and set *swapped, else copy them to @p old.
 	 * May be NULL. V3_ENOTSUP: no RAM there; the executor then reads and writes once each.
 	 */
-	int (*cmpxchg)(void *priv, v3_gva_t linear, void *old, const void *val, size_t size, bool *swapped);
+	int (*cmpxchg)(void *priv, v3_gva_t linear, void *old, const void *val, size_t size,
+		       bool *swapped);
 	/**
 	 * Host pointer to guest memory that may be read or written at will: speeds up REP strings. May be NULL.
 	 * @return NULL unless all of [linear, linear + size), within one page, is RAM, not hooked for
@@ -180,10 +182,10 @@ struct v3_emul_ops {
 struct v3_emul {
 	const struct v3_emul_ops *ops; /* not owned */
 	void *priv;		       /* handed to each op */
-	struct v3_regs *regs;	       /* not owned; read, and written when the instruction completes */
-	uint8_t stack_bits;	       /* width of the stack pointer: 16, 32 (SS.D), 64 */
-	uint8_t features;	       /* V3_EMUL_* */
-	bool retired;		       /* result: the instruction is complete, RIP is past it */
+	struct v3_regs *regs; /* not owned; read, and written when the instruction completes */
+	uint8_t stack_bits;   /* width of the stack pointer: 16, 32 (SS.D), 64 */
+	uint8_t features;     /* V3_EMUL_* */
+	bool retired;	      /* result: the instruction is complete, RIP is past it */
 };
 
 /**

@@ -13,8 +13,9 @@
 struct v3_vm;
 
 struct v3_device_class {
-	const char *name;		/* as in the guest definition: class = "uart" */
-	const struct v3_cfg_key *keys;	/* allowed keys beside "class"; ends with name NULL; NULL: none */
+	const char *name; /* as in the guest definition: class = "uart" */
+	const struct v3_cfg_key
+		*keys; /* allowed keys beside "class"; ends with name NULL; NULL: none */
 	/**
 	 * Create one instance. thread; VM not running. Succeeds fully or leaves nothing.
 	 * @param cfg    the instance's keys, checked against @p keys

@@ -10,7 +10,7 @@
 
 struct v3_vm;
 
-#define V3_FW_CFG_NAME_LEN 55 /* longest name, bytes without terminator */
+#define V3_FW_CFG_NAME_LEN  55 /* longest name, bytes without terminator */
 #define V3_FW_CFG_MAX_FILES 32
 
 /**

@@ -16,7 +16,8 @@
 struct v3_vcpu;
 struct v3_vm;
 
-#define V3_NR_GSI 24 /* global system interrupts: I/O APIC pins 0..23; 0..15 are also the ISA IRQs */
+#define V3_NR_GSI                                                                                  \
+	24 /* global system interrupts: I/O APIC pins 0..23; 0..15 are also the ISA IRQs */
 
 /**
  * Set the level of an interrupt line. Edge-triggered devices raise and lower. thread or atomic, any vcpu.
@@ -40,16 +41,21 @@ void v3_irq_sink_unregister(struct v3_vm *vm, void *priv);
 
 /* Delivery modes and trigger, ICR/IOREDTBL encoding, SDM 3A 10.6.1. */
 enum v3_delivery {
-	V3_DELIVER_FIXED = 0, V3_DELIVER_LOWEST = 1, V3_DELIVER_SMI = 2, V3_DELIVER_NMI = 4,
-	V3_DELIVER_INIT = 5, V3_DELIVER_SIPI = 6, V3_DELIVER_EXTINT = 7
+	V3_DELIVER_FIXED = 0,
+	V3_DELIVER_LOWEST = 1,
+	V3_DELIVER_SMI = 2,
+	V3_DELIVER_NMI = 4,
+	V3_DELIVER_INIT = 5,
+	V3_DELIVER_SIPI = 6,
+	V3_DELIVER_EXTINT = 7
 };
 
 /** A message on the (virtual) APIC bus. */
 struct v3_apic_msg {
-	uint32_t dest;	     /* APIC id, or logical destination */
-	bool logical;	     /* destination mode */
-	bool broadcast;	     /* every APIC, dest ignored */
-	bool level;	     /* trigger mode: level (EOI is then broadcast back) */
+	uint32_t dest;	/* APIC id, or logical destination */
+	bool logical;	/* destination mode */
+	bool broadcast; /* every APIC, dest ignored */
+	bool level;	/* trigger mode: level (EOI is then broadcast back) */
 	uint8_t vector;
 	enum v3_delivery mode;
 	const struct v3_vcpu *except; /* shorthand "all but self": skip this one; NULL */

@@ -24,9 +24,9 @@ enum v3_access { V3_ACC_READ = 1, V3_ACC_WRITE = 2, V3_ACC_EXEC = 4, V3_ACC_ALL 
 
 /** One guest access to an MMIO region or hooked page. */
 struct v3_mmio {
-	v3_gpa_t gpa;	/* never crosses a page */
-	uint8_t size;	/* bytes: 1, 2, 4, 8; wider accesses arrive as several of these, lowest first */
-	bool write;	/* true: @p value holds the data; false: the handler sets value */
+	v3_gpa_t gpa; /* never crosses a page */
+	uint8_t size; /* bytes: 1, 2, 4, 8; wider accesses arrive as several of these, lowest first */
+	bool write;   /* true: @p value holds the data; false: the handler sets value */
 	uint64_t value; /* bits above size * 8 are zero for writes and ignored for reads */
 };
 
@@ -106,8 +106,8 @@ int v3_gva_read(struct v3_vcpu *vcpu, v3_gva_t gva, void *buf, size_t len, unsig
 int v3_gva_write(struct v3_vcpu *vcpu, v3_gva_t gva, const void *buf, size_t len, unsigned cpl,
 		 struct v3_gva_fault *fault);
 /** Translate only. @p access: one of V3_ACC_*. Same results. */
-int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, v3_gpa_t *gpa,
-		     struct v3_gva_fault *fault);
+int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl,
+		     v3_gpa_t *gpa, struct v3_gva_fault *fault);
 
 /** Entries of the guest's memory map, for boot loaders and firmware tables. */
 struct v3_mem_range {
@@ -120,10 +120,11 @@ int v3_mem_range(struct v3_vm *vm, unsigned i, struct v3_mem_range *out);
 
 /** How guest RAM is mapped by the VM's own nested table now (for "v3 info" and tests). */
 struct v3_mem_stats {
-	uint64_t ram_bytes;	  /* guest RAM and ROM */
-	uint64_t backed_1g, backed_2m, backed_4k; /* host pieces, bytes of RAM that lie in each size */
+	uint64_t ram_bytes; /* guest RAM and ROM */
+	uint64_t backed_1g, backed_2m,
+		backed_4k; /* host pieces, bytes of RAM that lie in each size */
 	uint64_t leaves_1g, leaves_2m, leaves_4k; /* present nested leaves, count */
-	uint64_t table_pages;	  /* pages the nested tables take */
+	uint64_t table_pages;			  /* pages the nested tables take */
 };
 void v3_mem_get_stats(struct v3_vm *vm, struct v3_mem_stats *out);
 

@@ -22,9 +22,9 @@ struct v3_extension;
 
 /** Everything v3_init() needs. Arrays are not owned and must outlive v3_fini(). */
 struct v3_init_params {
-	const struct v3_host_ops *host;				/* copied */
-	const struct v3_device_class *const *devices;		/* NULL-terminated */
-	const struct v3_extension *const *extensions;		/* NULL-terminated; may be NULL */
+	const struct v3_host_ops *host;		      /* copied */
+	const struct v3_device_class *const *devices; /* NULL-terminated */
+	const struct v3_extension *const *extensions; /* NULL-terminated; may be NULL */
 };
 
 /**

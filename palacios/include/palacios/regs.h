@@ -11,8 +11,22 @@
 
 /* GPR numbers as in ModRM; struct v3_regs.gpr is indexed by them. */
 enum v3_gpr {
-	V3_RAX, V3_RCX, V3_RDX, V3_RBX, V3_RSP, V3_RBP, V3_RSI, V3_RDI,
-	V3_R8, V3_R9, V3_R10, V3_R11, V3_R12, V3_R13, V3_R14, V3_R15,
+	V3_RAX,
+	V3_RCX,
+	V3_RDX,
+	V3_RBX,
+	V3_RSP,
+	V3_RBP,
+	V3_RSI,
+	V3_RDI,
+	V3_R8,
+	V3_R9,
+	V3_R10,
+	V3_R11,
+	V3_R12,
+	V3_R13,
+	V3_R14,
+	V3_R15,
 	V3_NGPR
 };
 
@@ -109,42 +123,57 @@ struct v3_dtr {
 #define V3_XCR0_SSE (1ull << 1)
 #define V3_XCR0_AVX (1ull << 2)
 
-#define V3_MSR_TSC		0x010u
-#define V3_MSR_APIC_BASE	0x01bu
-#define V3_MSR_TSC_ADJUST	0x03bu
-#define V3_MSR_SPEC_CTRL	0x048u
-#define V3_MSR_PRED_CMD		0x049u
-#define V3_MSR_MTRRCAP		0x0feu
-#define V3_MSR_SYSENTER_CS	0x174u
-#define V3_MSR_SYSENTER_ESP	0x175u
-#define V3_MSR_SYSENTER_EIP	0x176u
-#define V3_MSR_MCG_CAP		0x179u
-#define V3_MSR_MCG_STATUS	0x17au
-#define V3_MSR_MISC_ENABLE	0x1a0u
-#define V3_MSR_DEBUGCTL		0x1d9u
-#define V3_MSR_MTRR_PHYSBASE0	0x200u
-#define V3_MSR_MTRR_FIX64K	0x250u
-#define V3_MSR_PAT		0x277u
-#define V3_MSR_MTRR_DEF_TYPE	0x2ffu
-#define V3_MSR_TSC_DEADLINE	0x6e0u
-#define V3_MSR_X2APIC_FIRST	0x800u
-#define V3_MSR_X2APIC_LAST	0x8ffu
-#define V3_MSR_XSS		0xda0u
-#define V3_MSR_EFER		0xc0000080u
-#define V3_MSR_STAR		0xc0000081u
-#define V3_MSR_LSTAR		0xc0000082u
-#define V3_MSR_CSTAR		0xc0000083u
-#define V3_MSR_SFMASK		0xc0000084u
-#define V3_MSR_FS_BASE		0xc0000100u
-#define V3_MSR_GS_BASE		0xc0000101u
-#define V3_MSR_KERNEL_GS_BASE	0xc0000102u
-#define V3_MSR_TSC_AUX		0xc0000103u
+#define V3_MSR_TSC	      0x010u
+#define V3_MSR_APIC_BASE      0x01bu
+#define V3_MSR_TSC_ADJUST     0x03bu
+#define V3_MSR_SPEC_CTRL      0x048u
+#define V3_MSR_PRED_CMD	      0x049u
+#define V3_MSR_MTRRCAP	      0x0feu
+#define V3_MSR_SYSENTER_CS    0x174u
+#define V3_MSR_SYSENTER_ESP   0x175u
+#define V3_MSR_SYSENTER_EIP   0x176u
+#define V3_MSR_MCG_CAP	      0x179u
+#define V3_MSR_MCG_STATUS     0x17au
+#define V3_MSR_MISC_ENABLE    0x1a0u
+#define V3_MSR_DEBUGCTL	      0x1d9u
+#define V3_MSR_MTRR_PHYSBASE0 0x200u
+#define V3_MSR_MTRR_FIX64K    0x250u
+#define V3_MSR_PAT	      0x277u
+#define V3_MSR_MTRR_DEF_TYPE  0x2ffu
+#define V3_MSR_TSC_DEADLINE   0x6e0u
+#define V3_MSR_X2APIC_FIRST   0x800u
+#define V3_MSR_X2APIC_LAST    0x8ffu
+#define V3_MSR_XSS	      0xda0u
+#define V3_MSR_EFER	      0xc0000080u
+#define V3_MSR_STAR	      0xc0000081u
+#define V3_MSR_LSTAR	      0xc0000082u
+#define V3_MSR_CSTAR	      0xc0000083u
+#define V3_MSR_SFMASK	      0xc0000084u
+#define V3_MSR_FS_BASE	      0xc0000100u
+#define V3_MSR_GS_BASE	      0xc0000101u
+#define V3_MSR_KERNEL_GS_BASE 0xc0000102u
+#define V3_MSR_TSC_AUX	      0xc0000103u
 
 /* Exception vectors, APM vol. 2 table 8-1. */
 enum v3_vector {
-	V3_VEC_DE = 0, V3_VEC_DB = 1, V3_VEC_NMI = 2, V3_VEC_BP = 3, V3_VEC_OF = 4, V3_VEC_BR = 5,
-	V3_VEC_UD = 6, V3_VEC_NM = 7, V3_VEC_DF = 8, V3_VEC_TS = 10, V3_VEC_NP = 11, V3_VEC_SS = 12,
-	V3_VEC_GP = 13, V3_VEC_PF = 14, V3_VEC_MF = 16, V3_VEC_AC = 17, V3_VEC_MC = 18, V3_VEC_XF = 19
+	V3_VEC_DE = 0,
+	V3_VEC_DB = 1,
+	V3_VEC_NMI = 2,
+	V3_VEC_BP = 3,
+	V3_VEC_OF = 4,
+	V3_VEC_BR = 5,
+	V3_VEC_UD = 6,
+	V3_VEC_NM = 7,
+	V3_VEC_DF = 8,
+	V3_VEC_TS = 10,
+	V3_VEC_NP = 11,
+	V3_VEC_SS = 12,
+	V3_VEC_GP = 13,
+	V3_VEC_PF = 14,
+	V3_VEC_MF = 16,
+	V3_VEC_AC = 17,
+	V3_VEC_MC = 18,
+	V3_VEC_XF = 19
 };
 
 #endif

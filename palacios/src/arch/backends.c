@@ -8,6 +8,8 @@
 #include "arch/svm/svm.h"
 
 const struct v3_arch_ops *const v3_arch_backends[] = {
+#ifdef CONFIG_V3_SVM
 	&v3_svm_ops,
+#endif
 	NULL,
 };

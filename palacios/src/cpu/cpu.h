@@ -37,20 +37,20 @@ struct v3_cpu {
 	struct v3_cpuid_regs *cpuid; /* owned: leaf table, cpuid.c */
 	void *fpu_area;		     /* owned: guest XSAVE image (page_alloc), standard format */
 	uint32_t fpu_pages;
-	bool fpu_loaded;	     /* the registers hold the guest's state (own thread) */
-	bool fpu_xsave;		     /* the host CPU has XSAVE: XCR0 is switched */
+	bool fpu_loaded; /* the registers hold the guest's state (own thread) */
+	bool fpu_xsave;	 /* the host CPU has XSAVE: XCR0 is switched */
 	uint64_t host_xcr0;
-	uint64_t xcr0;		     /* guest's */
-	uint64_t xcr0_mask;	     /* components that are switched: all the host has */
-	uint64_t xcr0_offered;	     /* those the guest may enable; 0: no XSAVE */
-	uint64_t cr4_allowed;	     /* CR4 and EFER bits the CPUID policy offers */
+	uint64_t xcr0;	       /* guest's */
+	uint64_t xcr0_mask;    /* components that are switched: all the host has */
+	uint64_t xcr0_offered; /* those the guest may enable; 0: no XSAVE */
+	uint64_t cr4_allowed;  /* CR4 and EFER bits the CPUID policy offers */
 	uint64_t efer_allowed;
 	uint64_t tsc_aux, host_tsc_aux;
-	bool has_tsc_aux;	     /* the CPU has RDTSCP or RDPID: TSC_AUX is switched */
+	bool has_tsc_aux; /* the CPU has RDTSCP or RDPID: TSC_AUX is switched */
 	uint64_t amd_hwcr;
 	uint32_t msr_hint; /* range of the last MSR access */
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
-	uint64_t kvmclock_msr;	     /* MSR_KVM_SYSTEM_TIME as written */
+	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME as written */
 	uint32_t kvmclock_version;
 };
 

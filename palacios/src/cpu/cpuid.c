@@ -7,7 +7,7 @@
  */
 #include "cpu/cpuid.h"
 
-#include "arch/x86/cpu.h"
+#include "host/x86.h"
 #include "cpu/fpu.h"
 #include "cpu/handlers.h"
 #include "exit/exit.h"
@@ -42,15 +42,15 @@ struct cpuid_policy {
 /* x2APIC, TSC deadline, hypervisor: ours, whatever the host has */
 #define CPUID_1_ECX_SET (B(21) | B(24) | B(31))
 /* SEP CLFSH SSE SSE2 */
-#define CPUID_1_EDX (CPUID_EDX_COMMON | B(11) | B(19) | B(25) | B(26))
+#define CPUID_1_EDX	(CPUID_EDX_COMMON | B(11) | B(19) | B(25) | B(26))
 /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB SHA. Not LA57 or protection keys. */
 #define CPUID_7_EBX                                                                                \
 	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24) | \
 	 B(29))
 /* UMIP VAES VPCLMULQDQ RDPID */
-#define CPUID_7_ECX (B(2) | B(9) | B(10) | B(22))
+#define CPUID_7_ECX   (B(2) | B(9) | B(10) | B(22))
 /* FSRM */
-#define CPUID_7_EDX B(4)
+#define CPUID_7_EDX   B(4)
 /* LAHF AltMovCr8 ABM SSE4A MisAlignSse 3DNowPrefetch; not SVM, TOPOEXT, FMA4/XOP/TBM or the counters */
 #define CPUID_8_1_ECX (B(0) | B(4) | B(5) | B(6) | B(7) | B(8))
 /* SYSCALL NX MmxExt FFXSR Page1GB RDTSCP LM 3DNowExt 3DNow */
@@ -59,7 +59,9 @@ struct cpuid_policy {
 
 static const struct cpuid_policy cpuid_policies[] = {
 	{0x00000000u, CPUID_PASS_ALL, {0}},
-	{0x00000001u, {CPUID_ALL, 0x0000ffffu, CPUID_1_ECX, CPUID_1_EDX}, {0, 0, CPUID_1_ECX_SET, 0}},
+	{0x00000001u,
+	 {CPUID_ALL, 0x0000ffffu, CPUID_1_ECX, CPUID_1_EDX},
+	 {0, 0, CPUID_1_ECX_SET, 0}},
 	{0x00000006u, {0}, {B(2), 0, 0, 0}}, /* ARAT: our APIC timer runs in every state */
 	{0x00000007u, {0, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX}, {0}},
 	{0x80000000u, CPUID_PASS_ALL, {0}},
@@ -69,15 +71,15 @@ static const struct cpuid_policy cpuid_policies[] = {
 	{0x80000004u, CPUID_PASS_ALL, {0}},
 	{0x80000005u, CPUID_PASS_ALL, {0}},
 	{0x80000006u, CPUID_PASS_ALL, {0}},
-	{0x80000007u, {0}, {0, 0, 0, B(8)}}, /* invariant TSC: a host requirement */
+	{0x80000007u, {0}, {0, 0, 0, B(8)}},		  /* invariant TSC: a host requirement */
 	{0x80000008u, {0xffffu, B(0) | B(2), 0, 0}, {0}}, /* address widths; CLZERO, XSAVEERPTR */
 };
 
-#define CPUID_LEAF_XSAVE   0xdu
-#define CPUID_LEAF_TOPO    0xbu
-#define CPUID_LEAF_TOPO2   0x1fu
-#define CPUID_XSAVE_SUB1   (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
-#define CPUID_OSXSAVE	   B(27)
+#define CPUID_LEAF_XSAVE 0xdu
+#define CPUID_LEAF_TOPO	 0xbu
+#define CPUID_LEAF_TOPO2 0x1fu
+#define CPUID_XSAVE_SUB1 (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
+#define CPUID_OSXSAVE	 B(27)
 
 /* KVM-compatible features: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE */
 #define CPUID_KVM_FEATURES (B(0) | B(1) | B(3) | B(24))
@@ -126,11 +128,21 @@ static const struct {
 	uint8_t bit;
 	uint64_t cr4;
 } cpuid_cr4[] = {
-	{1, 3, 1, V3_CR4_VME | V3_CR4_PVI}, {1, 3, 2, V3_CR4_DE},	 {1, 3, 3, V3_CR4_PSE},
-	{1, 3, 4, V3_CR4_TSD},		    {1, 3, 6, V3_CR4_PAE},	 {1, 3, 7, V3_CR4_MCE},
-	{1, 3, 13, V3_CR4_PGE},		    {1, 3, 24, V3_CR4_OSFXSR},	 {1, 3, 25, V3_CR4_OSXMMEXCPT},
-	{1, 3, 5, V3_CR4_PCE},		    {1, 2, 17, V3_CR4_PCIDE},	 {1, 2, 26, V3_CR4_OSXSAVE},
-	{7, 1, 0, V3_CR4_FSGSBASE},	    {7, 1, 7, V3_CR4_SMEP},	 {7, 1, 20, V3_CR4_SMAP},
+	{1, 3, 1, V3_CR4_VME | V3_CR4_PVI},
+	{1, 3, 2, V3_CR4_DE},
+	{1, 3, 3, V3_CR4_PSE},
+	{1, 3, 4, V3_CR4_TSD},
+	{1, 3, 6, V3_CR4_PAE},
+	{1, 3, 7, V3_CR4_MCE},
+	{1, 3, 13, V3_CR4_PGE},
+	{1, 3, 24, V3_CR4_OSFXSR},
+	{1, 3, 25, V3_CR4_OSXMMEXCPT},
+	{1, 3, 5, V3_CR4_PCE},
+	{1, 2, 17, V3_CR4_PCIDE},
+	{1, 2, 26, V3_CR4_OSXSAVE},
+	{7, 1, 0, V3_CR4_FSGSBASE},
+	{7, 1, 7, V3_CR4_SMEP},
+	{7, 1, 20, V3_CR4_SMAP},
 	{7, 2, 2, V3_CR4_UMIP},
 };
 
@@ -146,10 +158,9 @@ static void cpuid_derive(struct v3_vcpu *vcpu)
 		if ((&r->eax)[cpuid_cr4[i].reg] & B(cpuid_cr4[i].bit))
 			vcpu->cpu.cr4_allowed |= cpuid_cr4[i].cr4;
 	}
-	vcpu->cpu.efer_allowed = (ext->edx & B(11) ? V3_EFER_SCE : 0) |
-				 (ext->edx & B(20) ? V3_EFER_NXE : 0) |
-				 (ext->edx & B(25) ? V3_EFER_FFXSR : 0) |
-				 (ext->edx & B(29) ? V3_EFER_LME : 0);
+	vcpu->cpu.efer_allowed =
+		(ext->edx & B(11) ? V3_EFER_SCE : 0) | (ext->edx & B(20) ? V3_EFER_NXE : 0) |
+		(ext->edx & B(25) ? V3_EFER_FFXSR : 0) | (ext->edx & B(29) ? V3_EFER_LME : 0);
 	vcpu->cpu.has_tsc_aux = ext->edx & B(27);
 }
 

@@ -72,7 +72,7 @@ int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		err = dr_write(vcpu, (unsigned)n, insn->bits == 64 ? *gpr : (uint32_t)*gpr);
 	else
 		*gpr = insn->bits == 64 ? vcpu->arch->get_dr(vcpu, (unsigned)n)
-				       : (uint32_t)vcpu->arch->get_dr(vcpu, (unsigned)n);
+					: (uint32_t)vcpu->arch->get_dr(vcpu, (unsigned)n);
 	if (err == V3_EINVAL)
 		v3_vcpu_inject_gp(vcpu, 0);
 	else

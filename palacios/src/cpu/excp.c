@@ -64,8 +64,10 @@ static void excp_raise(struct v3_vcpu *vcpu, struct v3_event *ev)
 
 void v3_vcpu_inject(struct v3_vcpu *vcpu, enum v3_vector vector, bool has_error, uint32_t error)
 {
-	struct v3_event ev = {.type = V3_EVENT_EXCEPTION, .vector = (uint8_t)vector,
-			      .has_error = has_error, .error = has_error ? error : 0};
+	struct v3_event ev = {.type = V3_EVENT_EXCEPTION,
+			      .vector = (uint8_t)vector,
+			      .has_error = has_error,
+			      .error = has_error ? error : 0};
 
 	/* No error codes in real mode; 8.4. */
 	if (!(vcpu->cr0 & V3_CR0_PE))
@@ -85,8 +87,11 @@ void v3_vcpu_inject_gp(struct v3_vcpu *vcpu, uint32_t error)
 
 void v3_vcpu_inject_pf(struct v3_vcpu *vcpu, v3_gva_t addr, uint32_t error)
 {
-	struct v3_event ev = {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_PF, .has_error = true,
-			      .error = error, .cr2 = addr};
+	struct v3_event ev = {.type = V3_EVENT_EXCEPTION,
+			      .vector = V3_VEC_PF,
+			      .has_error = true,
+			      .error = error,
+			      .cr2 = addr};
 
 	excp_raise(vcpu, &ev);
 }

@@ -6,7 +6,7 @@
  */
 #include "cpu/fpu.h"
 
-#include "arch/x86/cpu.h"
+#include "host/x86.h"
 #include "cpu/handlers.h"
 #include "exit/exit.h"
 #include "exit/insn.h"
@@ -108,7 +108,8 @@ void v3_fpu_load(struct v3_vcpu *vcpu)
 	if (cpu->fpu_xsave) {
 		cpu->host_xcr0 = v3_xgetbv();
 		v3_xsetbv(cpu->xcr0_mask);
-		__asm__ volatile("xrstor64 (%0)" ::"r"(cpu->fpu_area), "a"((uint32_t)cpu->xcr0_mask),
+		__asm__ volatile("xrstor64 (%0)" ::"r"(cpu->fpu_area),
+				 "a"((uint32_t)cpu->xcr0_mask),
 				 "d"((uint32_t)(cpu->xcr0_mask >> 32))
 				 : "memory");
 		v3_xsetbv(cpu->xcr0);

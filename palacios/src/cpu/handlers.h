@@ -9,19 +9,19 @@
 struct v3_exit;
 struct v3_vcpu;
 
-int v3_cpuid_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	      /* cpuid.c */
-int v3_rdmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	      /* msr.c */
+int v3_cpuid_exit(struct v3_vcpu *vcpu, struct v3_exit *exit); /* cpuid.c */
+int v3_rdmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit); /* msr.c */
 int v3_wrmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
-int v3_cr_read_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);      /* cr.c */
+int v3_cr_read_exit(struct v3_vcpu *vcpu, struct v3_exit *exit); /* cr.c */
 int v3_cr_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
-int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	      /* dr.c */
-int v3_excp_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	      /* excp.c */
+int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);   /* dr.c */
+int v3_excp_exit(struct v3_vcpu *vcpu, struct v3_exit *exit); /* excp.c */
 int v3_nmi_window_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_triple_fault_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_broken_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
-int v3_xsetbv_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	      /* fpu.c */
-int v3_task_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	      /* task.c */
-int v3_host_intr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);    /* misc.c */
+int v3_xsetbv_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	   /* fpu.c */
+int v3_task_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);	   /* task.c */
+int v3_host_intr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit); /* misc.c */
 int v3_hlt_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_pause_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_rdtsc_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);

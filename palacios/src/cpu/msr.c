@@ -7,7 +7,7 @@
  */
 #include "cpu/msr.h"
 
-#include "arch/x86/cpu.h"
+#include "host/x86.h"
 #include "cpu/cr.h"
 #include "cpu/handlers.h"
 #include "cpu/pvclock.h"
@@ -133,8 +133,8 @@ int v3_wrmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	if (V3_LIKELY(r && r->wr))
 		err = r->wr(vcpu, msr, value, r->priv);
 	else
-		V3_GUEST_WARN(vcpu->vm, "WRMSR %#x = %#llx: no such MSR here, #GP for the guest", msr,
-			      (unsigned long long)value);
+		V3_GUEST_WARN(vcpu->vm, "WRMSR %#x = %#llx: no such MSR here, #GP for the guest",
+			      msr, (unsigned long long)value);
 	return msr_finish(vcpu, exit, V3_OP_WRMSR, err);
 }
 
@@ -288,8 +288,8 @@ static const struct msr_builtin {
 
 /* Switched with the guest by the hardware: no exit. */
 static const uint32_t msr_passed[] = {
-	V3_MSR_SYSENTER_CS, V3_MSR_SYSENTER_ESP, V3_MSR_SYSENTER_EIP, V3_MSR_STAR,
-	V3_MSR_LSTAR,	    V3_MSR_CSTAR,	 V3_MSR_SFMASK,	      V3_MSR_FS_BASE,
+	V3_MSR_SYSENTER_CS, V3_MSR_SYSENTER_ESP,   V3_MSR_SYSENTER_EIP, V3_MSR_STAR,
+	V3_MSR_LSTAR,	    V3_MSR_CSTAR,	   V3_MSR_SFMASK,	V3_MSR_FS_BASE,
 	V3_MSR_GS_BASE,	    V3_MSR_KERNEL_GS_BASE,
 };
 

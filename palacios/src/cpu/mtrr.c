@@ -9,8 +9,8 @@
 
 #define MTRR_VARIABLE  8
 #define MTRR_CAP       (MTRR_VARIABLE | (1u << 8) | (1u << 10)) /* fixed ranges, write combining */
-#define MTRR_DEF_VALID 0xcffull				       /* E, FE, type */
-#define MTRR_DEF_RESET 0xc06ull				       /* both enabled, write-back */
+#define MTRR_DEF_VALID 0xcffull					/* E, FE, type */
+#define MTRR_DEF_RESET 0xc06ull					/* both enabled, write-back */
 #define MTRR_WB_BYTES  0x0606060606060606ull
 #define MTRR_FIX16K_A  0x259u /* 0xa0000..0xbffff: the video window */
 
@@ -96,8 +96,7 @@ void v3_mtrr_reset(struct v3_vcpu *vcpu)
 
 	vcpu->cpu.mtrr_def_type = MTRR_DEF_RESET;
 	for (i = 0; i < V3_ARRAY_SIZE(vcpu->cpu.mtrr_fixed); i++)
-		vcpu->cpu.mtrr_fixed[i] =
-			mtrr_fixed_msrs[i] == MTRR_FIX16K_A ? 0 : MTRR_WB_BYTES;
+		vcpu->cpu.mtrr_fixed[i] = mtrr_fixed_msrs[i] == MTRR_FIX16K_A ? 0 : MTRR_WB_BYTES;
 	for (i = 0; i < V3_ARRAY_SIZE(vcpu->cpu.mtrr_var); i++)
 		vcpu->cpu.mtrr_var[i] = 0;
 }
@@ -106,8 +105,11 @@ int v3_mtrr_register(struct v3_vm *vm)
 {
 	static const struct {
 		uint32_t first, count;
-	} ranges[] = {{V3_MSR_MTRR_PHYSBASE0, 2 * MTRR_VARIABLE}, {0x250, 1}, {0x258, 2},
-		      {0x268, 8}, {V3_MSR_MTRR_DEF_TYPE, 1}};
+	} ranges[] = {{V3_MSR_MTRR_PHYSBASE0, 2 * MTRR_VARIABLE},
+		      {0x250, 1},
+		      {0x258, 2},
+		      {0x268, 8},
+		      {V3_MSR_MTRR_DEF_TYPE, 1}};
 	unsigned i;
 	int err = v3_msr_register(vm, V3_MSR_MTRRCAP, 1, mtrr_cap_read, NULL, NULL);
 

@@ -10,12 +10,12 @@
 
 #define V3_LOG_TAG "pvclock"
 
-#define PVCLOCK_MSR_WALL   0x4b564d00u
-#define PVCLOCK_MSR_SYSTEM 0x4b564d01u
+#define PVCLOCK_MSR_WALL       0x4b564d00u
+#define PVCLOCK_MSR_SYSTEM     0x4b564d01u
 #define PVCLOCK_MSR_WALL_OLD   0x11u
 #define PVCLOCK_MSR_SYSTEM_OLD 0x12u
-#define PVCLOCK_ENABLED	   1ull
-#define PVCLOCK_STABLE	   1u
+#define PVCLOCK_ENABLED	       1ull
+#define PVCLOCK_STABLE	       1u
 
 struct pvclock_time {
 	uint32_t version; /* odd while the rest is being written */
@@ -105,7 +105,8 @@ static int pvclock_wall_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value
 	w.sec = (uint32_t)(base_ns / 1000000000ull);
 	w.nsec = (uint32_t)(base_ns % 1000000000ull);
 	if (v3_mem_write(vm, value & ~3ull, &w, sizeof(w)) != V3_OK)
-		V3_GUEST_WARN(vm, "kvmclock wall clock %#llx is not RAM", (unsigned long long)value);
+		V3_GUEST_WARN(vm, "kvmclock wall clock %#llx is not RAM",
+			      (unsigned long long)value);
 	return V3_OK;
 }
 
@@ -120,7 +121,8 @@ static int pvclock_wall_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value
 
 int v3_pvclock_register(struct v3_vm *vm)
 {
-	int err = v3_msr_register(vm, PVCLOCK_MSR_WALL, 1, pvclock_wall_read, pvclock_wall_write, NULL);
+	int err = v3_msr_register(vm, PVCLOCK_MSR_WALL, 1, pvclock_wall_read, pvclock_wall_write,
+				  NULL);
 
 	if (err == V3_OK)
 		err = v3_msr_register(vm, PVCLOCK_MSR_WALL_OLD, 1, pvclock_wall_read,

@@ -26,12 +26,28 @@ struct task_layout {
 };
 
 static const struct task_layout task_layout16 = {
-	.word = 2, .size = 0x2c, .ip = 0x0e, .flags = 0x10, .gpr = 0x12, .seg = 0x22, .seg_step = 2,
-	.nseg = 4, .ldt = 0x2a,
+	.word = 2,
+	.size = 0x2c,
+	.ip = 0x0e,
+	.flags = 0x10,
+	.gpr = 0x12,
+	.seg = 0x22,
+	.seg_step = 2,
+	.nseg = 4,
+	.ldt = 0x2a,
 };
 static const struct task_layout task_layout32 = {
-	.word = 4, .size = 0x68, .cr3 = 0x1c, .ip = 0x20, .flags = 0x24, .gpr = 0x28, .seg = 0x48,
-	.seg_step = 4, .nseg = 6, .ldt = 0x60, .trap = 0x64,
+	.word = 4,
+	.size = 0x68,
+	.cr3 = 0x1c,
+	.ip = 0x20,
+	.flags = 0x24,
+	.gpr = 0x28,
+	.seg = 0x48,
+	.seg_step = 4,
+	.nseg = 6,
+	.ldt = 0x60,
+	.trap = 0x64,
 };
 
 struct task_switch {
@@ -130,7 +146,8 @@ static int task_find_tss(struct task_switch *t)
 		return err;
 	task_unpack(sel, t->desc, &t->tss);
 	type = t->tss.attr & (V3_SEG_TYPE | V3_SEG_S);
-	if ((type & ~(unsigned)(TASK_TYPE_32 | TASK_TYPE_BUSY)) != 1 || !!(type & TASK_TYPE_BUSY) != iret)
+	if ((type & ~(unsigned)(TASK_TYPE_32 | TASK_TYPE_BUSY)) != 1 ||
+	    !!(type & TASK_TYPE_BUSY) != iret)
 		return task_fault(vcpu, bad, sel);
 	if (!(t->tss.attr & V3_SEG_P))
 		return task_fault(vcpu, V3_VEC_NP, sel);
@@ -144,8 +161,7 @@ static int task_find_tss(struct task_switch *t)
 static int task_save_old(struct task_switch *t, const struct v3_seg *old, uint64_t rip)
 {
 	struct v3_vcpu *vcpu = t->vcpu;
-	const struct task_layout *l =
-		old->attr & TASK_TYPE_32 ? &task_layout32 : &task_layout16;
+	const struct task_layout *l = old->attr & TASK_TYPE_32 ? &task_layout32 : &task_layout16;
 	uint32_t flags = (uint32_t)vcpu->regs.rflags;
 	unsigned first = l->ip, len = l->seg + l->nseg * l->seg_step - l->ip, i;
 	uint8_t image[0x68] = {0};
@@ -224,8 +240,10 @@ static int task_load_seg(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel
 /* Virtual-8086 mode: segments as in real mode, CPL 3. */
 static void task_load_vm86(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel)
 {
-	const struct v3_seg seg = {.sel = sel, .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DPL | 3,
-				   .limit = 0xffff, .base = (uint32_t)sel << 4};
+	const struct v3_seg seg = {.sel = sel,
+				   .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DPL | 3,
+				   .limit = 0xffff,
+				   .base = (uint32_t)sel << 4};
 
 	vcpu->arch->set_seg(vcpu, num, &seg);
 }
@@ -269,7 +287,8 @@ static int task_load_segments(struct task_switch *t)
 	for (i = 0; err == V3_OK && i < TASK_NSEG; i++) {
 		enum v3_seg_num num = (enum v3_seg_num)order[i];
 
-		sel = num < l->nseg ? (uint16_t)task_get(t->image, l->seg + num * l->seg_step, 2) : 0;
+		sel = num < l->nseg ? (uint16_t)task_get(t->image, l->seg + num * l->seg_step, 2)
+				    : 0;
 		if (vm86)
 			task_load_vm86(vcpu, num, sel);
 		else
@@ -363,7 +382,7 @@ int v3_task_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		vcpu->pending.type = V3_EVENT_NONE;
 	if (exit->u.task.after_insn) {
 		insn = v3_insn_decode(vcpu, exit);
-	if (!insn)
+		if (!insn)
 			return V3_OK;
 		rip += insn->length;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file port8.h
- * Devices with byte-wide registers. The bus splits a wider access to them into byte accesses at ascending
- * ports (SDM 1 19.3); this does the same for the part of the access that lies in the device's range.
+ * Devices with byte-wide registers. On a PC the bus splits a wider access to an 8-bit device into byte
+ * accesses at ascending ports; this does the same for the part of the access that lies in the device's range.
  */
 #ifndef V3_DEVICES_PORT8_H
 #define V3_DEVICES_PORT8_H

@@ -14,7 +14,7 @@ struct v3_vcpu;
 /** What an exception or interrupt is; APM vol. 2 15.20 (EVENTINJ), SDM 3C 25.9.2. */
 enum v3_event_type {
 	V3_EVENT_NONE,
-	V3_EVENT_INTR,	    /* external interrupt */
+	V3_EVENT_INTR, /* external interrupt */
 	V3_EVENT_NMI,
 	V3_EVENT_EXCEPTION, /* fault, trap or abort */
 	V3_EVENT_SOFT_INT   /* INT n; RIP is still at the instruction */
@@ -33,8 +33,8 @@ enum v3_task_source { V3_TASK_CALL, V3_TASK_IRET, V3_TASK_JMP, V3_TASK_GATE };
 
 struct v3_exit {
 	enum v3_exit_kind kind;
-	uint8_t insn_len;	 /* bytes of the exiting instruction; 0 = unknown, decode it */
-	uint8_t fetched;	 /* bytes valid in insn[] (decode assist); 0 = none */
+	uint8_t insn_len; /* bytes of the exiting instruction; 0 = unknown, decode it */
+	uint8_t fetched;  /* bytes valid in insn[] (decode assist); 0 = none */
 	uint8_t insn[15];
 	uint64_t code;		 /* the vendor's own exit code, for dumps */
 	struct v3_event aborted; /* event whose delivery this exit interrupted; type NONE if none */
@@ -48,15 +48,15 @@ struct v3_exit {
 			uint64_t next_rip; /* RIP after the instruction, 0 unknown */
 		} io;
 		struct {
-			uint8_t n;	 /* register number */
-			uint8_t gpr;	 /* enum v3_gpr */
-			bool write;	 /* DR_ACCESS only: MOV to DR */
-			bool gpr_valid;	 /* false: operand not decoded by hardware */
+			uint8_t n;	/* register number */
+			uint8_t gpr;	/* enum v3_gpr */
+			bool write;	/* DR_ACCESS only: MOV to DR */
+			bool gpr_valid; /* false: operand not decoded by hardware */
 		} reg;
 		struct {
 			uint64_t gpa;
-			uint8_t access; /* V3_ACC_* of the access */
-			bool present;	/* the translation was there, the permission not */
+			uint8_t access;	 /* V3_ACC_* of the access */
+			bool present;	 /* the translation was there, the permission not */
 			bool table_walk; /* fault on a guest page-table access */
 		} fault;
 		struct {

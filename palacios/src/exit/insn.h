@@ -14,8 +14,17 @@ struct v3_vcpu;
 
 /* Instructions that exit with operands in fixed places: only their length may be unknown. */
 enum v3_insn_op {
-	V3_OP_CPUID, V3_OP_RDMSR, V3_OP_WRMSR, V3_OP_HLT, V3_OP_HYPERCALL, V3_OP_PAUSE, V3_OP_RDTSC,
-	V3_OP_RDTSCP, V3_OP_CACHE, V3_OP_XSETBV, V3_OP_INVLPG
+	V3_OP_CPUID,
+	V3_OP_RDMSR,
+	V3_OP_WRMSR,
+	V3_OP_HLT,
+	V3_OP_HYPERCALL,
+	V3_OP_PAUSE,
+	V3_OP_RDTSC,
+	V3_OP_RDTSCP,
+	V3_OP_CACHE,
+	V3_OP_XSETBV,
+	V3_OP_INVLPG
 };
 
 /**
@@ -38,7 +47,7 @@ int v3_insn_skip(struct v3_vcpu *vcpu, const struct v3_exit *exit, enum v3_insn_
 /** Instructions decoded lately (insn.c), by address. Own thread. */
 #define V3_INSN_MEMOS 16
 struct v3_insn_memo {
-	uint64_t bytes[2]; /* what was decoded, as fetched */
+	uint64_t bytes[2];   /* what was decoded, as fetched */
 	struct v3_insn insn; /* length 0: nothing here */
 };
 

@@ -22,7 +22,8 @@ const char *v3_exit_name(enum v3_exit_kind kind)
 	return (unsigned)kind < V3_EXIT_NKINDS ? stats_names[kind] : "?";
 }
 
-int v3_vm_exit_stat(struct v3_vm *vm, uint32_t vcpu, enum v3_exit_kind kind, struct v3_exit_stat *out)
+int v3_vm_exit_stat(struct v3_vm *vm, uint32_t vcpu, enum v3_exit_kind kind,
+		    struct v3_exit_stat *out)
 {
 	if (vcpu >= vm->nvcpus || (unsigned)kind >= V3_EXIT_NKINDS)
 		return V3_EINVAL;

@@ -14,7 +14,8 @@ struct v3_vcpu_stats {
 };
 
 /** Count one exit of @p kind that took @p cycles. Own thread. */
-static inline void v3_stats_count(struct v3_vcpu_stats *stats, enum v3_exit_kind kind, uint64_t cycles)
+static inline void v3_stats_count(struct v3_vcpu_stats *stats, enum v3_exit_kind kind,
+				  uint64_t cycles)
 {
 	struct v3_exit_stat *s = &stats->kind[kind];
 	unsigned b = cycles ? 63 - (unsigned)__builtin_clzll(cycles) : 0;

@@ -65,7 +65,8 @@ int v3_host_check(const struct v3_host_ops *ops)
 		member = (const char *const *)((const char *)ops + host_mandatory[i].offset);
 		if (*member)
 			continue;
-		v3_snprintf(line, sizeof(line), "v3 host: v3_host_ops.%s is missing: it is mandatory",
+		v3_snprintf(line, sizeof(line),
+			    "v3 host: v3_host_ops.%s is missing: it is mandatory",
 			    host_mandatory[i].name);
 		host_complain(ops, line);
 		return V3_EINVAL;

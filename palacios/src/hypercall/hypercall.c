@@ -25,8 +25,8 @@ int v3_hypercall_register(struct v3_vm *vm, uint64_t first, uint64_t count, v3_h
 			return V3_EEXIST;
 	if (hc->nranges == V3_MAX_HYPERCALL_RANGES)
 		return V3_ENOSPC;
-	hc->range[hc->nranges++] = (struct v3_hypercall_range){
-		.first = first, .last = last, .fn = fn, .priv = priv};
+	hc->range[hc->nranges++] =
+		(struct v3_hypercall_range){.first = first, .last = last, .fn = fn, .priv = priv};
 	return V3_OK;
 }
 

@@ -48,13 +48,19 @@ static __attribute__((noinline)) int access_fault(struct v3_vcpu *vcpu, struct v
 {
 	const v3_gpa_t gpa = exit->u.fault.gpa;
 	const unsigned access = exit->u.fault.access;
+	const uint64_t attr = access_attr(&vcpu->vm->mem, gpa);
 	struct v3_view *view = vcpu->mmu.view;
 	struct v3_mmio_region r;
+	struct v3_mem_hook hook;
 	unsigned perm;
 	v3_hpa_t hpa;
 	int err;
 
-	if ((access_attr(&vcpu->vm->mem, gpa) & V3_CHUNK_MMIO) &&
+	/* The handler wants just this access, and no view has a word in it. */
+	if (!view && (attr & V3_CHUNK_PLAIN_MASK) == V3_CHUNK_HOOK &&
+	    v3_mem_hook_find(&vcpu->vm->mem, gpa, &hook) && (hook.access & access))
+		return v3_emulate_access(vcpu, exit);
+	if ((attr & V3_CHUNK_MMIO) &&
 	    v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r))
 		return v3_emulate_access(vcpu, exit);
 	if (view && v3_view_page(view, gpa, &perm, &hpa) && (access & ~perm))
@@ -62,7 +68,8 @@ static __attribute__((noinline)) int access_fault(struct v3_vcpu *vcpu, struct v
 	if (access & ~v3_mem_page_perm(vcpu->vm, gpa))
 		return v3_emulate_access(vcpu, exit);
 	err = v3_mmu_map_fault(vcpu->vm, view, gpa, access);
-	if (err == V3_ENOENT) /* it was hooked or moved meanwhile: fault again, then it is found above */
+	if (err ==
+	    V3_ENOENT) /* it was hooked or moved meanwhile: fault again, then it is found above */
 		return V3_OK;
 	if (err)
 		V3_ERR(vcpu->vm, "nested fault at %#llx: %s", (unsigned long long)gpa,
@@ -114,7 +121,7 @@ static inline void access_ram(uint8_t *ram, void *buf, size_t len, bool write)
 static inline int access_piece(struct v3_vcpu *vcpu, const struct v3_mem_hook *to, v3_gpa_t gpa,
 			       uint8_t *buf, size_t n, bool write)
 {
-	struct v3_mmio io = { .gpa = gpa, .size = (uint8_t)n, .write = write };
+	struct v3_mmio io = {.gpa = gpa, .size = (uint8_t)n, .write = write};
 	int err;
 
 	if (write)
@@ -126,8 +133,9 @@ static inline int access_piece(struct v3_vcpu *vcpu, const struct v3_mem_hook *t
 }
 
 /* Call a handler with pieces of 8, 4, 2, 1 bytes. */
-static __attribute__((noinline)) int access_pieces(struct v3_vcpu *vcpu, const struct v3_mem_hook *to,
-						   v3_gpa_t gpa, uint8_t *buf, size_t len, bool write)
+static __attribute__((noinline)) int access_pieces(struct v3_vcpu *vcpu,
+						   const struct v3_mem_hook *to, v3_gpa_t gpa,
+						   uint8_t *buf, size_t len, bool write)
 {
 	int result = V3_OK;
 
@@ -164,14 +172,15 @@ static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size
 	if (v3_mem_hook_find(&vm->mem, gpa, &hook) && (hook.access & kind))
 		return access_handler(vcpu, &hook, gpa, buf, len, write);
 	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE) {
-		V3_GUEST_WARN(vm, "%s of %zu bytes at unbacked %#llx", write ? "write" : "read", len,
-			      (unsigned long long)gpa);
+		V3_GUEST_WARN(vm, "%s of %zu bytes at unbacked %#llx", write ? "write" : "read",
+			      len, (unsigned long long)gpa);
 		if (!write)
 			memset(buf, 0xff, len);
 		return V3_OK;
 	}
 	if (write && rom) {
-		V3_GUEST_WARN(vm, "write of %zu bytes to ROM at %#llx", len, (unsigned long long)gpa);
+		V3_GUEST_WARN(vm, "write of %zu bytes to ROM at %#llx", len,
+			      (unsigned long long)gpa);
 		return V3_OK;
 	}
 	ram = vcpu->mmu.view ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vm, gpa);
@@ -229,7 +238,7 @@ static __attribute__((noinline)) int access_other(struct v3_vcpu *vcpu, v3_gpa_t
 
 	if ((access_attr(&vcpu->vm->mem, gpa) & V3_CHUNK_MMIO) &&
 	    v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r)) {
-		const struct v3_mem_hook to = { .fn = r.fn, .priv = r.priv };
+		const struct v3_mem_hook to = {.fn = r.fn, .priv = r.priv};
 
 		return access_handler(vcpu, &to, gpa, buf, len, write);
 	}

@@ -61,7 +61,7 @@ static int hook_add(struct v3_mem *mem, v3_gpa_t gpa, const struct v3_mem_hook *
 
 int v3_mem_hook(struct v3_vm *vm, v3_gpa_t gpa, unsigned access, v3_mmio_fn fn, void *priv)
 {
-	const struct v3_mem_hook value = { .fn = fn, .priv = priv, .access = access };
+	const struct v3_mem_hook value = {.fn = fn, .priv = priv, .access = access};
 	struct v3_mem *mem = &vm->mem;
 	unsigned long flags;
 	bool rom;

@@ -25,10 +25,10 @@ struct v3_vm;
 #define V3_CHUNK_SHIFT	   21
 
 /* Low bits of the hpa fields below. */
-#define V3_CHUNK_ROM   (1ull << 0) /* guest writes are ignored */
-#define V3_CHUNK_HOOK  (1ull << 1) /* some page of the chunk is hooked (chunk only) */
-#define V3_CHUNK_MMIO  (1ull << 2) /* an MMIO region covers part of the chunk (chunk only) */
-#define V3_CHUNK_GIGA  (1ull << 3) /* lies in a whole, aligned, host-contiguous GiB (chunk only) */
+#define V3_CHUNK_ROM	    (1ull << 0) /* guest writes are ignored */
+#define V3_CHUNK_HOOK	    (1ull << 1) /* some page of the chunk is hooked (chunk only) */
+#define V3_CHUNK_MMIO	    (1ull << 2) /* an MMIO region covers part of the chunk (chunk only) */
+#define V3_CHUNK_GIGA	    (1ull << 3) /* lies in a whole, aligned, host-contiguous GiB (chunk only) */
 #define V3_CHUNK_PLAIN_MASK (V3_CHUNK_ROM | V3_CHUNK_HOOK | V3_CHUNK_MMIO)
 
 /* Low bit of v3_mem_chunk.hva: not one host piece; the other bits point to a v3_mem_split or are 0. */

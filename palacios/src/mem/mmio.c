@@ -80,7 +80,7 @@ static void mmio_remove(struct v3_mem *mem, uint32_t i)
 {
 	for (mem->nmmio--; i < mem->nmmio; i++)
 		mem->mmio[i] = mem->mmio[i + 1];
-	mem->mmio[mem->nmmio] = (struct v3_mmio_region){ .size = 0 };
+	mem->mmio[mem->nmmio] = (struct v3_mmio_region){.size = 0};
 }
 
 /* Index of the region that begins at @p gpa, nmmio if none. */
@@ -100,7 +100,7 @@ static bool mmio_valid(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 
 int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv)
 {
-	const struct v3_mmio_region r = { .gpa = gpa, .size = size, .fn = fn, .priv = priv };
+	const struct v3_mmio_region r = {.gpa = gpa, .size = size, .fn = fn, .priv = priv};
 	struct v3_mem *mem = &vm->mem;
 	unsigned long flags;
 	int err = V3_OK;

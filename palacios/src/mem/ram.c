@@ -91,7 +91,7 @@ static int ram_grow_table(struct v3_mem *mem, uint64_t need)
 		if (i < mem->nchunks)
 			chunk[i] = mem->chunk[i];
 		else
-			chunk[i] = (struct v3_mem_chunk){ .hva = V3_CHUNK_SLOW };
+			chunk[i] = (struct v3_mem_chunk){.hva = V3_CHUNK_SLOW};
 	}
 	if (mem->chunk)
 		v3_host_ram_free(mem->chunk_hpa, mem->chunk_pages);
@@ -103,8 +103,8 @@ static int ram_grow_table(struct v3_mem *mem, uint64_t need)
 }
 
 /* Enter pages of one chunk that has, or gets, a page-by-page table. */
-static int ram_place_pages(struct v3_mem *mem, v3_gpa_t gpa, uint8_t *va, v3_hpa_t hpa, uint64_t size,
-			   uint64_t attr)
+static int ram_place_pages(struct v3_mem *mem, v3_gpa_t gpa, uint8_t *va, v3_hpa_t hpa,
+			   uint64_t size, uint64_t attr)
 {
 	struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
 	struct v3_mem_split *split = ram_split(chunk);
@@ -138,7 +138,7 @@ static int ram_place(struct v3_mem *mem, v3_gpa_t gpa, v3_hpa_t hpa, uint64_t si
 			n = size;
 		if (n == V3_SIZE_2M && !(hpa & (V3_SIZE_2M - 1))) {
 			mem->chunk[gpa >> V3_CHUNK_SHIFT] =
-				(struct v3_mem_chunk){ .hva = (uintptr_t)va, .hpa = hpa | attr };
+				(struct v3_mem_chunk){.hva = (uintptr_t)va, .hpa = hpa | attr};
 			mem->backed_2m += n;
 		} else {
 			err = ram_place_pages(mem, gpa, va, hpa, n, attr);
@@ -291,15 +291,15 @@ static void ram_insert_region(struct v3_mem *mem, v3_gpa_t gpa, uint64_t size, b
 
 	for (; i > 0 && mem->region[i - 1].gpa > gpa; i--)
 		mem->region[i] = mem->region[i - 1];
-	mem->region[i] = (struct v3_mem_range){ .gpa = gpa, .size = size, .ram = ram };
+	mem->region[i] = (struct v3_mem_range){.gpa = gpa, .size = size, .ram = ram};
 }
 
 static int ram_add(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t attr)
 {
 	struct v3_mem *mem = &vm->mem;
-	const struct v3_mem before = { .ram_bytes = mem->ram_bytes,
-				       .backed_2m = mem->backed_2m,
-				       .backed_4k = mem->backed_4k };
+	const struct v3_mem before = {.ram_bytes = mem->ram_bytes,
+				      .backed_2m = mem->backed_2m,
+				      .backed_4k = mem->backed_4k};
 	int err = ram_check(mem, gpa, size);
 
 	if (!err)

@@ -20,17 +20,17 @@ static bool gva_canonical(const struct v3_vcpu *vcpu, v3_gva_t gva)
 	return !(vcpu->efer & V3_EFER_LMA) || (v3_gva_t)((int64_t)(gva << shift) >> shift) == gva;
 }
 
-int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, v3_gpa_t *gpa,
-		     struct v3_gva_fault *fault)
+int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl,
+		     v3_gpa_t *gpa, struct v3_gva_fault *fault)
 {
-	struct v3_walk w = { .error = 0 };
+	struct v3_walk w = {.error = 0};
 
 	if (gva_canonical(vcpu, gva) && v3_walk(vcpu, gva, access, cpl, &w) == V3_OK) {
 		*gpa = w.gpa;
 		return V3_OK;
 	}
 	if (fault)
-		*fault = (struct v3_gva_fault){ .addr = gva, .error = w.error };
+		*fault = (struct v3_gva_fault){.addr = gva, .error = w.error};
 	return V3_EFAULT;
 }
 
@@ -53,14 +53,15 @@ static int gva_copy(struct v3_vcpu *vcpu, v3_gva_t gva, uint8_t *buf, size_t len
 		ram = gva_ram(vcpu, gpa);
 		if (!ram || v3_mem_mmio_find(&vcpu->vm->mem, gpa, &hint, &mmio)) {
 			if (fault)
-				*fault = (struct v3_gva_fault){ .addr = gva, .not_ram = true,
-								.gpa = gpa };
+				*fault = (struct v3_gva_fault){
+					.addr = gva, .not_ram = true, .gpa = gpa};
 			return V3_EFAULT;
 		}
 		if (access != V3_ACC_WRITE)
 			memcpy(buf, ram, n);
 		else if (v3_mem_hpa(&vcpu->vm->mem, gpa, &rom) != V3_HPA_NONE && !rom)
-			memcpy(ram, buf, n); /* a write to ROM goes nowhere, as the guest's own would */
+			memcpy(ram, buf,
+			       n); /* a write to ROM goes nowhere, as the guest's own would */
 		buf += n;
 		gva += n;
 		len -= n;

@@ -23,9 +23,9 @@ struct v3_nested {
 	const struct v3_nested_fmt *fmt; /* entry format, nested/format.h */
 	v3_hpa_t root;			 /* owned; V3_HPA_NONE or 0 before init */
 	uint64_t *root_va;
-	uint64_t leaves[3];		 /* present leaves: 4 KiB, 2 MiB, 1 GiB */
-	uint64_t pages;			 /* table pages, the root included */
-	v3_hpa_t retired;		 /* owned: table page taken out, freed after a flush; 0 = none */
+	uint64_t leaves[3]; /* present leaves: 4 KiB, 2 MiB, 1 GiB */
+	uint64_t pages;	    /* table pages, the root included */
+	v3_hpa_t retired;   /* owned: table page taken out, freed after a flush; 0 = none */
 	uint8_t levels;
 	int node;
 };
@@ -53,8 +53,8 @@ struct v3_walk_memo {
 };
 
 struct v3_vcpu_mmu {
-	struct v3_view *view; /* NULL: the VM's own table; not owned */
-	uint32_t mmio_hint;   /* region of the last MMIO access */
+	struct v3_view *view;	     /* NULL: the VM's own table; not owned */
+	uint32_t mmio_hint;	     /* region of the last MMIO access */
 	struct v3_walk_memo memo[3]; /* by access: read, write, execute; own thread */
 };
 

@@ -14,8 +14,9 @@ struct v3_view {
 	struct v3_view *next;	/* v3_mmu.views */
 	v3_view_fault_fn fault; /* may be NULL: forbidden accesses stop the VM */
 	void *priv;
-	struct v3_nested table;	 /* filled on demand; under v3_mem.lock */
-	struct v3_pagemap pages; /* slot: own host page | VIEW_* | V3_ACC_*; changed under v3_mem.lock */
+	struct v3_nested table; /* filled on demand; under v3_mem.lock */
+	struct v3_pagemap
+		pages; /* slot: own host page | VIEW_* | V3_ACC_*; changed under v3_mem.lock */
 };
 
 /** Take the view out of its VM and free it; no vcpu may be on it. */

@@ -32,54 +32,62 @@
 #define WALK_NO_PERM 2 /* no protection or accessed bits here */
 
 struct walk_level {
-	uint8_t shift; /* of the address bits that index the table, less log2 of the entry size */
-	uint8_t flags; /* WALK_* */
+	uint8_t shift;	/* of the address bits that index the table, less log2 of the entry size */
+	uint8_t flags;	/* WALK_* */
 	uint16_t index; /* mask of the byte offset in the table */
 	uint64_t rsvd;	/* bits that must be 0 in each entry */
 	uint64_t leaf_rsvd; /* further ones in a leaf */
-	uint64_t size; /* of a leaf's page */
+	uint64_t size;	    /* of a leaf's page */
 };
 
 struct walk_format {
-	uint8_t top;   /* level that CR3 points to; 0 = page table */
-	uint8_t entry; /* bytes */
-	uint64_t root; /* address field of CR3 */
+	uint8_t top;	    /* level that CR3 points to; 0 = page table */
+	uint8_t entry;	    /* bytes */
+	uint64_t root;	    /* address field of CR3 */
 	uint64_t high_rsvd; /* bits above the address field that must be 0 too */
 	struct walk_level level[V3_WALK_MAX_LEVELS];
 };
 
 #define WALK_64_LEVELS                                                                             \
 	{                                                                                          \
-		{ 9, 0, 0xff8, 0, 0, V3_PAGE_SIZE },                                               \
-		{ 18, WALK_LEAF, 0xff8, 0, 0x001fe000, V3_SIZE_2M },                               \
-		{ 27, WALK_LEAF, 0xff8, 0, 0x3fffe000, V3_SIZE_1G },                               \
-		{ 36, 0, 0xff8, PTE_PS, 0, 0 },                                                    \
-		{ 45, 0, 0xff8, PTE_PS, 0, 0 },                                                    \
+		{9, 0, 0xff8, 0, 0, V3_PAGE_SIZE},                                                 \
+			{18, WALK_LEAF, 0xff8, 0, 0x001fe000, V3_SIZE_2M},                         \
+			{27, WALK_LEAF, 0xff8, 0, 0x3fffe000, V3_SIZE_1G},                         \
+			{36, 0, 0xff8, PTE_PS, 0, 0}, {45, 0, 0xff8, PTE_PS, 0, 0},                \
 	}
 
-static const struct walk_format walk_4_level = { 3, 8, PTE_ADDR, 0, WALK_64_LEVELS };
-static const struct walk_format walk_5_level = { 4, 8, PTE_ADDR, 0, WALK_64_LEVELS };
+static const struct walk_format walk_4_level = {3, 8, PTE_ADDR, 0, WALK_64_LEVELS};
+static const struct walk_format walk_5_level = {4, 8, PTE_ADDR, 0, WALK_64_LEVELS};
 static const struct walk_format walk_pae = {
-	2, 8, 0xffffffe0, 0x7ff0000000000000ull,
+	2,
+	8,
+	0xffffffe0,
+	0x7ff0000000000000ull,
 	{
-		{ 9, 0, 0xff8, 0, 0, V3_PAGE_SIZE },
-		{ 18, WALK_LEAF, 0xff8, 0, 0x001fe000, V3_SIZE_2M },
-		{ 27, WALK_NO_PERM, 0x18, PTE_NX | 0x1e6, 0, 0 },
+		{9, 0, 0xff8, 0, 0, V3_PAGE_SIZE},
+		{18, WALK_LEAF, 0xff8, 0, 0x001fe000, V3_SIZE_2M},
+		{27, WALK_NO_PERM, 0x18, PTE_NX | 0x1e6, 0, 0},
 	},
 };
 /* A 4 MiB page's address bits 32..39 are in bits 13..20 of the entry, APM vol. 2 5.2.2. */
 static const struct walk_format walk_32_pse = {
-	1, 4, 0xfffff000, 0,
+	1,
+	4,
+	0xfffff000,
+	0,
 	{
-		{ 10, 0, 0xffc, 0, 0, V3_PAGE_SIZE },
-		{ 20, WALK_LEAF, 0xffc, 0, 1u << 21, 1u << 22 },
+		{10, 0, 0xffc, 0, 0, V3_PAGE_SIZE},
+		{20, WALK_LEAF, 0xffc, 0, 1u << 21, 1u << 22},
 	},
 };
 static const struct walk_format walk_32 = {
-	1, 4, 0xfffff000, 0,
+	1,
+	4,
+	0xfffff000,
+	0,
 	{
-		{ 10, 0, 0xffc, 0, 0, V3_PAGE_SIZE },
-		{ 20, 0, 0xffc, 0, 0, 0 },
+		{10, 0, 0xffc, 0, 0, V3_PAGE_SIZE},
+		{20, 0, 0xffc, 0, 0, 0},
 	},
 };
 
@@ -158,9 +166,10 @@ walk_page(const struct walk_format *fmt, const struct walk_level *lv, uint64_t e
  * The last quick walk of each kind of access, with the entries it found. It is looked up by what the answer
  * depends on, and its entries are read again: so it cannot be stale, unlike a TLB, and nobody has to flush it.
  */
-static inline __attribute__((always_inline)) void
-walk_remember(const struct v3_vcpu *vcpu, v3_gva_t gva, unsigned cpl, struct v3_walk_memo *memo,
-	      const struct v3_walk *out)
+static inline __attribute__((always_inline)) void walk_remember(const struct v3_vcpu *vcpu,
+								v3_gva_t gva, unsigned cpl,
+								struct v3_walk_memo *memo,
+								const struct v3_walk *out)
 {
 	memo->page = (gva >> V3_PAGE_SHIFT) + 1;
 	memo->user = cpl == 3;
@@ -171,9 +180,10 @@ walk_remember(const struct v3_vcpu *vcpu, v3_gva_t gva, unsigned cpl, struct v3_
 	memo->page_size = out->page_size;
 }
 
-static inline __attribute__((always_inline)) bool
-walk_recall(const struct v3_vcpu *vcpu, v3_gva_t gva, unsigned cpl, const struct v3_walk_memo *memo,
-	    struct v3_walk *out)
+static inline __attribute__((always_inline)) bool walk_recall(const struct v3_vcpu *vcpu,
+							      v3_gva_t gva, unsigned cpl,
+							      const struct v3_walk_memo *memo,
+							      struct v3_walk *out)
 {
 	if (memo->page != (gva >> V3_PAGE_SHIFT) + 1 || memo->user != (cpl == 3) ||
 	    memo->cr3 != vcpu->cr3 || memo->cr4 != vcpu->cr4 || memo->efer != vcpu->efer ||
@@ -331,7 +341,7 @@ static bool walk_step(struct walk_run *w, const struct walk_level *lv, v3_gpa_t 
 static bool walk_full(struct v3_vcpu *vcpu, const struct walk_format *fmt, v3_gva_t gva,
 		      const struct walk_need *need, uint64_t mark, struct v3_walk *out)
 {
-	struct walk_run w = { .vcpu = vcpu, .fmt = fmt, .need = need, .mark = mark, .all = ~0ull };
+	struct walk_run w = {.vcpu = vcpu, .fmt = fmt, .need = need, .mark = mark, .all = ~0ull};
 	const struct walk_level *lv = &fmt->level[fmt->top];
 	v3_gpa_t table = vcpu->cr3 & fmt->root;
 
@@ -370,15 +380,15 @@ static __attribute__((noinline)) int walk_slow(struct v3_vcpu *vcpu, v3_gva_t gv
 		return V3_OK;
 	}
 	walk_needs(vcpu, access, cpl, &need);
-	if (walk_full(vcpu, walk_format_of(vcpu), gva, &need, access & V3_ACC_WRITE ? PTE_D : 0, out))
+	if (walk_full(vcpu, walk_format_of(vcpu), gva, &need, access & V3_ACC_WRITE ? PTE_D : 0,
+		      out))
 		return V3_OK;
 	out->error = walk_error(vcpu, access, cpl, out->error);
 	return V3_EFAULT;
 }
 
-static inline __attribute__((always_inline)) int walk_any(struct v3_vcpu *vcpu, v3_gva_t gva,
-							  unsigned access, unsigned cpl,
-							  struct v3_walk *out)
+static inline __attribute__((always_inline)) int
+walk_any(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, struct v3_walk *out)
 {
 	struct v3_walk_memo *memo = &vcpu->mmu.memo[access >> 1];
 

@@ -11,19 +11,19 @@
 #include "palacios/vm.h"
 
 struct v3_timer {
-	struct v3_vcpu *vcpu;	/* not owned: the callback's thread */
+	struct v3_vcpu *vcpu; /* not owned: the callback's thread */
 	v3_timer_fn fn;
 	void *priv;
-	uint64_t deadline_ns;	/* guest time; guarded by the queue's lock */
-	struct v3_timer *next;	/* in the queue, by deadline; guarded */
-	bool armed;		/* guarded */
+	uint64_t deadline_ns;  /* guest time; guarded by the queue's lock */
+	struct v3_timer *next; /* in the queue, by deadline; guarded */
+	bool armed;	       /* guarded */
 };
 
 struct v3_vm_time {
-	uint64_t base_ns;    /* host time at guest time 0, moved forward by pauses */
-	uint64_t paused_ns;  /* guest time at which the VM stands still; valid while paused */
+	uint64_t base_ns;     /* host time at guest time 0, moved forward by pauses */
+	uint64_t paused_ns;   /* guest time at which the VM stands still; valid while paused */
 	uint64_t wall_base_s; /* UTC seconds at guest time 0 */
-	uint64_t paused_tsc; /* host TSC then */
+	uint64_t paused_tsc;  /* host TSC then */
 	uint64_t ns_per_tick; /* of the TSC, 32.32 fixed point */
 	uint32_t tsc_khz;
 	bool paused;

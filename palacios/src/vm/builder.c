@@ -4,6 +4,8 @@
  * Image container -> VM: definition, memory, vcpus, devices, extensions, boot image. One table of steps,
  * each with its undoing, so that create either succeeds fully or leaves nothing.
  */
+#include "boot/boot.h"
+#include "config/container.h"
 #include "cpu/msr.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
@@ -11,6 +13,13 @@
 #include "vm/vm.h"
 
 #define V3_LOG_TAG "vm"
+
+/* What a VM was made from, kept for resets. */
+struct v3_vm_parts {
+	struct v3_container container; /* the image itself is the embedder's */
+	struct v3_vm_cfg *cfg;	       /* owned */
+	struct v3_boot boot;
+};
 
 static int builder_sync_init(struct v3_vm *vm)
 {
@@ -31,25 +40,26 @@ static int builder_config(struct v3_vm *vm)
 {
 	struct v3_cfg_error why;
 	size_t len;
-	const char *text = v3_container_find(&vm->container, V3_CONTAINER_DEFINITION, &len);
+	const char *text = v3_container_find(&vm->parts->container, V3_CONTAINER_DEFINITION, &len);
 	int err;
 
 	if (!text)
 		return V3_EBADMSG;
-	err = v3_vm_cfg_parse(text, len, V3_CONTAINER_DEFINITION, v3_lib.devices, &vm->cfg, &why);
+	err = v3_vm_cfg_parse(text, len, V3_CONTAINER_DEFINITION, v3_lib.devices, &vm->parts->cfg,
+			      &why);
 	if (err != V3_OK) {
 		V3_ERR(NULL, "%s:%u: %s", why.file, why.line, why.message);
 		return err;
 	}
-	v3_strlcpy(vm->name, vm->cfg->name, sizeof(vm->name));
-	vm->nvcpus = vm->cfg->vcpus;
-	vm->log_level = (uint8_t)vm->cfg->log_level;
+	v3_strlcpy(vm->name, vm->parts->cfg->name, sizeof(vm->name));
+	vm->nvcpus = vm->parts->cfg->vcpus;
+	vm->log_level = (uint8_t)vm->parts->cfg->log_level;
 	return V3_OK;
 }
 
 static void builder_config_free(struct v3_vm *vm)
 {
-	v3_vm_cfg_free(vm->cfg);
+	v3_vm_cfg_free(vm->parts->cfg);
 }
 
 static int builder_memory(struct v3_vm *vm)
@@ -59,7 +69,7 @@ static int builder_memory(struct v3_vm *vm)
 	if (err == V3_OK)
 		err = v3_mmu_init(vm);
 	if (err == V3_OK)
-		err = v3_platform_add_memory(vm, vm->cfg);
+		err = v3_platform_add_memory(vm, vm->parts->cfg);
 	return err;
 }
 
@@ -90,10 +100,11 @@ static int builder_vcpus(struct v3_vm *vm)
 		err = v3_vcpu_create(vm, i, &vm->vcpu[i]);
 		if (err != V3_OK)
 			break;
-		vm->vcpu[i]->host_cpu = (vm->cfg->ncpus ? vm->cfg->cpus[i] : i) % ncpus;
-		if (vm->cfg->ncpus && vm->cfg->cpus[i] >= ncpus) {
+		vm->vcpu[i]->host_cpu =
+			(vm->parts->cfg->ncpus ? vm->parts->cfg->cpus[i] : i) % ncpus;
+		if (vm->parts->cfg->ncpus && vm->parts->cfg->cpus[i] >= ncpus) {
 			V3_ERR(vm, "vm.cpus: vcpu %u wants CPU %u, but this host has CPUs 0..%u", i,
-			       vm->cfg->cpus[i], ncpus - 1);
+			       vm->parts->cfg->cpus[i], ncpus - 1);
 			return V3_ERANGE;
 		}
 	}
@@ -117,7 +128,8 @@ static int builder_device(struct v3_vm *vm, const struct v3_device_cfg *dc)
 		return V3_ENOSPC;
 	err = dc->class->create(vm, dc->cfg, &dev->state);
 	if (err != V3_OK) {
-		V3_ERR(vm, "device \"%s\": cannot be created: %s", dc->class->name, v3_strerror(err));
+		V3_ERR(vm, "device \"%s\": cannot be created: %s", dc->class->name,
+		       v3_strerror(err));
 		return err;
 	}
 	dev->cls = dc->class;
@@ -130,8 +142,8 @@ static int builder_devices(struct v3_vm *vm)
 	uint32_t i;
 	int err = V3_OK;
 
-	for (i = 0; err == V3_OK && i < vm->cfg->ndevices; i++)
-		err = builder_device(vm, &vm->cfg->devices[i]);
+	for (i = 0; err == V3_OK && i < vm->parts->cfg->ndevices; i++)
+		err = builder_device(vm, &vm->parts->cfg->devices[i]);
 	return err;
 }
 
@@ -170,7 +182,7 @@ static void builder_extensions_free(struct v3_vm *vm)
 
 static int builder_boot(struct v3_vm *vm)
 {
-	int err = v3_boot_load(vm, &vm->boot, vm->cfg);
+	int err = v3_boot_load(vm, &vm->parts->boot, vm->parts->cfg);
 
 	return err == V3_OK ? v3_vm_power_on(vm) : err;
 }
@@ -180,14 +192,10 @@ static const struct builder_step {
 	int (*make)(struct v3_vm *vm);
 	void (*undo)(struct v3_vm *vm);
 } builder_steps[] = {
-	{builder_sync_init, builder_sync_fini},
-	{builder_config, builder_config_free},
-	{builder_memory, builder_memory_free},
-	{builder_arch, builder_arch_free},
-	{builder_vcpus, builder_vcpus_free},
-	{builder_devices, builder_devices_free},
-	{builder_extensions, builder_extensions_free},
-	{builder_boot, NULL},
+	{builder_sync_init, builder_sync_fini},	       {builder_config, builder_config_free},
+	{builder_memory, builder_memory_free},	       {builder_arch, builder_arch_free},
+	{builder_vcpus, builder_vcpus_free},	       {builder_devices, builder_devices_free},
+	{builder_extensions, builder_extensions_free}, {builder_boot, NULL},
 };
 
 static void builder_undo(struct v3_vm *vm, unsigned nsteps)
@@ -195,6 +203,12 @@ static void builder_undo(struct v3_vm *vm, unsigned nsteps)
 	while (nsteps--)
 		if (builder_steps[nsteps].undo)
 			builder_steps[nsteps].undo(vm);
+}
+
+static void builder_free(struct v3_vm *vm)
+{
+	v3_free(vm->parts);
+	v3_free(vm);
 }
 
 static struct v3_vm *builder_alloc(const void *image, size_t len, void *host_ctx, int *err)
@@ -208,11 +222,14 @@ static struct v3_vm *builder_alloc(const void *image, size_t len, void *host_ctx
 	vm->host_ctx = host_ctx;
 	vm->arch = v3_lib.arch;
 	vm->log_level = V3_LOG_INFO;
-	*err = v3_container_open(image, len, &vm->container, &why);
-	if (*err == V3_OK)
-		return vm;
-	V3_ERR(NULL, "%s: %s", why.file, why.message);
-	v3_free(vm);
+	vm->parts = v3_alloc(sizeof(*vm->parts));
+	if (vm->parts) {
+		*err = v3_container_open(image, len, &vm->parts->container, &why);
+		if (*err == V3_OK)
+			return vm;
+		V3_ERR(NULL, "%s: %s", why.file, why.message);
+	}
+	builder_free(vm);
 	return NULL;
 }
 
@@ -231,7 +248,7 @@ int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **o
 		err = builder_steps[i].make(vm);
 		if (err != V3_OK) {
 			builder_undo(vm, i + 1);
-			v3_free(vm);
+			builder_free(vm);
 			return err;
 		}
 	}
@@ -246,7 +263,7 @@ void v3_vm_destroy(struct v3_vm *vm)
 		return;
 	v3_vm_stop(vm);
 	builder_undo(vm, V3_ARRAY_SIZE(builder_steps));
-	v3_free(vm);
+	builder_free(vm);
 	__atomic_sub_fetch(&v3_lib.vms, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -263,7 +280,7 @@ int v3_vm_power_on(struct v3_vm *vm)
 	for (i = 0; i < vm->nextensions; i++)
 		if (v3_lib.extensions[i]->vm_reset)
 			v3_lib.extensions[i]->vm_reset(vm->ext_state[i]);
-	return v3_boot_setup(vm, &vm->boot);
+	return v3_boot_setup(vm, &vm->parts->boot);
 }
 
 /* ---- palacios/vm.h ---- */
@@ -290,5 +307,5 @@ void *v3_vm_host_ctx(const struct v3_vm *vm)
 
 const void *v3_vm_file(struct v3_vm *vm, const char *name, size_t *len)
 {
-	return v3_container_find(&vm->container, name, len);
+	return v3_container_find(&vm->parts->container, name, len);
 }

@@ -168,8 +168,7 @@ static int lifecycle_create_threads(struct v3_vm *vm)
 
 		__atomic_add_fetch(&vm->alive, 1, __ATOMIC_SEQ_CST);
 		v3_vcpu_request_self(vcpu, V3_REQ_STATE | V3_REQ_TIMER);
-		vcpu->thread =
-			v3_host_thread_create(vm->name, vcpu->host_cpu, v3_vcpu_main, vcpu);
+		vcpu->thread = v3_host_thread_create(vm->name, vcpu->host_cpu, v3_vcpu_main, vcpu);
 		if (!vcpu->thread) {
 			__atomic_sub_fetch(&vm->alive, 1, __ATOMIC_SEQ_CST);
 			return V3_ENOMEM;
@@ -234,8 +233,7 @@ static int lifecycle_reset(struct v3_vm *vm)
 
 static int lifecycle_stop(struct v3_vm *vm)
 {
-	enum v3_vm_state state =
-		(enum v3_vm_state)__atomic_load_n(&vm->state, __ATOMIC_SEQ_CST);
+	enum v3_vm_state state = (enum v3_vm_state)__atomic_load_n(&vm->state, __ATOMIC_SEQ_CST);
 
 	if (state == V3_VM_STOPPED)
 		return V3_OK;

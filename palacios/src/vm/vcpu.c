@@ -12,8 +12,7 @@
 #include "vm/vm.h"
 
 /* What a reset takes back. */
-#define VCPU_REQ_EVENTS                                                                            \
-	(V3_REQ_IRQ | V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_INIT | V3_REQ_SIPI)
+#define VCPU_REQ_EVENTS (V3_REQ_IRQ | V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_INIT | V3_REQ_SIPI)
 
 static int vcpu_init(struct v3_vcpu *vcpu)
 {

@@ -95,6 +95,9 @@ void g_ap_entry(void);
 	".quad 771b, 772b\n"                                                                       \
 	".popsection\n"
 
+/** Does the command line of the guest definition contain @p word? */
+bool g_cmdline_has(const char *word);
+
 /* ---- instructions ---- */
 
 static inline void outb(uint16_t port, uint8_t v)

@@ -6,9 +6,9 @@
 #ifndef PALACIOS_ABI_HYPERCALL_H
 #define PALACIOS_ABI_HYPERCALL_H
 
-#define V3_CPUID_SIGNATURE   0x40000000 /* EBX, ECX, EDX: "V3VE" "EV3V" "EEV3" */
-#define V3_CPUID_VERSION     0x40000001 /* EAX: ABI version */
-#define V3_CPUID_KVM_BASE    0x40000100 /* KVM-compatible leaves for the paravirtual clock */
+#define V3_CPUID_SIGNATURE 0x40000000 /* EBX, ECX, EDX: "V3VE" "EV3V" "EEV3" */
+#define V3_CPUID_VERSION   0x40000001 /* EAX: ABI version */
+#define V3_CPUID_KVM_BASE  0x40000100 /* KVM-compatible leaves for the paravirtual clock */
 
 #define V3_HYPERCALL_NOP     0x56330000 /* returns 0 */
 #define V3_HYPERCALL_VERSION 0x56330001 /* returns V3_ABI_VERSION */

@@ -108,8 +108,8 @@ static void exit_task_switch(const struct svm_vmcb *vmcb, struct v3_exit *exit)
 	uint64_t info = vmcb->exitinfo2;
 
 	exit->u.task.sel = (uint16_t)vmcb->exitinfo1;
-	exit->u.task.source = info & SVM_TASK_IRET  ? V3_TASK_IRET
-			      : info & SVM_TASK_JMP ? V3_TASK_JMP
+	exit->u.task.source = info & SVM_TASK_IRET		    ? V3_TASK_IRET
+			      : info & SVM_TASK_JMP		    ? V3_TASK_JMP
 			      : vmcb->exitintinfo & SVM_EVENT_VALID ? V3_TASK_GATE
 								    : V3_TASK_CALL;
 	exit->u.task.after_insn =
@@ -145,7 +145,8 @@ static void exit_exception(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct v3_
 		exit->kind = V3_EXIT_NMI_WINDOW;
 }
 
-static void exit_details(struct v3_vcpu *vcpu, struct svm_vcpu *sv, const struct svm_vmcb *vmcb, struct v3_exit *exit)
+static void exit_details(struct v3_vcpu *vcpu, struct svm_vcpu *sv, const struct svm_vmcb *vmcb,
+			 struct v3_exit *exit)
 {
 	switch (exit->kind) {
 	case V3_EXIT_RDMSR:

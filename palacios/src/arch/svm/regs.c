@@ -194,8 +194,8 @@ int v3_svm_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr)
 		return V3_ENOTSUP;
 	bit = (msr & 0x1fff) * 2;
 	if (rd)
-		sm->msrpm[base + bit / 8] &= (uint8_t)~(1u << (bit % 8));
+		sm->msrpm[base + bit / 8] &= (uint8_t) ~(1u << (bit % 8));
 	if (wr)
-		sm->msrpm[base + bit / 8] &= (uint8_t)~(2u << (bit % 8));
+		sm->msrpm[base + bit / 8] &= (uint8_t) ~(2u << (bit % 8));
 	return V3_OK;
 }

@@ -6,7 +6,7 @@
  */
 #include "arch/svm/svm.h"
 
-#include "arch/x86/cpu.h"
+#include "host/x86.h"
 #include "exit/exit.h"
 #include "host/host.h"
 #include "state.h"

@@ -5,7 +5,7 @@
  */
 #include "arch/svm/svm.h"
 
-#include "arch/x86/cpu.h"
+#include "host/x86.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
 #include "state.h"
@@ -18,12 +18,12 @@
 #define SVM_MSRPM_PAGES	   2
 
 /* CPUID Fn8000_000A EDX */
-#define SVM_FEAT_NP	  (1u << 0)
-#define SVM_FEAT_NRIPS	  (1u << 3)
-#define SVM_FEAT_CLEAN	  (1u << 5)
-#define SVM_FEAT_ASIDFL	  (1u << 6)
-#define SVM_FEAT_DECODE	  (1u << 7)
-#define SVM_FEAT_PAUSE	  (1u << 10)
+#define SVM_FEAT_NP	(1u << 0)
+#define SVM_FEAT_NRIPS	(1u << 3)
+#define SVM_FEAT_CLEAN	(1u << 5)
+#define SVM_FEAT_ASIDFL (1u << 6)
+#define SVM_FEAT_DECODE (1u << 7)
+#define SVM_FEAT_PAUSE	(1u << 10)
 
 static bool svm_cpu_has(void)
 {
@@ -57,11 +57,13 @@ static int svm_probe(struct v3_arch_caps *caps, const char **why)
 		return V3_ENODEV;
 	}
 	if (svm_disabled(features)) {
-		*why = "SVM is disabled in VM_CR: switch it on in the firmware's set-up (\"SVM mode\")";
+		*why = "SVM is disabled in VM_CR: switch it on in the firmware's set-up (\"SVM "
+		       "mode\")";
 		return V3_EPERM;
 	}
 	if (v3_rdmsr(V3_MSR_EFER) & V3_EFER_SVME) {
-		*why = "SVM is already enabled by somebody else: unload the other hypervisor (kvm_amd)";
+		*why = "SVM is already enabled by somebody else: unload the other hypervisor "
+		       "(kvm_amd)";
 		return V3_EBUSY;
 	}
 	v3_cpuid(0x80000001u, 0, &a, &b, &c, &d);

@@ -13,11 +13,11 @@ struct v3_exit;
 
 /* One physical CPU. */
 struct svm_cpu {
-	v3_hpa_t hsave_pa;	/* owned: VM_HSAVE_PA page */
-	v3_hpa_t host_pa;	/* owned: VMCB page for the host's VMSAVE/VMLOAD state */
-	uint64_t generation;	/* of ASIDs; raised at each roll-over, 0 = never enabled */
+	v3_hpa_t hsave_pa;   /* owned: VM_HSAVE_PA page */
+	v3_hpa_t host_pa;    /* owned: VMCB page for the host's VMSAVE/VMLOAD state */
+	uint64_t generation; /* of ASIDs; raised at each roll-over, 0 = never enabled */
 	uint32_t next_asid;
-	const void *last_vcpu;	/* who ran here last: another one needs a branch-predictor barrier */
+	const void *last_vcpu; /* who ran here last: another one needs a branch-predictor barrier */
 	bool enabled;
 };
 
@@ -39,13 +39,13 @@ struct svm_vcpu {
 	struct svm_vmcb *vmcb;
 	v3_hpa_t vmcb_pa; /* owned */
 	struct svm_state *svm;
-	uint32_t dirty;	    /* SVM_CLEAN_* groups changed since the last entry */
-	uint32_t cpu;	    /* where the ASID below is valid */
+	uint32_t dirty; /* SVM_CLEAN_* groups changed since the last entry */
+	uint32_t cpu;	/* where the ASID below is valid */
 	uint64_t generation;
 	bool flush;
-	bool iret_step;	    /* stepping over the IRET that ends an NMI */
-	bool iret_tf;	    /* the guest's own TF at that moment */
-	uint64_t dr[4];	    /* guest DR0..3 */
+	bool iret_step; /* stepping over the IRET that ends an NMI */
+	bool iret_tf;	/* the guest's own TF at that moment */
+	uint64_t dr[4]; /* guest DR0..3 */
 };
 
 /* entry.S: one world switch. @return 0: the guest ran; 1: a request came first. */

@@ -80,7 +80,8 @@ void v3_svm_vcpu_destroy(struct v3_vcpu *vcpu)
 		return;
 	for (i = 0; i < sv->svm->ncpus; i++)
 		if (sv->svm->cpu[i].last_vcpu == sv)
-			sv->svm->cpu[i].last_vcpu = sv->svm; /* a new vcpu may get the same address */
+			sv->svm->cpu[i].last_vcpu =
+				sv->svm; /* a new vcpu may get the same address */
 	v3_host_page_free(sv->vmcb_pa, 1);
 	v3_free(sv);
 	vcpu->arch_vcpu = NULL;
@@ -90,8 +91,10 @@ void v3_svm_vcpu_destroy(struct v3_vcpu *vcpu)
 static void vcpu_reset_segments(struct v3_vcpu *vcpu)
 {
 	const struct v3_seg data = {.attr = V3_SEG_P | V3_SEG_S | 3, .limit = 0xffff};
-	const struct v3_seg code = {
-		.sel = 0xf000, .attr = V3_SEG_P | V3_SEG_S | 0xb, .limit = 0xffff, .base = 0xffff0000};
+	const struct v3_seg code = {.sel = 0xf000,
+				    .attr = V3_SEG_P | V3_SEG_S | 0xb,
+				    .limit = 0xffff,
+				    .base = 0xffff0000};
 	const struct v3_seg ldt = {.attr = V3_SEG_P | 2, .limit = 0xffff};
 	const struct v3_seg tss = {.attr = V3_SEG_P | 0xb, .limit = 0xffff};
 	const struct v3_dtr dtr = {.limit = 0xffff};
@@ -163,6 +166,7 @@ void v3_svm_dump(struct v3_vcpu *vcpu)
 	       (unsigned long long)b->cr0, (unsigned long long)b->cr2, (unsigned long long)b->cr3,
 	       (unsigned long long)b->cr4, (unsigned long long)b->efer, (unsigned long long)b->ncr3,
 	       b->asid, b->cpl);
-	V3_ERR(vm, "dr6 %#llx dr7 %#llx misc1 %#x misc2 %#x exceptions %#x", (unsigned long long)b->dr6,
-	       (unsigned long long)b->dr7, b->misc1, b->misc2, b->exceptions);
+	V3_ERR(vm, "dr6 %#llx dr7 %#llx misc1 %#x misc2 %#x exceptions %#x",
+	       (unsigned long long)b->dr6, (unsigned long long)b->dr7, b->misc1, b->misc2,
+	       b->exceptions);
 }

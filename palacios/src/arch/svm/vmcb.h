@@ -23,7 +23,7 @@ struct svm_vmcb {
 	uint32_t asid;
 	uint8_t tlb_control; /* SVM_TLB_* */
 	uint8_t reserved1[3];
-	uint64_t vintr; /* SVM_VINTR_* */
+	uint64_t vintr;	 /* SVM_VINTR_* */
 	uint64_t shadow; /* bit 0: interrupt shadow */
 	uint64_t exitcode, exitinfo1, exitinfo2;
 	uint64_t exitintinfo; /* SVM_EVENT_* */
@@ -102,22 +102,22 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 #define SVM_MISC1_FERR	      (1u << 30)
 #define SVM_MISC1_SHUTDOWN    (1u << 31)
 /* misc2 (offset 0x010) */
-#define SVM_MISC2_VMRUN	  (1u << 0)
-#define SVM_MISC2_VMMCALL (1u << 1)
-#define SVM_MISC2_VMLOAD  (1u << 2)
-#define SVM_MISC2_VMSAVE  (1u << 3)
-#define SVM_MISC2_STGI	  (1u << 4)
-#define SVM_MISC2_CLGI	  (1u << 5)
-#define SVM_MISC2_SKINIT  (1u << 6)
-#define SVM_MISC2_WBINVD  (1u << 9)
-#define SVM_MISC2_MONITOR (1u << 10)
-#define SVM_MISC2_MWAIT	  (1u << 11)
-#define SVM_MISC2_XSETBV  (1u << 13)
-#define SVM_MISC2_RDPRU	  (1u << 14)
+#define SVM_MISC2_VMRUN	      (1u << 0)
+#define SVM_MISC2_VMMCALL     (1u << 1)
+#define SVM_MISC2_VMLOAD      (1u << 2)
+#define SVM_MISC2_VMSAVE      (1u << 3)
+#define SVM_MISC2_STGI	      (1u << 4)
+#define SVM_MISC2_CLGI	      (1u << 5)
+#define SVM_MISC2_SKINIT      (1u << 6)
+#define SVM_MISC2_WBINVD      (1u << 9)
+#define SVM_MISC2_MONITOR     (1u << 10)
+#define SVM_MISC2_MWAIT	      (1u << 11)
+#define SVM_MISC2_XSETBV      (1u << 13)
+#define SVM_MISC2_RDPRU	      (1u << 14)
 
-#define SVM_TLB_NOTHING	 0
-#define SVM_TLB_ALL	 1 /* every ASID */
-#define SVM_TLB_THIS	 3 /* this ASID (needs flush-by-ASID) */
+#define SVM_TLB_NOTHING 0
+#define SVM_TLB_ALL	1 /* every ASID */
+#define SVM_TLB_THIS	3 /* this ASID (needs flush-by-ASID) */
 
 #define SVM_VINTR_IRQ	  (1ull << 8)
 #define SVM_VINTR_IGN_TPR (1ull << 20)
@@ -205,8 +205,8 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 /* NPF EXITINFO1: page-fault error code in the low half, and: */
 #define SVM_NPF_TABLE (1ull << 33) /* on a guest page-table access */
 
-#define SVM_MSR_VM_CR	     0xc0010114u
-#define SVM_VM_CR_SVMDIS     (1ull << 4)
-#define SVM_MSR_VM_HSAVE_PA  0xc0010117u
+#define SVM_MSR_VM_CR	    0xc0010114u
+#define SVM_VM_CR_SVMDIS    (1ull << 4)
+#define SVM_MSR_VM_HSAVE_PA 0xc0010117u
 
 #endif

@@ -77,8 +77,8 @@ static void debugcon_destroy(void *state)
 }
 
 static const struct v3_cfg_key debugcon_keys[] = {
-	{ .name = "console", .type = V3_CFG_STRING, .high = 31, .def_str = "console" },
-	{ .name = NULL },
+	{.name = "console", .type = V3_CFG_STRING, .high = 31, .def_str = "console"},
+	{.name = NULL},
 };
 
 const struct v3_device_class v3_device_debugcon = {

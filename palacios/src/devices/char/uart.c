@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file uart.c
- * 16550A UART (National PC16550D data sheet, SNLS378). Section numbers below are that data sheet's.
+ * 16550A UART (National PC16550D data sheet, SNLS378). Section titles below are that data sheet's.
  *
  * Transmission takes no time: a byte goes to the host stream in the access that writes it, so the
  * transmitter is always empty and a transmitting guest costs no timer. Bytes the stream does not take at
@@ -25,10 +25,10 @@
 
 #define UART_NPORTS   8
 #define UART_FIFO_LEN 16
-#define UART_RING_LEN 4096		/* power of two */
+#define UART_RING_LEN 4096	       /* power of two */
 #define UART_RETRY_NS (5 * 1000000ull) /* a full host stream is tried again after this */
 
-/* Register offsets, 8.0 table I */
+/* Register offsets, "Summary of Registers" */
 enum { UART_DATA, UART_IER, UART_IIR_FCR, UART_LCR, UART_MCR, UART_LSR, UART_MSR, UART_SCR };
 
 #define UART_IER_RDA  0x01 /* received data available */
@@ -37,7 +37,7 @@ enum { UART_DATA, UART_IER, UART_IIR_FCR, UART_LCR, UART_MCR, UART_LSR, UART_MSR
 #define UART_IER_MSR  0x08
 #define UART_IER_BITS 0x0f
 
-/* 8.5: pending interrupts in order of priority */
+/* "Interrupt Identification Register": pending interrupts in order of priority */
 #define UART_IIR_RLS  0x06
 #define UART_IIR_RDA  0x04
 #define UART_IIR_CTI  0x0c /* character time-out */
@@ -86,16 +86,17 @@ struct uart {
 	struct v3_lock lock; /* guards all below */
 	uint16_t divisor;
 	uint8_t ier, fcr, lcr, mcr, msr, scr;
-	uint8_t lsr_errors;	   /* error bits of LSR, cleared by reading it */
-	bool thre_pending;	   /* the THRE interrupt has not been acknowledged */
-	bool timed_out;		   /* the character time-out has passed */
-	bool level;		   /* state of the interrupt line */
-	bool more_input;	   /* the stream may hold bytes that had no room */
-	uint64_t timeout_ns;	   /* guest time of the character time-out */
+	uint8_t lsr_errors;  /* error bits of LSR, cleared by reading it */
+	bool thre_pending;   /* the THRE interrupt has not been acknowledged */
+	bool timed_out;	     /* the character time-out has passed */
+	bool level;	     /* state of the interrupt line */
+	bool more_input;     /* the stream may hold bytes that had no room */
+	uint64_t timeout_ns; /* guest time of the character time-out */
+	uint64_t armed_ns;   /* what its timer is armed for; may be earlier */
 	uint8_t rx[UART_FIFO_LEN];
 	uint8_t rx_head, rx_len;
 	uint32_t ring_head, ring_len;
-	uint64_t dropped;	   /* bytes lost because ring and stream were full */
+	uint64_t dropped; /* bytes lost because ring and stream were full */
 	uint8_t ring[UART_RING_LEN];
 };
 
@@ -104,7 +105,7 @@ struct uart {
 /* Received bytes at which the data interrupt comes. Lock held. */
 static unsigned uart_trigger(const struct uart *uart)
 {
-	static const uint8_t level[4] = { 1, 4, 8, 14 };
+	static const uint8_t level[4] = {1, 4, 8, 14};
 
 	return uart->fcr & UART_FCR_ENABLE ? level[uart->fcr >> UART_FCR_TRIGGER] : 1;
 }
@@ -127,7 +128,7 @@ static uint8_t uart_pending(const struct uart *uart)
 	return UART_IIR_NONE;
 }
 
-/* Drive the line. The loopback mode forces OUT2 inactive, 8.6. Lock held. */
+/* Drive the line. The loopback mode forces OUT2 inactive, "Modem Control Register". Lock held. */
 static void uart_update_irq(struct uart *uart)
 {
 	bool level = (uart->mcr & (UART_MCR_OUT2 | UART_MCR_LOOP)) == UART_MCR_OUT2 &&
@@ -139,7 +140,7 @@ static void uart_update_irq(struct uart *uart)
 	v3_irq_set(uart->vm, uart->irq, level);
 }
 
-/* Four character times at the programmed speed, 8.5 "character timeout"; 115200 baud at divisor 1. */
+/* Four character times at the programmed speed, "FIFO Interrupt Mode Operation"; 115200 baud at divisor 1. */
 static uint64_t uart_timeout_len(const struct uart *uart)
 {
 	unsigned bits = 1 + 5 + (uart->lcr & UART_LCR_BITS) + 1;
@@ -149,9 +150,15 @@ static uint64_t uart_timeout_len(const struct uart *uart)
 	return 4ull * bits * (uart->divisor ? uart->divisor : 1) * 78125 / 9;
 }
 
+static void uart_arm_timeout(struct uart *uart)
+{
+	uart->armed_ns = uart->timeout_ns;
+	v3_timer_arm(uart->timeout, uart->armed_ns);
+}
+
 /*
- * The FIFO was filled or read: (re)start the character time-out if the guest waits for it. An armed timer
- * is left alone, as the deadline only moves away; it looks at timeout_ns when it fires. Lock held.
+ * The FIFO was filled or read: (re)start the character time-out if the guest waits for it. A timer armed
+ * for an earlier moment is left alone: it looks at timeout_ns when it fires. Lock held.
  */
 static void uart_start_timeout(struct uart *uart)
 {
@@ -159,8 +166,8 @@ static void uart_start_timeout(struct uart *uart)
 	    !uart->rx_len || uart->rx_len >= uart_trigger(uart))
 		return;
 	uart->timeout_ns = v3_time_ns(uart->vm) + uart_timeout_len(uart);
-	if (!v3_timer_armed(uart->timeout))
-		v3_timer_arm(uart->timeout, uart->timeout_ns);
+	if (!v3_timer_armed(uart->timeout) || uart->timeout_ns < uart->armed_ns)
+		uart_arm_timeout(uart);
 }
 
 static void uart_timeout_fire(struct v3_vcpu *vcpu, void *priv)
@@ -172,7 +179,7 @@ static void uart_timeout_fire(struct v3_vcpu *vcpu, void *priv)
 	flags = v3_lock_acquire(&uart->lock);
 	if (uart->rx_len && uart->rx_len < uart_trigger(uart)) {
 		if (v3_time_ns(uart->vm) < uart->timeout_ns)
-			v3_timer_arm(uart->timeout, uart->timeout_ns);
+			uart_arm_timeout(uart);
 		else
 			uart->timed_out = (uart->fcr & UART_FCR_ENABLE) != 0;
 	}
@@ -200,7 +207,7 @@ static void uart_fill(struct uart *uart)
 	unsigned room = uart_rx_room(uart);
 	size_t i, n;
 
-	if (!room || (uart->mcr & UART_MCR_LOOP)) { /* loopback disconnects the serial input, 8.6 */
+	if (!room || (uart->mcr & UART_MCR_LOOP)) { /* loopback disconnects the serial input */
 		uart->more_input = true;
 		return;
 	}
@@ -249,7 +256,7 @@ static void uart_clear_rx(struct uart *uart)
 	uart->timed_out = false;
 }
 
-/* A byte of our own transmitter came back, 8.6. An overrun keeps a full FIFO but replaces a lone byte, 8.4. */
+/* A byte of our own transmitter came back. An overrun keeps a full FIFO but replaces a lone byte. */
 static void uart_loop_back(struct uart *uart, uint8_t byte)
 {
 	if (!uart_rx_room(uart)) {
@@ -314,7 +321,7 @@ static void uart_send(struct uart *uart, uint8_t byte)
 
 /*
  * The write takes the THRE interrupt back and, as the byte is gone at once, raises it anew: a falling and
- * a rising edge, which an edge-triggered interrupt controller needs to see, 8.5.
+ * a rising edge, which an edge-triggered interrupt controller needs to see.
  */
 static void uart_write_data(struct uart *uart, uint8_t byte)
 {
@@ -329,7 +336,7 @@ static void uart_write_data(struct uart *uart, uint8_t byte)
 
 /* ---- modem lines ---- */
 
-/* Modem status after a change of MCR: no modem is there, all its lines are up; loopback shows MCR, 8.6. */
+/* Modem status after a change of MCR: no modem is there, all its lines are up; loopback shows MCR. */
 static void uart_update_modem(struct uart *uart)
 {
 	uint8_t lines = UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD;
@@ -342,7 +349,7 @@ static void uart_update_modem(struct uart *uart)
 				  (uart->mcr & UART_MCR_OUT2 ? UART_MSR_DCD : 0));
 	changed = (uint8_t)((uart->msr ^ lines) >> 4);
 	ended = (uint8_t)((uart->msr & ~lines) >> 4);
-	/* RI counts at its trailing edge only, 8.8 */
+	/* RI counts at its trailing edge only, "Modem Status Register" */
 	changed = (uint8_t)((changed & ~UART_MSR_TERI) | (ended & UART_MSR_TERI));
 	uart->msr = (uint8_t)(lines | (uart->msr & UART_MSR_DELTAS) | changed);
 }
@@ -364,7 +371,7 @@ static void uart_write_fcr(struct uart *uart, uint8_t value)
 {
 	bool toggled = (value ^ uart->fcr) & UART_FCR_ENABLE;
 
-	/* Other bits are programmed only together with the enable bit, 8.3; toggling it clears the FIFOs. */
+	/* Other bits are programmed only together with the enable bit; toggling it clears the FIFOs. */
 	if (toggled || ((value & UART_FCR_ENABLE) && (value & UART_FCR_RX_CLR)))
 		uart_clear_rx(uart);
 	uart->fcr = value & UART_FCR_ENABLE ? (uint8_t)(value & 0xc9) : 0;
@@ -414,7 +421,7 @@ static void uart_write8(void *dev, unsigned off, uint8_t value)
 		uart->scr = value;
 		break;
 	default:
-		break; /* LSR and MSR: writing is for factory tests, 8.4 */
+		break; /* LSR and MSR: writing is for factory tests */
 	}
 	uart_update_irq(uart);
 }
@@ -496,7 +503,10 @@ static int uart_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 
 /* ---- device ---- */
 
-/* Values after master reset, 8.0 table II; the divisor is undefined there, 9600 baud here. */
+/*
+ * Values after "Master Reset"; the divisor is undefined there, 9600 baud here. What waits in
+ * the ring was sent before the reset, so it still goes out.
+ */
 static void uart_reset(void *state)
 {
 	struct uart *uart = state;
@@ -518,7 +528,7 @@ static void uart_reset(void *state)
 	uart_update_modem(uart);
 	uart->msr &= (uint8_t)~UART_MSR_DELTAS;
 	uart_update_irq(uart);
-	v3_lock_release(&uart->lock, flags); /* what waits in the ring was sent before: it still goes out */
+	v3_lock_release(&uart->lock, flags);
 }
 
 static int uart_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
@@ -584,18 +594,18 @@ static void uart_destroy(void *state)
 }
 
 static const struct v3_cfg_key uart_keys[] = {
-	{ .name = "port",
-	  .type = V3_CFG_UINT,
-	  .low = 0x100,
-	  .high = 0x10000 - UART_NPORTS,
-	  .def = V3_PC_PORT_COM1 },
-	{ .name = "irq",
-	  .type = V3_CFG_UINT,
-	  .low = 3,
-	  .high = V3_NR_GSI - 1,
-	  .def = V3_PC_IRQ_COM1 },
-	{ .name = "console", .type = V3_CFG_STRING, .high = 31, .def_str = "console" },
-	{ .name = NULL },
+	{.name = "port",
+	 .type = V3_CFG_UINT,
+	 .low = 0x100,
+	 .high = 0x10000 - UART_NPORTS,
+	 .def = V3_PC_PORT_COM1},
+	{.name = "irq",
+	 .type = V3_CFG_UINT,
+	 .low = 3,
+	 .high = V3_NR_GSI - 1,
+	 .def = V3_PC_IRQ_COM1},
+	{.name = "console", .type = V3_CFG_STRING, .high = 31, .def_str = "console"},
+	{.name = NULL},
 };
 
 const struct v3_device_class v3_device_uart = {

@@ -29,10 +29,11 @@
 #define PM_STS_BITS                                                                                \
 	(V3_PC_PM1_STS_TMR | V3_PC_PM1_STS_GBL | V3_PC_PM1_STS_PWRBTN | V3_PC_PM1_STS_SLPBTN |     \
 	 V3_PC_PM1_STS_RTC | V3_PC_PM1_STS_WAK)
-#define PM_EN_BITS  (PM_STS_BITS & ~V3_PC_PM1_STS_WAK) /* WAK has no enable bit */
+#define PM_EN_BITS  (PM_STS_BITS & ~V3_PC_PM1_STS_WAK)	  /* WAK has no enable bit */
 #define PM_CNT_BITS (1u << 1 | V3_PC_PM1_CNT_SLP_TYP(7u)) /* BM_RLD, SLP_TYP are plain storage */
 
-#define PM_TMR_MSB 31 /* TMR_STS follows each change of the counter's highest bit, ACPI 6.4 4.8.3.3 */
+/* TMR_STS is set by each change of the counter's highest bit, ACPI 6.4 4.8.3.3. */
+#define PM_TMR_MSB 31
 
 /* 3579545 Hz / 1e9 ns in lowest terms */
 #define PM_TICKS_MUL 715909u

@@ -134,10 +134,10 @@ static const struct reset_port {
 	uint8_t (*read)(void *dev, unsigned off);
 	void (*write)(void *dev, unsigned off, uint8_t value);
 } reset_ports[] = {
-	{ V3_PC_PORT_RESET, reset_cf9_read8, reset_cf9_write8 },
-	{ V3_PC_PORT_SYSTEM_A, reset_port92_read8, reset_port92_write8 },
-	{ RESET_PORT_KBC_DATA, reset_kbc_data_read8, reset_kbc_data_write8 },
-	{ V3_PC_PORT_KBC, reset_kbc_status_read8, reset_kbc_command_write8 },
+	{V3_PC_PORT_RESET, reset_cf9_read8, reset_cf9_write8},
+	{V3_PC_PORT_SYSTEM_A, reset_port92_read8, reset_port92_write8},
+	{RESET_PORT_KBC_DATA, reset_kbc_data_read8, reset_kbc_data_write8},
+	{V3_PC_PORT_KBC, reset_kbc_status_read8, reset_kbc_command_write8},
 };
 
 static int reset_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)

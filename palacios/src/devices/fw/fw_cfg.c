@@ -51,7 +51,7 @@
  * keeps us busy clearing memory. */
 #define FW_MAX_PAD 0x100000u
 
-#define FW_DIR_ENTRY 64 /* size, key, reserved, name */
+#define FW_DIR_ENTRY  64 /* size, key, reserved, name */
 #define FW_E820_ENTRY 20
 #define FW_E820_MAX   16
 #define FW_E820_RAM   1
@@ -110,22 +110,22 @@ static struct fw_item fw_item_of(const struct fw_cfg *fw, uint16_t key)
 
 	switch (key) {
 	case FW_KEY_SIGNATURE:
-		return (struct fw_item){ num->signature, sizeof(num->signature) };
+		return (struct fw_item){num->signature, sizeof(num->signature)};
 	case FW_KEY_ID:
-		return (struct fw_item){ (const uint8_t *)&num->id, sizeof(num->id) };
+		return (struct fw_item){(const uint8_t *)&num->id, sizeof(num->id)};
 	case FW_KEY_RAM_SIZE:
-		return (struct fw_item){ (const uint8_t *)&num->ram_size, sizeof(num->ram_size) };
+		return (struct fw_item){(const uint8_t *)&num->ram_size, sizeof(num->ram_size)};
 	case FW_KEY_NB_CPUS:
 	case FW_KEY_MAX_CPUS:
-		return (struct fw_item){ (const uint8_t *)&num->cpus, sizeof(num->cpus) };
+		return (struct fw_item){(const uint8_t *)&num->cpus, sizeof(num->cpus)};
 	case FW_KEY_IRQ0:
-		return (struct fw_item){ (const uint8_t *)&num->irq0, sizeof(num->irq0) };
+		return (struct fw_item){(const uint8_t *)&num->irq0, sizeof(num->irq0)};
 	case FW_KEY_FILE_DIR:
-		return (struct fw_item){ fw->dir, 4 + fw->nfiles * FW_DIR_ENTRY };
+		return (struct fw_item){fw->dir, 4 + fw->nfiles * FW_DIR_ENTRY};
 	default:
 		if (key >= FW_KEY_FILE0 && key < FW_KEY_FILE0 + fw->nfiles)
 			return fw->file[key - FW_KEY_FILE0];
-		return (struct fw_item){ NULL, 0 }; /* reads as zeros */
+		return (struct fw_item){NULL, 0}; /* reads as zeros */
 	}
 }
 
@@ -155,7 +155,7 @@ static int fw_add_file(struct fw_cfg *fw, const char *name, const void *data, si
 	}
 	if (fw->nfiles == V3_FW_CFG_MAX_FILES)
 		return V3_ENOSPC;
-	fw->file[i] = (struct fw_item){ data, (uint32_t)len };
+	fw->file[i] = (struct fw_item){data, (uint32_t)len};
 	entry = fw_dir_entry(fw, i);
 	fw_put_be32(entry, (uint32_t)len);
 	fw_put_be32(entry + 4, (FW_KEY_FILE0 + i) << 16);
@@ -174,7 +174,8 @@ int v3_fw_cfg_add_file(struct v3_vm *vm, const char *name, const void *data, siz
 /* ---- DMA ---- */
 
 /* Move @p len bytes at @p offset of an item to the guest, zeros after its end. */
-static int fw_dma_read(struct fw_cfg *fw, struct fw_item item, uint32_t offset, v3_gpa_t gpa, uint32_t len)
+static int fw_dma_read(struct fw_cfg *fw, struct fw_item item, uint32_t offset, v3_gpa_t gpa,
+		       uint32_t len)
 {
 	uint32_t have = item.len - offset < len ? item.len - offset : len;
 	int err;
@@ -216,7 +217,8 @@ static void fw_dma(struct fw_cfg *fw, v3_gpa_t gpa)
 
 	/* The command is copied once; the guest may change it meanwhile. */
 	if (v3_mem_read(fw->vm, gpa, cmd, sizeof(cmd))) {
-		V3_GUEST_WARN(fw->vm, "DMA command at %#llx is not in RAM", (unsigned long long)gpa);
+		V3_GUEST_WARN(fw->vm, "DMA command at %#llx is not in RAM",
+			      (unsigned long long)gpa);
 		return;
 	}
 	fw_put_be32(cmd, fw_dma_command(fw, cmd));
@@ -258,7 +260,7 @@ static void fw_write(struct fw_cfg *fw, unsigned off, unsigned size, uint32_t va
 
 static int fw_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 {
-	static const uint8_t dma_signature[8] = { 'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G' };
+	static const uint8_t dma_signature[8] = {'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G'};
 	struct fw_cfg *fw = priv;
 	unsigned off = io->port - V3_PC_PORT_FW_CFG, i;
 
@@ -389,15 +391,15 @@ static void fw_destroy(void *state)
 }
 
 #define FW_OPT_KEYS(n)                                                                             \
-	{ .name = "name" #n, .type = V3_CFG_STRING, .high = V3_FW_CFG_NAME_LEN },                  \
-		{ .name = "file" #n, .type = V3_CFG_FILE },                                        \
+	{.name = "name" #n, .type = V3_CFG_STRING, .high = V3_FW_CFG_NAME_LEN},                    \
+		{.name = "file" #n, .type = V3_CFG_FILE},                                          \
 	{                                                                                          \
 		.name = "text" #n, .type = V3_CFG_STRING                                           \
 	}
 
 static const struct v3_cfg_key fw_keys[] = {
 	FW_OPT_KEYS(0), FW_OPT_KEYS(1), FW_OPT_KEYS(2), FW_OPT_KEYS(3), FW_OPT_KEYS(4),
-	FW_OPT_KEYS(5), FW_OPT_KEYS(6), FW_OPT_KEYS(7), { .name = NULL },
+	FW_OPT_KEYS(5), FW_OPT_KEYS(6), FW_OPT_KEYS(7), {.name = NULL},
 };
 
 const struct v3_device_class v3_device_fw_cfg = {

@@ -23,22 +23,22 @@
 #define PCI_ADDR_STORED	   0x80fffffcu
 #define PCI_ADDR_BUS(a)	   (((a) >> 16) & 0xff)
 #define PCI_ADDR_DEVFN(a)  (((a) >> 8) & 0xff)
-#define PCI_ADDR_OFFSET(a) ((a) & 0xfc)
+#define PCI_ADDR_OFFSET(a) ((a)&0xfc)
 
 /* Configuration header, PCI Local Bus 3.0 6.1 and 6.2 */
-#define PCI_VENDOR	  0x00
-#define PCI_DEVICE	  0x02
-#define PCI_COMMAND	  0x04
-#define PCI_STATUS	  0x06
-#define PCI_REVISION	  0x08
-#define PCI_CLASS	  0x09 /* 3 bytes */
-#define PCI_CACHE_LINE	  0x0c
-#define PCI_LATENCY	  0x0d
-#define PCI_HEADER_TYPE	  0x0e
-#define PCI_SUBSYS_VENDOR 0x2c
-#define PCI_SUBSYS	  0x2e
-#define PCI_INTR_LINE	  0x3c
-#define PCI_INTR_PIN	  0x3d
+#define PCI_VENDOR	    0x00
+#define PCI_DEVICE	    0x02
+#define PCI_COMMAND	    0x04
+#define PCI_STATUS	    0x06
+#define PCI_REVISION	    0x08
+#define PCI_CLASS	    0x09 /* 3 bytes */
+#define PCI_CACHE_LINE	    0x0c
+#define PCI_LATENCY	    0x0d
+#define PCI_HEADER_TYPE	    0x0e
+#define PCI_SUBSYS_VENDOR   0x2c
+#define PCI_SUBSYS	    0x2e
+#define PCI_INTR_LINE	    0x3c
+#define PCI_INTR_PIN	    0x3d
 #define PCI_DEVICE_SPECIFIC 0x40
 
 #define PCI_CMD_MEM_MASTER   0x06
@@ -67,7 +67,10 @@ struct pci_host {
 };
 
 static const struct v3_pci_desc pci_bridge_desc = {
-	.vendor = 0x8086, .device = 0x1237, .class_code = 0x060000, .revision = 2,
+	.vendor = 0x8086,
+	.device = 0x1237,
+	.class_code = 0x060000,
+	.revision = 2,
 };
 
 /* ---- configuration space ---- */
@@ -103,7 +106,8 @@ static void pci_drive_line(struct pci_host *host, unsigned line)
 static void pci_update_intx(struct v3_pci_func *func)
 {
 	struct pci_host *host = func->host;
-	uint16_t command = (uint16_t)(func->config[PCI_COMMAND] | func->config[PCI_COMMAND + 1] << 8);
+	uint16_t command =
+		(uint16_t)(func->config[PCI_COMMAND] | func->config[PCI_COMMAND + 1] << 8);
 	bool drive = func->intx && !(command & PCI_CMD_INTX_DISABLE);
 	unsigned line = (func->devfn / 8u + func->desc.intx_pin - 1u) % PCI_NLINES;
 
@@ -123,7 +127,7 @@ static void pci_write_header(struct v3_pci_func *func, unsigned off, uint8_t val
 	uint8_t mask = pci_writable(off);
 
 	if (off == PCI_STATUS + 1) /* error bits: write one to clear, 6.2.3 */
-		func->config[off] &= (uint8_t)~(value & 0xf9);
+		func->config[off] &= (uint8_t) ~(value & 0xf9);
 	else
 		func->config[off] = (uint8_t)((func->config[off] & ~mask) | (value & mask));
 }

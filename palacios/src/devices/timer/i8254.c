@@ -39,14 +39,14 @@
 #define PIT_SPK_OUT	0x20 /* output of channel 2 */
 
 /* "Control word format" */
-#define PIT_CW_CHANNEL(v)  ((v) >> 6) /* 3: read-back command */
-#define PIT_CW_RW(v)	   (((v) >> 4) & 3)
-#define PIT_CW_MODE(v)	   (((v) >> 1) & 7)
-#define PIT_CW_BCD	   0x01
-#define PIT_CW_STORED	   0x3f
-#define PIT_READBACK	   3
-#define PIT_RB_NO_COUNT	   0x20
-#define PIT_RB_NO_STATUS   0x10
+#define PIT_CW_CHANNEL(v)     ((v) >> 6) /* 3: read-back command */
+#define PIT_CW_RW(v)	      (((v) >> 4) & 3)
+#define PIT_CW_MODE(v)	      (((v) >> 1) & 7)
+#define PIT_CW_BCD	      0x01
+#define PIT_CW_STORED	      0x3f
+#define PIT_READBACK	      3
+#define PIT_RB_NO_COUNT	      0x20
+#define PIT_RB_NO_STATUS      0x10
 #define PIT_RB_SELECTED(v, n) ((v) & (2u << (n)))
 enum { PIT_RW_LATCH, PIT_RW_LOW, PIT_RW_HIGH, PIT_RW_BOTH };
 
@@ -119,8 +119,9 @@ static uint32_t pit_decode(const struct pit_channel *ch, uint16_t value)
 	uint32_t n = value;
 
 	if (ch->control & PIT_CW_BCD)
-		n = ((value >> 12) * 1000u + ((value >> 8) & 15) * 100u + ((value >> 4) & 15) * 10u +
-		     (value & 15)) % 10000;
+		n = ((value >> 12) * 1000u + ((value >> 8) & 15) * 100u +
+		     ((value >> 4) & 15) * 10u + (value & 15)) %
+		    10000;
 	if (n)
 		return n;
 	return ch->control & PIT_CW_BCD ? 10000 : 65536;
@@ -130,7 +131,8 @@ static uint16_t pit_encode(const struct pit_channel *ch, uint32_t n)
 {
 	if (!(ch->control & PIT_CW_BCD))
 		return (uint16_t)n;
-	return (uint16_t)((n / 1000 % 10) << 12 | (n / 100 % 10) << 8 | (n / 10 % 10) << 4 | n % 10);
+	return (uint16_t)((n / 1000 % 10) << 12 | (n / 100 % 10) << 8 | (n / 10 % 10) << 4 |
+			  n % 10);
 }
 
 /* Length of the high part of a square wave: the longer one if the count is odd, "Mode 3". */
@@ -199,6 +201,12 @@ static bool pit_out(const struct pit_channel *ch, uint64_t now)
 	}
 }
 
+/* Modes whose counting a rising gate starts; in the others a low gate stops it, "Gate pin operations". */
+static bool pit_gate_starts(const struct pit_channel *ch)
+{
+	return ch->mode == PIT_MODE_ONE_SHOT || ch->mode == PIT_MODE_HW_STROBE;
+}
+
 /* Start counting @p count at @p now. */
 static void pit_start(struct pit_channel *ch, uint32_t count, uint64_t now)
 {
@@ -208,8 +216,7 @@ static void pit_start(struct pit_channel *ch, uint32_t count, uint64_t now)
 	ch->loaded = true;
 	ch->has_next = false;
 	ch->null_count = false;
-	/* A gate that is low stops all modes but those it triggers, "Gate pin operations summary". */
-	ch->stopped = !ch->gate && ch->mode != PIT_MODE_ONE_SHOT && ch->mode != PIT_MODE_HW_STROBE;
+	ch->stopped = !ch->gate && !pit_gate_starts(ch);
 }
 
 /* A periodic mode takes a new count at the end of the period, or of the part of a square wave. Synced. */
@@ -235,25 +242,15 @@ static void pit_write_count(struct pit_channel *ch, uint16_t value, uint64_t now
 {
 	uint32_t count = pit_decode(ch, value);
 
-	switch (ch->mode) {
-	case PIT_MODE_ONE_SHOT:
-	case PIT_MODE_HW_STROBE:
+	if (pit_gate_starts(ch)) {
 		ch->has_next = true;
 		ch->armed = true;
 		ch->null_count = true;
 		ch->next_count = count;
-		break;
-	case PIT_MODE_RATE:
-	case PIT_MODE_SQUARE:
-		if (ch->loaded) {
-			pit_start_later(ch, count, now);
-			break;
-		}
+	} else if (ch->loaded && (ch->mode == PIT_MODE_RATE || ch->mode == PIT_MODE_SQUARE)) {
+		pit_start_later(ch, count, now);
+	} else {
 		pit_start(ch, count, now);
-		break;
-	default:
-		pit_start(ch, count, now);
-		break;
 	}
 }
 
@@ -262,26 +259,15 @@ static void pit_set_gate(struct pit_channel *ch, bool gate, uint64_t now)
 	if (gate == ch->gate)
 		return;
 	ch->gate = gate;
-	switch (ch->mode) {
-	case PIT_MODE_ONE_SHOT:
-	case PIT_MODE_HW_STROBE: /* a rising edge starts the count written last, again and again */
-		if (gate && (ch->has_next || ch->loaded))
-			pit_start(ch, ch->has_next ? ch->next_count : ch->count, now);
-		break;
-	case PIT_MODE_RATE:
-	case PIT_MODE_SQUARE: /* a rising edge starts over */
-		if (gate && ch->loaded)
-			pit_start(ch, ch->has_next ? ch->next_count : ch->count, now);
-		break;
-	default:
-		if (gate && ch->loaded)
-			ch->start = now - ch->held;
-		break;
-	}
-	if (!gate && ch->loaded && ch->mode != PIT_MODE_ONE_SHOT && ch->mode != PIT_MODE_HW_STROBE)
+	if (!gate) {
+		ch->stopped = ch->loaded && !pit_gate_starts(ch);
 		ch->held = now - ch->start;
-	ch->stopped = !gate && ch->loaded && ch->mode != PIT_MODE_ONE_SHOT &&
-		      ch->mode != PIT_MODE_HW_STROBE;
+	} else if (ch->mode == PIT_MODE_TERMINAL || ch->mode == PIT_MODE_SW_STROBE) {
+		ch->stopped = false; /* goes on where it was held */
+		ch->start = now - ch->held;
+	} else if (ch->loaded || ch->has_next) { /* starts over, with the count written last */
+		pit_start(ch, ch->has_next ? ch->next_count : ch->count, now);
+	}
 }
 
 static void pit_latch_count(struct pit_channel *ch, uint64_t now)
@@ -306,7 +292,8 @@ static void pit_program(struct pit_channel *ch, uint8_t control)
 	uint8_t mode = PIT_CW_MODE(control);
 
 	ch->control = control & PIT_CW_STORED;
-	ch->mode = mode > PIT_MODE_HW_STROBE ? mode - 4 : mode; /* bit 2 is "don't care" for 2 and 3 */
+	ch->mode =
+		mode > PIT_MODE_HW_STROBE ? mode - 4 : mode; /* bit 2 is "don't care" for 2 and 3 */
 	ch->loaded = false;
 	ch->stopped = false;
 	ch->has_next = false;
@@ -327,18 +314,11 @@ static uint8_t pit_read_channel(struct pit_channel *ch, uint64_t now)
 		return ch->status;
 	}
 	value = ch->count_latched ? ch->latch : pit_value(ch, now);
-	switch (PIT_CW_RW(ch->control)) {
-	case PIT_RW_BOTH:
-		high = ch->read_high;
+	high = PIT_CW_RW(ch->control) == PIT_RW_HIGH || ch->read_high;
+	if (PIT_CW_RW(ch->control) == PIT_RW_BOTH)
 		ch->read_high = !high;
-		if (high)
-			ch->count_latched = false;
-		break;
-	default:
-		high = PIT_CW_RW(ch->control) == PIT_RW_HIGH;
+	if (!ch->read_high) /* the last byte was read */
 		ch->count_latched = false;
-		break;
-	}
 	return (uint8_t)(high ? value >> 8 : value);
 }
 
@@ -554,7 +534,7 @@ static void pit_reset(void *state)
 	pit->edge_ns = 0;
 	pit->due_ns = 0;
 	for (i = 0; i < PIT_NCHANNEL; i++) {
-		pit->ch[i] = (struct pit_channel){ .gate = i != 2 };
+		pit->ch[i] = (struct pit_channel){.gate = i != 2};
 		pit_program(&pit->ch[i], PIT_RW_BOTH << 4 | PIT_MODE_SQUARE << 1);
 	}
 	v3_irq_set(pit->vm, V3_PC_IRQ_TIMER, false);

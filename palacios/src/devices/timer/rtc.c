@@ -19,58 +19,58 @@
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
-#define RTC_NPORTS 2
-#define RTC_NREGS  128
+#define RTC_NPORTS   2
+#define RTC_NREGS    128
 #define RTC_NS_PER_S 1000000000ull
 
 /* Registers */
-#define RTC_SEC	      0x00
-#define RTC_SEC_ALARM 0x01
-#define RTC_MIN	      0x02
-#define RTC_MIN_ALARM 0x03
-#define RTC_HOUR      0x04
+#define RTC_SEC	       0x00
+#define RTC_SEC_ALARM  0x01
+#define RTC_MIN	       0x02
+#define RTC_MIN_ALARM  0x03
+#define RTC_HOUR       0x04
 #define RTC_HOUR_ALARM 0x05
-#define RTC_WEEKDAY   0x06 /* Sunday is 1 */
-#define RTC_DAY	      0x07
-#define RTC_MONTH     0x08
-#define RTC_YEAR      0x09
-#define RTC_A	      0x0a
-#define RTC_B	      0x0b
-#define RTC_C	      0x0c
-#define RTC_D	      0x0d
-#define RTC_CENTURY   0x32 /* PC convention, always BCD */
+#define RTC_WEEKDAY    0x06 /* Sunday is 1 */
+#define RTC_DAY	       0x07
+#define RTC_MONTH      0x08
+#define RTC_YEAR       0x09
+#define RTC_A	       0x0a
+#define RTC_B	       0x0b
+#define RTC_C	       0x0c
+#define RTC_D	       0x0d
+#define RTC_CENTURY    0x32 /* PC convention, always BCD */
 
-#define RTC_A_UIP	0x80 /* update in progress */
-#define RTC_A_DIV	0x70
-#define RTC_A_DIV_32K	0x20 /* the only divider setting at which a PC's clock runs */
-#define RTC_A_RATE	0x0f
-#define RTC_A_POWER_ON	0x26 /* clock runs, 1024 Hz */
-#define RTC_B_SET	0x80 /* the guest sets the clock: no updates */
-#define RTC_B_PIE	0x40
-#define RTC_B_AIE	0x20
-#define RTC_B_UIE	0x10
-#define RTC_B_SQWE	0x08
-#define RTC_B_BINARY	0x04
-#define RTC_B_24H	0x02
-#define RTC_C_IRQF	0x80
-#define RTC_FLAGS	0x70 /* C: PF AF UF, at the positions of the enable bits in B */
-#define RTC_D_VRT	0x80 /* battery is good */
-#define RTC_HOUR_PM	0x80
-#define RTC_ALARM_ANY	0xc0 /* an alarm byte with both bits set matches everything */
+#define RTC_A_UIP      0x80 /* update in progress */
+#define RTC_A_DIV      0x70
+#define RTC_A_DIV_32K  0x20 /* the only divider setting at which a PC's clock runs */
+#define RTC_A_RATE     0x0f
+#define RTC_A_POWER_ON 0x26 /* clock runs, 1024 Hz */
+#define RTC_B_SET      0x80 /* the guest sets the clock: no updates */
+#define RTC_B_PIE      0x40
+#define RTC_B_AIE      0x20
+#define RTC_B_UIE      0x10
+#define RTC_B_SQWE     0x08
+#define RTC_B_BINARY   0x04
+#define RTC_B_24H      0x02
+#define RTC_C_IRQF     0x80
+#define RTC_FLAGS      0x70 /* C: PF AF UF, at the positions of the enable bits in B */
+#define RTC_D_VRT      0x80 /* battery is good */
+#define RTC_HOUR_PM    0x80
+#define RTC_ALARM_ANY  0xc0 /* an alarm byte with both bits set matches everything */
 
 /* UIP goes up 244 us before an update, which takes 1984 us with a 32768 Hz crystal ("Update cycle"). */
 #define RTC_UIP_NS 2228000u
 
 /* Memory bytes whose meaning is PC convention: sizes for firmware that asks the CMOS */
-#define RTC_BASE_KIB	 0x15 /* 2 bytes: KiB below 640 KiB */
-#define RTC_EXT_KIB	 0x17 /* 2 bytes: KiB above 1 MiB, saturating */
-#define RTC_EXT_KIB2	 0x30 /* the same */
-#define RTC_ABOVE_16M	 0x34 /* 2 bytes: 64 KiB units between 16 MiB and 4 GiB */
-#define RTC_ABOVE_4G	 0x5b /* 3 bytes: 64 KiB units above 4 GiB */
-#define RTC_CPUS	 0x5f /* vcpus - 1 */
+#define RTC_BASE_KIB  0x15 /* 2 bytes: KiB below 640 KiB */
+#define RTC_EXT_KIB   0x17 /* 2 bytes: KiB above 1 MiB, saturating */
+#define RTC_EXT_KIB2  0x30 /* the same */
+#define RTC_ABOVE_16M 0x34 /* 2 bytes: 64 KiB units between 16 MiB and 4 GiB */
+#define RTC_ABOVE_4G  0x5b /* 3 bytes: 64 KiB units above 4 GiB */
+#define RTC_CPUS      0x5f /* vcpus - 1 */
 
 struct rtc_time {
-	int year; /* 4 digits */
+	int year;			     /* 4 digits */
 	unsigned month, day, hour, min, sec; /* month and day from 1 */
 };
 
@@ -79,12 +79,12 @@ struct rtc {
 	struct v3_timer *timer; /* owned: next interrupt */
 	struct v3_lock lock;	/* guards all below */
 	uint8_t index;
-	uint8_t reg[RTC_NREGS]; /* time registers: valid only while the clock is held */
-	int64_t offset_s;	/* guest's clock minus v3_time_wall_s() */
+	uint8_t reg[RTC_NREGS];	 /* time registers: valid only while the clock is held */
+	int64_t offset_s;	 /* guest's clock minus v3_time_wall_s() */
 	unsigned weekday_offset; /* as set by the guest, minus the true one, mod 7 */
-	int64_t seen_s;		/* clock up to which AF and UF are worked out */
-	uint64_t seen_tick;	/* 32768 Hz ticks up to which PF is */
-	bool level;		/* state of the interrupt line */
+	int64_t seen_s;		 /* clock up to which AF and UF are worked out */
+	uint64_t seen_tick;	 /* 32768 Hz ticks up to which PF is */
+	bool level;		 /* state of the interrupt line */
 };
 
 /* ---- calendar ---- */
@@ -137,7 +137,8 @@ static void rtc_from_seconds(int64_t s, struct rtc_time *t)
 /* Sunday is 0. */
 static unsigned rtc_weekday(int64_t s)
 {
-	return (unsigned)((rtc_day_of(s) - rtc_days(1600, 1, 1) + 6) % 7); /* 1600-01-01: Saturday */
+	return (unsigned)((rtc_day_of(s) - rtc_days(1600, 1, 1) + 6) %
+			  7); /* 1600-01-01: Saturday */
 }
 
 /* ---- register formats ---- */
@@ -326,7 +327,8 @@ static void rtc_arm(struct rtc *rtc)
 		at = (ns / RTC_NS_PER_S + 1) * RTC_NS_PER_S; /* the next update */
 		if ((want & RTC_B_UIE) && !rtc_held(rtc) && at < due)
 			due = at;
-		alarm = (want & RTC_B_AIE) && !rtc_held(rtc) ? rtc_next_alarm(rtc, rtc->seen_s) : -1;
+		alarm = (want & RTC_B_AIE) && !rtc_held(rtc) ? rtc_next_alarm(rtc, rtc->seen_s)
+							     : -1;
 		at += (uint64_t)(alarm - rtc->seen_s - 1) * RTC_NS_PER_S;
 		if (alarm >= 0 && at < due)
 			due = at;

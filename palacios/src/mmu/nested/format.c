@@ -30,4 +30,4 @@ static const struct v3_nested_fmt format_npt = {
 	.addr = 0x000ffffffffff000ull,
 };
 
-const struct v3_nested_fmt *const v3_nested_formats[2] = { [V3_NESTED_NPT] = &format_npt };
+const struct v3_nested_fmt *const v3_nested_formats[2] = {[V3_NESTED_NPT] = &format_npt};

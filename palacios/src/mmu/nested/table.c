@@ -54,7 +54,7 @@ static void nested_free_page(struct v3_nested *table, v3_hpa_t page)
 
 int v3_nested_init(struct v3_nested *table, int node)
 {
-	*table = (struct v3_nested){ .levels = v3_lib.caps.nested_levels, .node = node };
+	*table = (struct v3_nested){.levels = v3_lib.caps.nested_levels, .node = node};
 	if (v3_lib.caps.nested_format < V3_ARRAY_SIZE(v3_nested_formats))
 		table->fmt = v3_nested_formats[v3_lib.caps.nested_format];
 	if (!table->fmt || table->levels < 4 || table->levels > 5)
@@ -123,7 +123,8 @@ static uint64_t *nested_split(struct v3_nested *table, uint64_t *slot, unsigned 
 	return t;
 }
 
-int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm, unsigned level)
+int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm,
+		  unsigned level)
 {
 	const struct v3_nested_fmt *fmt = table->fmt;
 	uint64_t *t = table->root_va;

@@ -19,7 +19,8 @@ void v3_nested_fini(struct v3_nested *table);
  * lower level where smaller leaves exist already. For a large leaf gpa and hpa must be congruent.
  * Present leaves may only be given more permissions. @return V3_OK, V3_ENOMEM.
  */
-int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm, unsigned level);
+int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm,
+		  unsigned level);
 
 /**
  * Remove [gpa, gpa + size); page-aligned, not empty, no wrap. A large leaf that is only partly inside is

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * @file find.c
- * Looks up a device of a VM by its class. Beside chr.c the only file here that sees the core's structures.
+ * @file device.c
+ * Looks up a device of a VM by its class, for devices that build on another one.
  */
 #include "palacios/device.h"
 

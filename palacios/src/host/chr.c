@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file chr.c
- * Byte streams of devices over the host's console group. The host says from any context that input is
- * there; the device learns of it on vcpu 0's thread.
+ * Byte streams of devices (palacios/chr.h) over the host's console group. The host says from any context
+ * that input is there; the device learns of it on vcpu 0's thread.
  */
 #include "palacios/chr.h"
 

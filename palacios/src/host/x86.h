@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * @file cpu.h
+ * @file x86.h
  * Instructions of the physical CPU that both vendor back ends and cpu/ need.
  */
-#ifndef V3_ARCH_X86_CPU_H
-#define V3_ARCH_X86_CPU_H
+#ifndef V3_HOST_X86_H
+#define V3_HOST_X86_H
 
 #include "palacios/types.h"
 
 static inline void v3_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *a, uint32_t *b, uint32_t *c,
 			    uint32_t *d)
 {
-	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(subleaf));
+	__asm__ volatile("cpuid"
+			 : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d)
+			 : "a"(leaf), "c"(subleaf));
 }
 
 static inline uint64_t v3_rdmsr(uint32_t msr)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * @file cpu.h
- * Takes the place of palacios/src/arch/x86/cpu.h in unit tests: the same functions, answered by a simulated
+ * @file x86.h
+ * Takes the place of palacios/src/host/x86.h in unit tests: the same functions, answered by a simulated
  * CPU (fake_instr.c) because user space may not execute the instructions.
  */
-#ifndef TESTS_FAKE_ARCH_X86_CPU_H
-#define TESTS_FAKE_ARCH_X86_CPU_H
+#ifndef TESTS_FAKE_HOST_X86_H
+#define TESTS_FAKE_HOST_X86_H
 
 #include "palacios/types.h"
 

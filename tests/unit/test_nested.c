@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file test_nested.c
+ * Nested tables: leaf sizes, splitting, taking pages out, and that whatever happens they never show the
+ * guest anything but what the map allows. Tables are read by mem_npt(), as the CPU would.
+ */
+#include "mem_vm.h"
+
+#include "mmu/nested/table.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#define MIB 0x100000ull
+
+static int ignore(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
+{
+	(void)vcpu, (void)priv;
+	mmio->value = 0;
+	return V3_OK;
+}
+
+static struct mem_leaf leaf_at(struct v3_vm *vm, v3_gpa_t gpa)
+{
+	return mem_npt(vm->mmu.nested.root, vm->mmu.nested.levels, gpa);
+}
+
+static struct v3_mem_stats stats_of(struct v3_vm *vm)
+{
+	struct v3_mem_stats s;
+
+	v3_mem_get_stats(vm, &s);
+	return s;
+}
+
+/* The leaf at @p gpa: size, host page and permissions. */
+static void check_leaf(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, unsigned perm)
+{
+	struct mem_leaf leaf = leaf_at(vm, gpa);
+	bool rom;
+
+	if (!CHECK_MSG(leaf.present, "%#llx is not mapped", (unsigned long long)gpa))
+		return;
+	CHECK_EQ(leaf.size, size);
+	CHECK_EQ(leaf.perm, perm);
+	CHECK_EQ(leaf.hpa & V3_PAGE_MASK, v3_mem_hpa(&vm->mem, gpa, &rom));
+}
+
+static void test_nested_largest_leaf(void)
+{
+	struct v3_vm *vm;
+
+	mem_vm_begin();
+	REQUIRE_EQ(mem_vm_make(), V3_OK);
+	vm = &mem_vm.vm;
+	REQUIRE_EQ(v3_mem_add_ram(vm, V3_SIZE_1G - V3_SIZE_2M, V3_SIZE_1G + V3_SIZE_2M, -1), V3_OK);
+	REQUIRE_EQ(v3_mem_add_ram(vm, 0, 0x8000, -1), V3_OK);
+	CHECK_EQ(mem_vm_fault(0, 0x1abc, V3_ACC_READ), V3_OK);
+	check_leaf(vm, 0x1abc, 4096, V3_ACC_ALL);
+	CHECK_EQ(mem_vm_fault(0, V3_SIZE_1G - 1, V3_ACC_WRITE), V3_OK);
+	check_leaf(vm, V3_SIZE_1G - 1, V3_SIZE_2M, V3_ACC_ALL);
+	CHECK_EQ(mem_vm_fault(0, V3_SIZE_1G + 0x12345678, V3_ACC_EXEC), V3_OK);
+	check_leaf(vm, V3_SIZE_1G + 0x12345678, V3_SIZE_1G, V3_ACC_ALL);
+	check_leaf(vm, V3_SIZE_1G, V3_SIZE_1G, V3_ACC_ALL);
+	CHECK(!leaf_at(vm, 2 * V3_SIZE_1G).present);
+	CHECK_EQ(stats_of(vm).leaves_1g, 1);
+	CHECK_EQ(stats_of(vm).leaves_2m, 1);
+	CHECK_EQ(stats_of(vm).leaves_4k, 1);
+	CHECK_EQ(stats_of(vm).table_pages, 4);
+
+	/* A hook in the large leaf splits it twice; all other pages stay mapped. */
+	REQUIRE_EQ(v3_mem_hook(vm, V3_SIZE_1G + 0x200000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	CHECK(!leaf_at(vm, V3_SIZE_1G + 0x200000).present);
+	check_leaf(vm, V3_SIZE_1G + 0x201000, 4096, V3_ACC_ALL);
+	check_leaf(vm, V3_SIZE_1G + 0x3ff000, 4096, V3_ACC_ALL);
+	check_leaf(vm, V3_SIZE_1G + 0x400000, V3_SIZE_2M, V3_ACC_ALL);
+	check_leaf(vm, V3_SIZE_1G, V3_SIZE_2M, V3_ACC_ALL);
+	check_leaf(vm, 2 * V3_SIZE_1G - 1, V3_SIZE_2M, V3_ACC_ALL);
+	CHECK_EQ(stats_of(vm).leaves_1g, 0);
+	CHECK_EQ(stats_of(vm).leaves_2m, 1 + 511);
+	CHECK_EQ(stats_of(vm).leaves_4k, 1 + 511);
+	CHECK_EQ(stats_of(vm).table_pages, 6);
+
+	/* A small MMIO region keeps a GiB from being one leaf. */
+	v3_mem_unhook(vm, V3_SIZE_1G + 0x200000);
+	v3_nested_fini(&vm->mmu.nested);
+	REQUIRE_EQ(v3_mmu_init(vm), V3_OK);
+	REQUIRE_EQ(v3_mmio_register(vm, V3_SIZE_1G + 0x600000, 4096, ignore, NULL), V3_OK);
+	CHECK_EQ(mem_vm_fault(0, V3_SIZE_1G, V3_ACC_EXEC), V3_OK);
+	check_leaf(vm, V3_SIZE_1G, V3_SIZE_2M, V3_ACC_ALL);
+	CHECK_EQ(mem_vm_fault(0, V3_SIZE_1G + 0x601000, V3_ACC_EXEC), V3_OK);
+	check_leaf(vm, V3_SIZE_1G + 0x601000, 4096, V3_ACC_ALL);
+}
+
+static void test_nested_2m_where_1g_is_unknown(void)
+{
+	struct v3_vm *vm;
+
+	mem_vm_begin();
+	v3_lib.caps.nested_1g = false;
+	REQUIRE_EQ(mem_vm_make(), V3_OK);
+	vm = &mem_vm.vm;
+	REQUIRE_EQ(v3_mem_add_ram(vm, 0, 8 * MIB, -1), V3_OK);
+	vm->mem.chunk[1].hpa |= V3_CHUNK_GIGA; /* as if it were part of a larger piece */
+	CHECK_EQ(mem_vm_fault(0, 3 * MIB, V3_ACC_READ), V3_OK);
+	check_leaf(vm, 3 * MIB, V3_SIZE_2M, V3_ACC_ALL);
+}
+
+static void test_nested_five_levels(void)
+{
+	const v3_gpa_t high = 1ull << 49;
+	struct v3_vm *vm;
+
+	mem_vm_begin();
+	v3_lib.caps.nested_levels = 5;
+	v3_lib.caps.hpa_bits = 52;
+	REQUIRE_EQ(mem_vm_make(), V3_OK);
+	vm = &mem_vm.vm;
+	CHECK_EQ(vm->mem.gpa_bits, 52);
+	REQUIRE_EQ(v3_nested_map(&vm->mmu.nested, high, 0x200000, V3_ACC_READ, 1), V3_OK);
+	CHECK_EQ(leaf_at(vm, high + 0x1234).hpa, 0x201234);
+	CHECK_EQ(leaf_at(vm, high).perm, V3_ACC_READ);
+	CHECK(!leaf_at(vm, high & ((1ull << 48) - 1)).present);
+	CHECK_EQ(stats_of(vm).table_pages, 4);
+	CHECK(v3_nested_drop(&vm->mmu.nested, high, V3_SIZE_2M));
+	CHECK(!leaf_at(vm, high).present);
+}
+
+static void test_nested_width_is_cut_to_tables(void)
+{
+	mem_vm_begin();
+	v3_lib.caps.hpa_bits = 52;
+	REQUIRE_EQ(mem_vm_make(), V3_OK);
+	CHECK_EQ(mem_vm.vm.mem.gpa_bits, 48);
+}
+
+static void test_nested_refuses_unknown_formats(void)
+{
+	mem_vm_begin();
+	v3_lib.caps.nested_format = 99;
+	CHECK_EQ(mem_vm_make(), V3_ENOTSUP);
+	v3_lib.caps.nested_format = V3_NESTED_NPT;
+	v3_lib.caps.nested_levels = 3;
+	CHECK_EQ(mem_vm_make(), V3_ENOTSUP);
+}
+
+static void test_nested_rom_is_read_only(void)
+{
+	struct v3_vm *vm = mem_vm_new(0);
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_mem_add_rom(vm, 0, 0x20000), V3_OK);
+	REQUIRE_EQ(v3_mem_add_rom(vm, V3_SIZE_2M, V3_SIZE_2M), V3_OK);
+	CHECK_EQ(mem_vm_fault(0, 0x1000, V3_ACC_EXEC), V3_OK);
+	check_leaf(vm, 0x1000, 4096, V3_ACC_READ | V3_ACC_EXEC);
+	CHECK_EQ(mem_vm_fault(0, V3_SIZE_2M, V3_ACC_READ), V3_OK);
+	check_leaf(vm, V3_SIZE_2M, V3_SIZE_2M, V3_ACC_READ | V3_ACC_EXEC);
+	CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x1000, V3_ACC_WRITE), V3_ENOENT);
+}
+
+static void test_nested_hooks_keep_their_kinds_out(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_mem_hook(vm, 0x1000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	REQUIRE_EQ(v3_mem_hook(vm, 0x2000, V3_ACC_READ, ignore, NULL), V3_OK);
+	CHECK_EQ(mem_vm_fault(0, 0x1000, V3_ACC_READ), V3_OK);
+	check_leaf(vm, 0x1000, 4096, V3_ACC_READ | V3_ACC_EXEC);
+	CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x1000, V3_ACC_WRITE), V3_ENOENT);
+	CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x2000, V3_ACC_READ), V3_ENOENT);
+	CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x2000, V3_ACC_EXEC), V3_ENOENT);
+	CHECK_EQ(mem_vm_fault(0, 0x3000, V3_ACC_WRITE), V3_OK);
+	check_leaf(vm, 0x3000, 4096, V3_ACC_ALL);
+	CHECK(!leaf_at(vm, 0x2000).present);
+}
+
+static void test_nested_unhook_brings_large_leaf_back(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+	uint64_t pages;
+
+	REQUIRE(vm);
+	CHECK_EQ(mem_vm_fault(0, 0, V3_ACC_READ), V3_OK);
+	pages = stats_of(vm).table_pages;
+	REQUIRE_EQ(v3_mem_hook(vm, 0x5000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	REQUIRE_EQ(v3_mem_hook(vm, 0x6000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	CHECK_EQ(stats_of(vm).leaves_4k, 510);
+	CHECK_EQ(stats_of(vm).table_pages, pages + 1);
+	v3_mem_unhook(vm, 0x5000);
+	CHECK_EQ(mem_vm_fault(0, 0x5000, V3_ACC_WRITE), V3_OK);
+	check_leaf(vm, 0x5000, 4096, V3_ACC_ALL);
+	v3_mem_unhook(vm, 0x6000);
+	CHECK_EQ(stats_of(vm).leaves_4k, 0);
+	CHECK_EQ(stats_of(vm).table_pages, pages);
+	CHECK_EQ(mem_vm_fault(0, 0x6000, V3_ACC_WRITE), V3_OK);
+	check_leaf(vm, 0x6000, V3_SIZE_2M, V3_ACC_ALL);
+}
+
+/* No page to split a large leaf: it goes as a whole and comes back by faults. */
+static void test_nested_split_without_memory(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+
+	REQUIRE(vm);
+	CHECK_EQ(mem_vm_fault(0, 0x5000, V3_ACC_READ), V3_OK);
+	REQUIRE_EQ(v3_mem_hook(vm, 0x205000, V3_ACC_WRITE, ignore, NULL), V3_OK); /* not mapped */
+	REQUIRE_EQ(v3_mem_hook(vm, 0x206000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	v3_mem_unhook(vm, 0x206000); /* leaves a record, so that a hook only needs the group */
+	fake_host_fail_at(2);
+	CHECK_EQ(v3_mem_hook(vm, 0x5000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	CHECK(fake_host_refused());
+	fake_host_fail_at(0);
+	CHECK(!leaf_at(vm, 0x5000).present);
+	CHECK(!leaf_at(vm, 0x6000).present);
+	CHECK_EQ(stats_of(vm).leaves_2m, 0);
+	CHECK_EQ(mem_vm_fault(0, 0x6000, V3_ACC_WRITE), V3_OK);
+	check_leaf(vm, 0x6000, 4096, V3_ACC_ALL);
+}
+
+static void test_nested_fault_out_of_memory_at_each_step(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_mem_hook(vm, 0x5000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	for (unsigned k = 1; k <= 3; k++) {
+		fake_host_fail_at(k);
+		CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x6000, V3_ACC_READ), V3_ENOMEM);
+		CHECK(fake_host_refused());
+		CHECK(!leaf_at(vm, 0x6000).present);
+		v3_nested_fini(&vm->mmu.nested);
+		fake_host_fail_at(0);
+		REQUIRE_EQ(v3_mmu_init(vm), V3_OK);
+	}
+	fake_host_fail_at(3);
+	CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x6000, V3_ACC_READ), V3_ENOMEM);
+	fake_host_fail_at(0);
+	CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x6000, V3_ACC_READ), V3_OK); /* goes on where it was */
+	check_leaf(vm, 0x6000, 4096, V3_ACC_ALL);
+	CHECK_EQ(stats_of(vm).table_pages, 4);
+}
+
+static void test_nested_drop_at_the_edges(void)
+{
+	struct v3_vm *vm = mem_vm_new(8 * MIB);
+	struct v3_nested *t = &vm->mmu.nested;
+	const v3_gpa_t last = (1ull << 48) - 4096;
+
+	REQUIRE(vm);
+	CHECK(!v3_nested_drop(t, 1ull << 48, 4096));
+	CHECK(!v3_nested_drop(t, ~0xfffull, 4096));
+	CHECK(!v3_nested_drop(t, 0, 1ull << 52)); /* nothing there, returns soon */
+	REQUIRE_EQ(v3_nested_map(t, last, 0x7000, V3_ACC_ALL, 0), V3_OK);
+	CHECK(leaf_at(vm, last).present);
+	CHECK(!v3_nested_drop(t, 0, last));
+	CHECK(v3_nested_drop(t, 0, ~0xfffull));
+	CHECK(!leaf_at(vm, last).present);
+	for (v3_gpa_t gpa = 0; gpa < 8 * MIB; gpa += V3_SIZE_2M)
+		CHECK_EQ(mem_vm_fault(0, gpa, V3_ACC_READ), V3_OK);
+	CHECK(v3_nested_drop(t, 3 * MIB, 2 * MIB)); /* halves of two leaves */
+	check_leaf(vm, 3 * MIB - 1, 4096, V3_ACC_ALL);
+	CHECK(!leaf_at(vm, 3 * MIB).present);
+	CHECK(!leaf_at(vm, 5 * MIB - 1).present);
+	check_leaf(vm, 5 * MIB, 4096, V3_ACC_ALL);
+	check_leaf(vm, 6 * MIB, V3_SIZE_2M, V3_ACC_ALL);
+	CHECK_EQ(stats_of(vm).leaves_4k, 512);
+	CHECK_EQ(stats_of(vm).leaves_2m, 2);
+	CHECK_EQ(v3_nested_lookup(t, 3 * MIB, &(unsigned){0}), 0);
+	CHECK_EQ(v3_nested_lookup(t, 1ull << 50, &(unsigned){0}), 0);
+	CHECK(v3_nested_lookup(t, 6 * MIB, &(unsigned){0}) != 0);
+}
+
+static void test_nested_mmio_comes_and_goes(void)
+{
+	struct v3_vm *vm = mem_vm_new(8 * MIB);
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_mmio_register(vm, 0xc0000000, 0x3000, ignore, NULL), V3_OK);
+	CHECK_EQ(mem_vm_fault(0, 2 * MIB, V3_ACC_READ), V3_OK);
+	check_leaf(vm, 2 * MIB, V3_SIZE_2M, V3_ACC_ALL);
+	CHECK_EQ(v3_mmio_move(vm, 0xc0000000, 2 * MIB + 0x1000), V3_OK);
+	check_leaf(vm, 2 * MIB, 4096, V3_ACC_ALL);
+	for (unsigned i = 1; i <= 3; i++) {
+		CHECK(!leaf_at(vm, 2 * MIB + i * 0x1000).present);
+		CHECK_EQ(v3_mmu_map_fault(vm, NULL, 2 * MIB + i * 0x1000, V3_ACC_READ), V3_ENOENT);
+	}
+	check_leaf(vm, 2 * MIB + 0x4000, 4096, V3_ACC_ALL);
+	CHECK_EQ(v3_mmio_move(vm, 2 * MIB + 0x1000, 0xc0000000), V3_OK);
+	CHECK_EQ(mem_vm_fault(0, 2 * MIB + 0x1000, V3_ACC_READ), V3_OK);
+	check_leaf(vm, 2 * MIB + 0x1000, 4096, V3_ACC_ALL);
+}
+
+/* ---- random changes against a model ---- */
+
+#define PAGES                                                                                      \
+	2048	 /* 8 MiB: chunk 0 with a hole and ROM, the others plain, the last one ends early */
+#define PLACES 6 /* where the MMIO region may lie */
+
+static struct {
+	uint8_t base[PAGES]; /* V3_ACC_* without hooks and MMIO */
+	uint8_t hook[PAGES];
+	unsigned place;
+} model;
+
+static const v3_gpa_t places[PLACES] = {0x7000, 0x9e000, 0x1ff000, 0x3f0000, 0x7ff000, 0xc0000000};
+
+static unsigned model_perm(unsigned page)
+{
+	unsigned first = (unsigned)(places[model.place] >> 12);
+
+	if (page >= first && page < first + 3)
+		return 0;
+	if (model.hook[page] & V3_ACC_READ)
+		return 0;
+	return model.base[page] & (model.hook[page] ? V3_ACC_READ | V3_ACC_EXEC : V3_ACC_ALL);
+}
+
+static bool model_check_page(struct v3_vm *vm, unsigned page)
+{
+	v3_gpa_t gpa = (v3_gpa_t)page << 12;
+	struct mem_leaf leaf = leaf_at(vm, gpa);
+	bool rom;
+
+	CHECK_EQ(v3_mem_page_perm(vm, gpa), model_perm(page));
+	if (!leaf.present)
+		return true;
+	return CHECK_MSG(model_perm(page) && !(leaf.perm & ~model_perm(page)),
+			 "page %#x mapped with %u, allowed %u", page, leaf.perm,
+			 model_perm(page)) &&
+	       CHECK_EQ(leaf.hpa, v3_mem_hpa(&vm->mem, gpa, &rom));
+}
+
+/* Counters against the table itself. */
+static void model_check_stats(struct v3_vm *vm)
+{
+	struct v3_mem_stats s = stats_of(vm);
+	uint64_t small = 0, large = 0;
+
+	for (unsigned page = 0; page < PAGES;) {
+		struct mem_leaf leaf = leaf_at(vm, (v3_gpa_t)page << 12);
+
+		large += leaf.present && leaf.size == V3_SIZE_2M;
+		small += leaf.present && leaf.size == 4096;
+		page += leaf.present ? leaf.size / 4096 : 1;
+	}
+	CHECK_EQ(s.leaves_4k, small);
+	CHECK_EQ(s.leaves_2m, large);
+	CHECK_EQ(s.leaves_1g, 0);
+}
+
+static void model_step(struct v3_vm *vm)
+{
+	unsigned page = tap_rand() % 4 ? tap_rand() % PAGES : 0x1f0 + tap_rand() % 32;
+	v3_gpa_t gpa = (v3_gpa_t)page << 12;
+	unsigned access = 1u << tap_rand() % 3, to;
+	int err;
+
+	switch (tap_rand() % 16) {
+	case 0:
+		err = v3_mem_hook(vm, gpa, access & 3 ? access : 3, ignore, NULL);
+		CHECK_EQ(err, !(model.base[page] & V3_ACC_WRITE) ? V3_ENOENT
+			      : model.hook[page]		 ? V3_EEXIST
+								 : V3_OK);
+		if (!err)
+			model.hook[page] = access & 3 ? (uint8_t)access : 3;
+		break;
+	case 1:
+		for (unsigned n = 0; n < PAGES && !model.hook[page]; n++)
+			page = (page + 1) % PAGES;
+		v3_mem_unhook(vm, (v3_gpa_t)page << 12);
+		model.hook[page] = 0;
+		break;
+	case 2:
+		to = tap_rand() % PLACES;
+		CHECK_EQ(v3_mmio_move(vm, places[model.place], places[to]), V3_OK);
+		model.place = to;
+		break;
+	default:
+		err = v3_mmu_map_fault(vm, NULL, gpa + tap_rand() % 4096, access);
+		CHECK_EQ(err, access & ~model_perm(page) ? V3_ENOENT : V3_OK);
+		if (!err)
+			CHECK(leaf_at(vm, gpa).perm & access);
+	}
+}
+
+static void test_nested_never_shows_more_than_the_map(void)
+{
+	struct v3_vm *vm = mem_vm_new(0);
+
+	REQUIRE(vm);
+	memset(&model, 0, sizeof(model));
+	REQUIRE_EQ(v3_mem_add_ram(vm, 0, 0xa0000, -1), V3_OK);
+	REQUIRE_EQ(v3_mem_add_rom(vm, 0xc0000, 0x40000), V3_OK);
+	REQUIRE_EQ(v3_mem_add_ram(vm, 0x100000, 7 * MIB - 0x3000, -1), V3_OK);
+	for (unsigned page = 0; page < PAGES; page++)
+		model.base[page] = page < 0xa0 || (page >= 0x100 && page < PAGES - 3) ? V3_ACC_ALL
+				   : page >= 0xc0 && page < 0x100 ? V3_ACC_READ | V3_ACC_EXEC
+								  : 0;
+	model.place = PLACES - 1;
+	REQUIRE_EQ(v3_mmio_register(vm, places[model.place], 0x3000, ignore, NULL), V3_OK);
+	for (unsigned round = 0; round < 100; round++) {
+		for (unsigned i = 0; i < 100; i++)
+			model_step(vm);
+		for (unsigned page = 0; page < PAGES; page++)
+			if (!model_check_page(vm, page))
+				return;
+		model_check_stats(vm);
+	}
+}
+
+/* ---- flush ---- */
+
+static struct {
+	struct v3_vcpu *vcpu;
+	bool hooked, stop;
+	unsigned left;
+} runner;
+
+/* A vcpu's thread as far as flushing can tell: leaves the guest when it sees a request. */
+static void *runner_main(void *arg)
+{
+	struct v3_vcpu *vcpu = runner.vcpu;
+
+	(void)arg;
+	while (!__atomic_load_n(&runner.stop, __ATOMIC_SEQ_CST)) {
+		if (!__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST))
+			continue;
+		usleep(20000);
+		/* Still in the guest: whoever took a page away must still be waiting. */
+		CHECK(!__atomic_load_n(&runner.hooked, __ATOMIC_SEQ_CST));
+		__atomic_store_n(&vcpu->in_guest, 0, __ATOMIC_SEQ_CST);
+		runner.left++;
+		__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&vcpu->in_guest, 1, __ATOMIC_SEQ_CST);
+		break;
+	}
+	return NULL;
+}
+
+static void test_flush_waits_for_vcpus_in_the_guest(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+	pthread_t thread;
+
+	REQUIRE(vm);
+	CHECK_EQ(mem_vm_fault(0, 0x1000, V3_ACC_READ), V3_OK);
+	memset(&runner, 0, sizeof(runner));
+	runner.vcpu = vm->vcpu[1];
+	runner.vcpu->in_guest = 1;
+	REQUIRE_EQ(pthread_create(&thread, NULL, runner_main, NULL), 0);
+	CHECK_EQ(v3_mem_hook(vm, 0x1000, V3_ACC_WRITE, ignore, NULL), V3_OK);
+	__atomic_store_n(&runner.hooked, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&runner.stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	CHECK_EQ(runner.left, 1);
+	CHECK_EQ(vm->vcpu[0]->requests & V3_REQ_FLUSH, V3_REQ_FLUSH);
+}
+
+static void test_flush_asks_one_or_all(void)
+{
+	struct v3_vm *vm = mem_vm_new(0);
+
+	REQUIRE(vm);
+	v3_flush_vcpu(vm->vcpu[1]);
+	CHECK_EQ(vm->vcpu[0]->requests, 0);
+	CHECK_EQ(vm->vcpu[1]->requests, V3_REQ_FLUSH);
+	v3_flush_vm(vm);
+	CHECK_EQ(vm->vcpu[0]->requests, V3_REQ_FLUSH);
+}
+
+static const struct tap_test tests[] = {
+	TAP(test_nested_largest_leaf),
+	TAP(test_nested_2m_where_1g_is_unknown),
+	TAP(test_nested_five_levels),
+	TAP(test_nested_width_is_cut_to_tables),
+	TAP(test_nested_refuses_unknown_formats),
+	TAP(test_nested_rom_is_read_only),
+	TAP(test_nested_hooks_keep_their_kinds_out),
+	TAP(test_nested_unhook_brings_large_leaf_back),
+	TAP(test_nested_split_without_memory),
+	TAP(test_nested_fault_out_of_memory_at_each_step),
+	TAP(test_nested_drop_at_the_edges),
+	TAP(test_nested_mmio_comes_and_goes),
+	TAP(test_nested_never_shows_more_than_the_map),
+	TAP(test_flush_waits_for_vcpus_in_the_guest),
+	TAP(test_flush_asks_one_or_all),
+};
+TAP_MAIN(tests)
