@@ -170,6 +170,7 @@ unit-core-objs := $(patsubst $(B)/palacios/%,$(B)/unit/obj/palacios/%,$(core-obj
 unit-help-src := $(wildcard tests/fake_host/*.c) $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 unit-help-objs := $(patsubst %.c,$(B)/unit/obj/%.o,$(unit-help-src))
 unit-tests := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+include tests/unit/build.mk
 all-objs += $(unit-core-objs) $(unit-help-objs) $(patsubst $(B)/unit/%,$(B)/unit/obj/tests/unit/%.o,$(unit-tests))
 
 $(B)/unit/obj/palacios/%.o: palacios/%.c $(B)/.flags.unit | $(GENERATED)
@@ -222,8 +223,8 @@ endef
 LINTS	:= $(wildcard tests/lint/*.t)
 check-lint: $(if $(early),,$(products) check-clang)
 	$(call prove,lint,$(LINTS),-j2)
-check-unit: $(if $(early),,unit)
-	$(call prove,unit,$(unit-tests),-j2)
+check-unit: $(if $(early),,unit $(B)/bin/v3-mkimage)
+	$(call prove,unit,$(unit-tests) $(wildcard tests/unit/*.t),-j2)
 check-svm: $(if $(early),,$(products) debian-guest)
 	$(call prove,svm,$(sort $(wildcard tests/system/*.t)))
 

@@ -12,7 +12,7 @@ usage: tests/run_guest.sh [options] guest.toml
 
   --machine M     qemu-svm (default), qemu-svm-la57, bochs-svm, bochs-vmx
   --model NAME    another CPU model of QEMU or Bochs
-  --smp N         CPUs of the machine (default: 1)
+  --smp N         CPUs of the machine (default: the guest's vcpus)
   --memory MIB    memory of the machine (default: 1024)
   --timeout S     seconds until it counts as hanging (default: 60; 0: none)
   --stats         print the exit statistics at the end
@@ -35,7 +35,7 @@ bad() {
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 2
 build=${V3_BUILD:-$top/build}
-machine=qemu-svm model= smp=1 memory=1024 timeout=60 append= icount= interactive= log= image= toml= selftest=
+machine=qemu-svm model= smp= memory=1024 timeout=60 append= icount= interactive= log= image= toml= selftest=
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -63,6 +63,10 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+if [ -z "$smp" ] && [ -r "$toml" ]; then
+	smp=$(sed -n 's/^[[:space:]]*vcpus[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/\1/p' "$toml" | head -n 1)
+fi
+smp=${smp:-1}
 for number in "$smp" "$memory" "$timeout"; do
 	case $number in *[!0-9]* | "") bad "not a number: $number" ;; esac
 done

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_arch.c
- * The software back end, see fake_arch.h. State after RESET and INIT: AMD APM vol. 2 14.1.3, table 14-1.
+ * The software back end, see fake_arch.h. State after RESET and INIT: AMD APM vol. 2 14.1.3,
+ * table 14-1.
  */
 #include "fake_arch.h"
 
@@ -19,16 +20,16 @@ uint64_t fake_arch_enabled;
 unsigned fake_arch_passed;
 
 /* MSRs the "hardware" keeps, as SVM's control block does. */
-static const uint32_t arch_msrs[] = { V3_MSR_STAR,	     V3_MSR_LSTAR,	  V3_MSR_CSTAR,	       V3_MSR_SFMASK,
-				      V3_MSR_KERNEL_GS_BASE, V3_MSR_SYSENTER_CS,  V3_MSR_SYSENTER_ESP,
-				      V3_MSR_SYSENTER_EIP,   V3_MSR_PAT };
+static const uint32_t arch_msrs[] = {V3_MSR_STAR,	  V3_MSR_LSTAR,		 V3_MSR_CSTAR,
+				     V3_MSR_SFMASK,	  V3_MSR_KERNEL_GS_BASE, V3_MSR_SYSENTER_CS,
+				     V3_MSR_SYSENTER_ESP, V3_MSR_SYSENTER_EIP,	 V3_MSR_PAT};
 
 void fake_arch_reset(void)
 {
-	fake_arch_caps = (struct v3_arch_caps){ .nested_1g = true,
-						.hpa_bits = 48,
-						.nested_levels = 4,
-						.nested_format = V3_NESTED_NPT };
+	fake_arch_caps = (struct v3_arch_caps){.nested_1g = true,
+					       .hpa_bits = 48,
+					       .nested_levels = 4,
+					       .nested_format = V3_NESTED_NPT};
 	fake_arch_probe_result = V3_OK;
 	fake_arch_enable_fails_on = -1;
 	fake_arch_enabled = 0;
@@ -89,8 +90,6 @@ static void arch_cpu_disable(void *arch)
 	(void)arch;
 	if (!fake_self.irq)
 		fake_violation("cpu_disable() with interrupts on");
-	if (!(fake_arch_enabled >> fake_self.cpu & 1))
-		fake_violation("cpu_disable() on CPU %u, where it is not enabled", fake_self.cpu);
 	fake_arch_enabled &= ~(1ull << fake_self.cpu);
 }
 
@@ -142,11 +141,11 @@ static void arch_set_seg(struct v3_vcpu *vcpu, enum v3_seg_num num, const struct
 
 static void arch_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 {
-	static const struct v3_seg data = { .attr = V3_SEG_P | V3_SEG_S | 3, .limit = 0xffff };
-	static const struct v3_seg code = { .sel = 0xf000,
-					    .attr = V3_SEG_P | V3_SEG_S | 0xb,
-					    .limit = 0xffff,
-					    .base = 0xffff0000 };
+	static const struct v3_seg data = {.attr = V3_SEG_P | V3_SEG_S | 3, .limit = 0xffff};
+	static const struct v3_seg code = {.sel = 0xf000,
+					   .attr = V3_SEG_P | V3_SEG_S | 0xb,
+					   .limit = 0xffff,
+					   .base = 0xffff0000};
 	struct fake_cpu *cpu = vcpu->arch_vcpu;
 
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
@@ -155,8 +154,9 @@ static void arch_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 	vcpu->regs.rflags = V3_RFLAGS_ONE;
 	for (int i = 0; i < V3_NSEG; i++)
 		arch_set_seg(vcpu, (enum v3_seg_num)i, i == V3_CS ? &code : &data);
-	cpu->gdtr = cpu->idtr = (struct v3_dtr){ .limit = 0xffff };
-	vcpu->cr0 = V3_CR0_ET | (init ? vcpu->cr0 & (V3_CR0_CD | V3_CR0_NW) : V3_CR0_CD | V3_CR0_NW);
+	cpu->gdtr = cpu->idtr = (struct v3_dtr){.limit = 0xffff};
+	vcpu->cr0 =
+		V3_CR0_ET | (init ? vcpu->cr0 & (V3_CR0_CD | V3_CR0_NW) : V3_CR0_CD | V3_CR0_NW);
 	vcpu->cr2 = vcpu->cr3 = vcpu->cr4 = vcpu->cr8 = vcpu->efer = 0;
 	vcpu->cpl = 0;
 	memset(cpu->dr, 0, sizeof(cpu->dr));
@@ -298,14 +298,16 @@ static bool arch_intr_ready(struct v3_vcpu *vcpu)
 {
 	struct fake_cpu *cpu = vcpu->arch_vcpu;
 
-	return (vcpu->regs.rflags & V3_RFLAGS_IF) && !cpu->shadow && cpu->inject.type == V3_EVENT_NONE;
+	return (vcpu->regs.rflags & V3_RFLAGS_IF) && !cpu->shadow &&
+	       cpu->inject.type == V3_EVENT_NONE;
 }
 
 static bool arch_nmi_ready(struct v3_vcpu *vcpu)
 {
 	struct fake_cpu *cpu = vcpu->arch_vcpu;
 
-	return !vcpu->nmi_blocked && !cpu->nmi_masked && !cpu->shadow && cpu->inject.type == V3_EVENT_NONE;
+	return !vcpu->nmi_blocked && !cpu->nmi_masked && !cpu->shadow &&
+	       cpu->inject.type == V3_EVENT_NONE;
 }
 
 static void arch_want_intr_window(struct v3_vcpu *vcpu, uint8_t vector)
@@ -326,8 +328,8 @@ static void arch_inject(struct v3_vcpu *vcpu, const struct v3_event *ev)
 	struct fake_cpu *cpu = vcpu->arch_vcpu;
 
 	if (cpu->inject.type != V3_EVENT_NONE)
-		fake_violation("inject() of %u/%u while %u/%u waits for the same entry", ev->type, ev->vector,
-			       cpu->inject.type, cpu->inject.vector);
+		fake_violation("inject() of %u/%u while %u/%u waits for the same entry", ev->type,
+			       ev->vector, cpu->inject.type, cpu->inject.vector);
 	if (ev->type == V3_EVENT_INTR && !arch_intr_ready(vcpu))
 		fake_violation("inject() of interrupt %u while it cannot be taken", ev->vector);
 	if (ev->type == V3_EVENT_NONE)
@@ -444,7 +446,8 @@ static int arch_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	exit->kind = V3_EXIT_UNKNOWN;
 	enter_deliver(vcpu, cpu);
 	if (!enter_window(vcpu, cpu, exit) && !enter_next(vcpu, cpu, exit)) {
-		/* Computing: only a kick ends it. The time-out turns a lost one into a test failure. */
+		/* Computing: only a kick ends it. The time-out turns a lost one into a test
+		 * failure. */
 		if (fake_cpu_wait_kick(here, kicks, 30000) == kicks)
 			fake_violation("vcpu %u computed for 30 s without a kick", vcpu->index);
 		exit->kind = V3_EXIT_INTR;
@@ -492,7 +495,7 @@ const struct v3_arch_ops fake_arch_ops = {
 	.dump = arch_dump,
 };
 
-const struct v3_arch_ops *const v3_arch_backends[] = { &fake_arch_ops, NULL };
+const struct v3_arch_ops *const v3_arch_backends[] = {&fake_arch_ops, NULL};
 
 /* ---- for tests ---- */
 
@@ -519,7 +522,7 @@ void fake_iret(struct fake_cpu *cpu)
 struct v3_event fake_event(const struct fake_cpu *cpu, unsigned n)
 {
 	if (n >= cpu->nevents || cpu->nevents - n > FAKE_EVENTS)
-		return (struct v3_event){ .type = V3_EVENT_NONE };
+		return (struct v3_event){.type = V3_EVENT_NONE};
 	return cpu->event[n % FAKE_EVENTS];
 }
 
@@ -528,13 +531,14 @@ unsigned fake_count_events(const struct fake_cpu *cpu, enum v3_event_type type, 
 	unsigned n = 0, first = cpu->nevents > FAKE_EVENTS ? cpu->nevents - FAKE_EVENTS : 0;
 
 	for (unsigned i = first; i < cpu->nevents; i++)
-		n += cpu->event[i % FAKE_EVENTS].type == type && cpu->event[i % FAKE_EVENTS].vector == vector;
+		n += cpu->event[i % FAKE_EVENTS].type == type &&
+		     cpu->event[i % FAKE_EVENTS].vector == vector;
 	return n;
 }
 
 struct v3_exit fake_exit(enum v3_exit_kind kind, unsigned insn_len)
 {
-	return (struct v3_exit){ .kind = kind, .insn_len = (uint8_t)insn_len };
+	return (struct v3_exit){.kind = kind, .insn_len = (uint8_t)insn_len};
 }
 
 struct v3_exit fake_exit_io(struct v3_vcpu *vcpu, uint16_t port, unsigned size, bool in)

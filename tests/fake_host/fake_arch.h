@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_arch.h
- * A vendor back end in software: struct v3_arch_ops over plain structures, so that unit tests run the real
- * run loop, dispatch and devices. What the guest "does" between two exits is up to the test: queued exits
- * (fake_push()), a callback (fake_set_step()) or a guest program in C (fake_guest.h).
+ * A vendor back end in software: struct v3_arch_ops over plain structures, so that unit tests run
+ * the real run loop, dispatch and devices. What the guest "does" between two exits is up to the
+ * test: queued exits (fake_push()), a callback (fake_set_step()) or a guest program in C
+ * (fake_guest.h).
  *
- * It behaves as the hardware does where the core can tell the difference: requests that are set before entry
- * refuse it (V3_EAGAIN), an event injected is delivered first, windows end the guest as soon as they open, a
- * kick ends it with V3_EXIT_INTR, the interrupt shadow lasts one instruction, IF is cleared by an interrupt.
+ * It behaves as the hardware does where the core can tell the difference: requests that are set
+ * before entry refuse it (V3_EAGAIN), an event injected is delivered first, windows end the guest
+ * as soon as they open, a kick ends it with V3_EXIT_INTR, the interrupt shadow lasts one
+ * instruction, IF is cleared by an interrupt.
  */
 #ifndef TESTS_FAKE_ARCH_H
 #define TESTS_FAKE_ARCH_H
@@ -17,8 +19,8 @@
 #define FAKE_EVENTS 256 /* delivered events kept per vcpu, the latest */
 
 /**
- * What the guest does next, on the vcpu's thread: change the vcpu's registers as executing instructions
- * would, and fill @p exit (zeroed before; kind V3_EXIT_UNKNOWN must be replaced).
+ * What the guest does next, on the vcpu's thread: change the vcpu's registers as executing
+ * instructions would, and fill @p exit (zeroed before; kind V3_EXIT_UNKNOWN must be replaced).
  * @return true: exit; false: nothing to do: the guest computes until it is kicked
  */
 typedef bool (*fake_step_fn)(struct v3_vcpu *vcpu, struct v3_exit *exit, void *arg);
@@ -32,11 +34,11 @@ struct fake_cpu {
 	struct {
 		uint32_t msr;
 		uint64_t value;
-	} msr[16];		   /* those the "hardware" keeps; unused: msr 0 */
-	bool shadow;		   /* interrupt shadow: until the next instruction */
-	bool nmi_masked;	   /* from delivery of an NMI to IRET (fake_iret()) */
-	struct v3_event inject;	   /* for the next entry */
-	bool want_intr, want_nmi;  /* windows asked for */
+	} msr[16];		  /* those the "hardware" keeps; unused: msr 0 */
+	bool shadow;		  /* interrupt shadow: until the next instruction */
+	bool nmi_masked;	  /* from delivery of an NMI to IRET (fake_iret()) */
+	struct v3_event inject;	  /* for the next entry */
+	bool want_intr, want_nmi; /* windows asked for */
 	uint8_t window_vector;
 	uint64_t tsc_offset;
 	uint32_t exception_mask;
@@ -62,7 +64,8 @@ struct fake_cpu {
 
 /** The back end's name is "fake". */
 extern const struct v3_arch_ops fake_arch_ops;
-extern struct v3_arch_caps fake_arch_caps; /* what probe() reports; default: 48 bits, 4 levels, NPT, 1 GiB */
+extern struct v3_arch_caps
+	fake_arch_caps; /* what probe() reports; default: 48 bits, 4 levels, NPT, 1 GiB */
 /** Result of probe(); V3_OK at the beginning of each test. */
 extern int fake_arch_probe_result;
 /** cpu_enable() fails with V3_EBUSY on this CPU; -1 (default): on none. */
@@ -72,7 +75,10 @@ extern uint64_t fake_arch_enabled;
 /** MSRs passed through by pass_msr() of the VM: how many calls. */
 extern unsigned fake_arch_passed;
 
-/** Let CPUID of the simulated host CPU answer @p regs (EAX, EBX, ECX, EDX) for this leaf. Before v3_vm_create(). */
+/**
+ * Let CPUID of the simulated host CPU answer @p regs (EAX, EBX, ECX, EDX) for this leaf. Before
+ * v3_vm_create().
+ */
 void fake_cpuid_set(uint32_t leaf, uint32_t sub, const uint32_t regs[4]);
 
 struct fake_cpu *fake_cpu(struct v3_vm *vm, unsigned vcpu);

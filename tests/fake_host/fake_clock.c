@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_clock.c
- * The simulated clock and its one-shot timers. Time stands still unless a test lets it pass. One background
- * thread plays the interrupt: it calls the functions of all timers that are due, as on the CPU that armed
- * them. A timer armed for a moment that is past fires at once, but never inside timer_arm().
+ * The simulated clock and its one-shot timers. Time stands still unless a test lets it pass. One
+ * background thread plays the interrupt: it calls the functions of all timers that are due, as on
+ * the CPU that armed them. A timer armed for a moment that is past fires at once, but never
+ * inside timer_arm().
  */
 #include "fake_priv.h"
 
@@ -29,7 +30,7 @@ static struct {
 	unsigned arms;
 	bool started, automatic;
 	pthread_t thread;
-} clk = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+} clk = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
 void fake_clock_reset(void)
 {
@@ -65,7 +66,8 @@ static void *clock_main(void *arg)
 	for (;;) {
 		t = clock_first();
 		if (t && t->deadline > clk.now && clk.automatic) {
-			/* Leave the threads a moment: what they do now happens before the deadline. */
+			/* Leave the threads a moment: what they do now happens before the
+			 * deadline. */
 			pthread_mutex_unlock(&clk.lock);
 			usleep(200);
 			pthread_mutex_lock(&clk.lock);
@@ -74,7 +76,8 @@ static void *clock_main(void *arg)
 			continue;
 		}
 		if (!t || t->deadline > clk.now) {
-			pthread_cond_broadcast(&clk.cond); /* nothing is due: whoever waits for that */
+			pthread_cond_broadcast(
+				&clk.cond); /* nothing is due: whoever waits for that */
 			pthread_cond_wait(&clk.cond, &clk.lock);
 			continue;
 		}

@@ -8,7 +8,8 @@
 #define CONSOLE_MAX   128
 #define CONSOLE_NAMES 8
 
-/* One stream per name and embedder's pointer: each VM has its own, which several devices may open. */
+/* One stream per name and embedder's pointer: each VM has its own, which several devices may
+ * open. */
 struct fake_stream {
 	char name[32];
 	const void *ctx;
@@ -34,7 +35,7 @@ static struct {
 	unsigned nnames;
 	struct fake_handle *handles;
 	char *text; /* owned: last result of fake_console_output() */
-} con = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} con = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void fake_console_reset(void)
 {

@@ -28,9 +28,9 @@ struct fake_guest {
 	bool ended;   /* the program has returned */
 	bool compute; /* no exit this time */
 
-	struct v3_exit *exit;	/* to be filled; the program's turn only */
-	struct v3_event event;	/* delivered at this entry; type NONE */
-	uint64_t event_rflags;	/* before its delivery */
+	struct v3_exit *exit;  /* to be filled; the program's turn only */
+	struct v3_event event; /* delivered at this entry; type NONE */
+	uint64_t event_rflags; /* before its delivery */
 	struct v3_event excp;
 	unsigned irqs[257];
 	unsigned ninsns, code_len;
@@ -150,8 +150,8 @@ void fake_guest_event(struct fake_cpu *cpu, const struct v3_event *ev)
 
 /* ---- in the program ---- */
 
-/* An interrupt handler, as through the IDT: registers and flags are those of the interrupted place again
- * when it is over. */
+/* An interrupt handler, as through the IDT: registers and flags are those of the interrupted
+ * place again when it is over. */
 static void guest_interrupt(struct fake_guest *g, const struct v3_event *ev)
 {
 	struct v3_regs saved = *g_regs(g);
@@ -190,8 +190,9 @@ static bool guest_exit(struct fake_guest *g, const struct v3_exit *exit)
 }
 
 /*
- * Put the instruction where it is executed; guests of unit tests do not page. Every other time the exit does
- * not tell its length: then the library has to find it out, as on a CPU without next-RIP.
+ * Put the instruction where it is executed; guests of unit tests do not page. Every other time
+ * the exit does not tell its length: then the library has to find it out, as on a CPU without
+ * next-RIP.
  */
 static void guest_code(struct fake_guest *g, struct v3_exit *exit, const char *code, unsigned len)
 {
@@ -203,7 +204,8 @@ static void guest_code(struct fake_guest *g, struct v3_exit *exit, const char *c
 }
 
 /* The exit of @p kind with the instruction @p code. */
-static struct v3_exit guest_exit_of(struct fake_guest *g, enum v3_exit_kind kind, const char *code, unsigned len)
+static struct v3_exit guest_exit_of(struct fake_guest *g, enum v3_exit_kind kind, const char *code,
+				    unsigned len)
 {
 	struct v3_exit exit = fake_exit(kind, len);
 
@@ -217,8 +219,9 @@ bool g_insn(struct fake_guest *g, const struct v3_exit *exit)
 	uint64_t rip = regs->rip, next = rip + (exit->insn_len ? exit->insn_len : g->code_len);
 	bool fault = guest_exit(g, exit);
 	if (regs->rip != (fault ? rip : next))
-		fake_violation("vcpu %u: exit %s at rip %#llx continues at %#llx, expected %#llx", g->cpu->vcpu->index,
-			       v3_exit_name(exit->kind), (unsigned long long)rip, (unsigned long long)regs->rip,
+		fake_violation("vcpu %u: exit %s at rip %#llx continues at %#llx, expected %#llx",
+			       g->cpu->vcpu->index, v3_exit_name(exit->kind),
+			       (unsigned long long)rip, (unsigned long long)regs->rip,
 			       (unsigned long long)(fault ? rip : next));
 	return !fault;
 }
@@ -232,7 +235,7 @@ void g_on_irq(struct fake_guest *g, fake_irq_fn fn, void *arg)
 /* IN or OUT with DX, in 32-bit code. */
 static void guest_io(struct fake_guest *g, struct v3_exit *exit)
 {
-	char code[2] = { 0x66 };
+	char code[2] = {0x66};
 	unsigned n = exit->u.io.size == 2;
 
 	code[n++] = (char)((exit->u.io.in ? 0xec : 0xee) | (exit->u.io.size > 1));
@@ -358,7 +361,8 @@ bool g_hypercall(struct fake_guest *g, uint64_t nr, const uint64_t args[4], int6
 	return true;
 }
 
-/* The instruction faults in the nested table. Emulated: RIP has moved. Mapped: it runs again, by itself. */
+/* The instruction faults in the nested table. Emulated: RIP has moved. Mapped: it runs again, by
+ * itself. */
 static bool guest_mov(struct fake_guest *g, v3_gpa_t gpa, unsigned size, bool write, bool *emulated)
 {
 	struct v3_exit exit = fake_exit(V3_EXIT_NESTED_FAULT, 0);
@@ -368,8 +372,9 @@ static bool guest_mov(struct fake_guest *g, v3_gpa_t gpa, unsigned size, bool wr
 
 	if (size == 2)
 		code[n++] = 0x66;
-	code[n++] = (uint8_t)((write ? 0x88 : 0x8a) | (size > 1)); /* MOV Eb,Gb 88; Ev,Gv 89; Gb,Eb 8A; Gv,Ev 8B */
-	code[n++] = 0x03; /* [EBX], EAX or AL */
+	code[n++] = (uint8_t)((write ? 0x88 : 0x8a) |
+			      (size > 1)); /* MOV Eb,Gb 88; Ev,Gv 89; Gb,Eb 8A; Gv,Ev 8B */
+	code[n++] = 0x03;		   /* [EBX], EAX or AL */
 	guest_code(g, &exit, (const char *)code, n);
 	regs->gpr[V3_RBX] = gpa;
 	exit.insn_len = 0;
@@ -409,7 +414,8 @@ bool g_store(struct fake_guest *g, v3_gpa_t gpa, unsigned size, uint32_t value)
 	if (!guest_mov(g, gpa, size, true, &emulated))
 		return false;
 	if (!emulated && v3_mem_write(g->cpu->vcpu->vm, gpa, &value, size))
-		fake_violation("guest entered again at a store to %#llx, which is not RAM", (unsigned long long)gpa);
+		fake_violation("guest entered again at a store to %#llx, which is not RAM",
+			       (unsigned long long)gpa);
 	return true;
 }
 
@@ -440,12 +446,12 @@ void g_compute(struct fake_guest *g)
 
 void g_flat32(struct fake_guest *g)
 {
-	static const struct v3_seg code = { .sel = 8,
-					    .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | V3_SEG_G | 0xb,
-					    .limit = 0xffffffff };
-	static const struct v3_seg data = { .sel = 16,
-					    .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | V3_SEG_G | 3,
-					    .limit = 0xffffffff };
+	static const struct v3_seg code = {.sel = 8,
+					   .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | V3_SEG_G | 0xb,
+					   .limit = 0xffffffff};
+	static const struct v3_seg data = {.sel = 16,
+					   .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | V3_SEG_G | 3,
+					   .limit = 0xffffffff};
 	struct v3_vcpu *vcpu = g->cpu->vcpu;
 
 	vcpu->cr0 |= V3_CR0_PE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_guest.h
- * Guest programs in C for the software back end: an ordinary function whose calls of g_*() are the guest's
- * instructions that exit. It runs in a thread of its own, but only between an entry and the next exit, in
- * turn with the vcpu's thread. When it returns, the guest computes for ever (until it is kicked).
+ * Guest programs in C for the software back end: an ordinary function whose calls of g_*() are
+ * the guest's instructions that exit. It runs in a thread of its own, but only between an entry
+ * and the next exit, in turn with the vcpu's thread. When it returns, the guest computes for ever
+ * (until it is kicked).
  *
  *     static void program(struct fake_guest *g, void *arg)
  *     {
@@ -13,8 +14,8 @@
  *     }
  *     fake_program(vm, 0, program, NULL);
  *
- * After RESET or INIT the program starts over. Each instruction checks that RIP moved behind it, or stayed
- * when an exception was delivered instead.
+ * After RESET or INIT the program starts over. Each instruction checks that RIP moved behind it,
+ * or stayed when an exception was delivered instead.
  */
 #ifndef TESTS_FAKE_GUEST_H
 #define TESTS_FAKE_GUEST_H
@@ -34,10 +35,14 @@ typedef void (*fake_irq_fn)(struct fake_guest *g, uint8_t vector, void *arg);
 
 /** Let vcpu number @p index run @p program. The VM is not running. */
 void fake_program(struct v3_vm *vm, unsigned index, fake_program_fn program, void *arg);
-/** Let @p fn handle interrupts of the program (also called in it); without one they are only counted. */
+/**
+ * Let @p fn handle interrupts of the program (also called in it); without one they are only
+ * counted.
+ */
 void g_on_irq(struct fake_guest *g, fake_irq_fn fn, void *arg);
 
-/* Each returns false if an exception was delivered instead (g_exception()); then outputs are not set. */
+/* Each returns false if an exception was delivered instead (g_exception()); then outputs are not
+ * set. */
 bool g_in(struct fake_guest *g, uint16_t port, unsigned size, uint32_t *value);
 bool g_out(struct fake_guest *g, uint16_t port, unsigned size, uint32_t value);
 bool g_rdmsr(struct fake_guest *g, uint32_t msr, uint64_t *value);
@@ -47,7 +52,9 @@ bool g_set_cr(struct fake_guest *g, unsigned cr, uint64_t value);
 bool g_get_cr(struct fake_guest *g, unsigned cr, uint64_t *value);
 bool g_xsetbv(struct fake_guest *g, uint32_t index, uint64_t value);
 bool g_hypercall(struct fake_guest *g, uint64_t nr, const uint64_t args[4], int64_t *result);
-/** MOV between memory and a register, 1, 2 or 4 bytes, in 32-bit code without paging (g_flat32()). */
+/**
+ * MOV between memory and a register, 1, 2 or 4 bytes, in 32-bit code without paging (g_flat32()).
+ */
 bool g_load(struct fake_guest *g, v3_gpa_t gpa, unsigned size, uint32_t *value);
 bool g_store(struct fake_guest *g, v3_gpa_t gpa, unsigned size, uint32_t value);
 /** Any exit with an instruction of @p insn_len bytes; registers are the caller's affair. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_host.c
- * The table of functions, the books on what is in use, refusals, the log, and the frame around each test.
+ * The table of functions, the books on what is in use, refusals, the log, and the frame around
+ * each test.
  */
 #include "fake_host.h"
 
@@ -11,8 +12,8 @@
 /* Only if the test links the software back end. */
 extern void fake_arch_reset(void) __attribute__((weak));
 
-#define FAKE_CHAIN   10   /* return addresses kept per resource */
-#define FAKE_BUCKETS 4096
+#define FAKE_CHAIN     10 /* return addresses kept per resource */
+#define FAKE_BUCKETS   4096
 #define FAKE_LOG_LINES 4096
 
 /* One resource in use. */
@@ -23,8 +24,9 @@ struct fake_record {
 	void *chain[FAKE_CHAIN];
 };
 
-static const char *const kind_name[FAKE_NKINDS] = { "allocation", "page block", "RAM piece", "thread", "wait queue",
-						    "mutex", "spinlock", "timer", "stream" };
+static const char *const kind_name[FAKE_NKINDS] = {"allocation", "page block", "RAM piece",
+						   "thread",	 "wait queue", "mutex",
+						   "spinlock",	 "timer",      "stream"};
 
 static struct {
 	pthread_mutex_t lock; /* guards all below */
@@ -43,14 +45,15 @@ static struct {
 		void *arg;
 	} at_end[8];
 	unsigned nat_end;
-} host = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} host = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 _Thread_local struct fake_self fake_self;
 
 /* ---- call chains ---- */
 
 /* From the address sanitizer's run-time library. */
-extern void __sanitizer_symbolize_pc(void *pc, const char *fmt, char *out, size_t size) __attribute__((weak));
+extern void __sanitizer_symbolize_pc(void *pc, const char *fmt, char *out, size_t size)
+	__attribute__((weak));
 
 /* Return addresses by frame pointer: everything here is compiled with -fno-omit-frame-pointer. */
 __attribute__((noinline, no_sanitize("address", "undefined"))) static void host_chain(void **chain)
@@ -74,7 +77,8 @@ static void host_print_chain(void *const *chain)
 
 	for (unsigned i = 0; i < FAKE_CHAIN && chain[i]; i++) {
 		if (__sanitizer_symbolize_pc)
-			__sanitizer_symbolize_pc((char *)chain[i] - 1, "%f %s:%l", text, sizeof(text));
+			__sanitizer_symbolize_pc((char *)chain[i] - 1, "%f %s:%l", text,
+						 sizeof(text));
 		else
 			snprintf(text, sizeof(text), "%p", chain[i]);
 		if (strncmp(text, "host_", 5) && strncmp(text, "fake_track", 10))
@@ -161,8 +165,8 @@ bool fake_untrack(enum fake_kind kind, uint64_t id, uint64_t size)
 	if (!rec)
 		fake_violation("%s %#" PRIx64 " given back but not in use", kind_name[kind], id);
 	else if (size && had != size)
-		fake_violation("%s %#" PRIx64 " of %" PRIu64 " given back as %" PRIu64, kind_name[kind], id, had,
-			       size);
+		fake_violation("%s %#" PRIx64 " of %" PRIu64 " given back as %" PRIu64,
+			       kind_name[kind], id, had, size);
 	return rec;
 }
 
@@ -198,7 +202,8 @@ bool fake_grant(enum fake_kind kind)
 
 	pthread_mutex_lock(&host.lock);
 	host.requests++;
-	refuse = host.requests == host.fail_at || (host.fail_from && host.requests >= host.fail_from);
+	refuse = host.requests == host.fail_at ||
+		 (host.fail_from && host.requests >= host.fail_from);
 	if (refuse && !host.refused++) {
 		host.refused_kind = kind;
 		host_chain(host.refused_chain);
@@ -236,21 +241,25 @@ unsigned fake_host_requests(void)
 	return host.requests;
 }
 
-/* Print what is in use and was not at the mark (record addresses are not reused: only new ones differ). */
+/* Print what is in use and was not at the mark (record addresses are not reused: only new ones
+ * differ). */
 static void host_print_live(unsigned limit)
 {
 	for (unsigned i = 0; i < FAKE_BUCKETS; i++) {
 		for (struct fake_record *rec = host.bucket[i]; rec; rec = rec->next) {
 			if (!limit--)
 				return;
-			printf("#   %s %#" PRIx64 " (size %" PRIu64 ")\n", kind_name[rec->kind], rec->id, rec->size);
+			printf("#   %s %#" PRIx64 " (size %" PRIu64 ")\n", kind_name[rec->kind],
+			       rec->id, rec->size);
 			host_print_chain(rec->chain);
 		}
 	}
 }
 
-/* One step of fake_host_oom_each_step(). @return 1: go on, 0: nothing was refused, -1: a check failed */
-static int host_oom_step(unsigned k, bool from, int (*create)(void *arg), void (*destroy)(void *arg), void *arg)
+/* One step of fake_host_oom_each_step(). @return 1: go on, 0: nothing was refused, -1: a check
+ * failed */
+static int host_oom_step(unsigned k, bool from, int (*create)(void *arg),
+			 void (*destroy)(void *arg), void *arg)
 {
 	unsigned before = fake_host_live_all(), failures = tap.failures, refused;
 	bool may_do_without;
@@ -265,7 +274,8 @@ static int host_oom_step(unsigned k, bool from, int (*create)(void *arg), void (
 	if (err == V3_OK && destroy)
 		destroy(arg);
 	if (err == V3_OK && refused && !may_do_without)
-		tap_fail("oom step", k, "V3_OK although %s request %u was refused", kind_name[host.refused_kind], k);
+		tap_fail("oom step", k, "V3_OK although %s request %u was refused",
+			 kind_name[host.refused_kind], k);
 	else if (err != V3_OK && (err != V3_ENOMEM || !refused))
 		tap_fail("oom step", k, "result is %s, expected V3_ENOMEM%s", v3_strerror(err),
 			 refused ? "" : " (nothing was refused)");

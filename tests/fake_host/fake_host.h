@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_host.h
- * A host in user space for unit tests: every member of struct v3_host_ops over pthreads, malloc and a
- * simulated clock. It counts what the library takes, can refuse any request, and checks that the library
- * keeps the contract of palacios/host.h (context, sizes, pairing): each breach fails the running test.
+ * A host in user space for unit tests: every member of struct v3_host_ops over pthreads, malloc
+ * and a simulated clock. It counts what the library takes, can refuse any request, and checks
+ * that the library keeps the contract of palacios/host.h (context, sizes, pairing): each breach
+ * fails the running test.
  *
- * tap.h resets it before each test and counts what is left after it. FAKE_LOG=1 in the environment copies
- * the log to standard error.
+ * tap.h resets it before each test and counts what is left after it. FAKE_LOG=1 in the
+ * environment copies the log to standard error.
  */
 #ifndef TESTS_FAKE_HOST_H
 #define TESTS_FAKE_HOST_H
@@ -20,15 +21,15 @@ extern const struct v3_host_ops fake_host_ops;
 /* ---- resources ---- */
 
 enum fake_kind {
-	FAKE_ALLOC,	/* alloc() */
-	FAKE_PAGES,	/* page_alloc() */
-	FAKE_RAM,	/* ram_alloc() */
+	FAKE_ALLOC, /* alloc() */
+	FAKE_PAGES, /* page_alloc() */
+	FAKE_RAM,   /* ram_alloc() */
 	FAKE_THREAD,
 	FAKE_WQ,
 	FAKE_MUTEX,
 	FAKE_SPIN,
 	FAKE_TIMER,
-	FAKE_STREAM,	/* console streams; "refused" means "no such stream" */
+	FAKE_STREAM, /* console streams; "refused" means "no such stream" */
 	FAKE_NKINDS
 };
 
@@ -38,7 +39,10 @@ unsigned fake_host_live(enum fake_kind kind);
 unsigned fake_host_live_all(void);
 /** Requests of all kinds (but streams) since the test began or fake_host_fail_at() was called. */
 unsigned fake_host_requests(void);
-/** Refuse the @p k-th request from now on, counting from 1; only that one. 0: none. Restarts the count. */
+/**
+ * Refuse the @p k-th request from now on, counting from 1; only that one. 0: none. Restarts the
+ * count.
+ */
 void fake_host_fail_at(unsigned k);
 /** Refuse the @p k-th and all later ones. 0: none. Restarts the count. */
 void fake_host_fail_from(unsigned k);
@@ -46,16 +50,21 @@ void fake_host_fail_from(unsigned k);
 bool fake_host_refused(void);
 
 /**
- * "Out of memory at each step": call @p create with the first request refused, then the second, and so on
- * until all of them are granted, then the same with all requests from the k-th on refused. Each time
- * @p create must return V3_ENOMEM and leave nothing behind; where the library can do without (a smaller
- * piece of guest RAM), V3_OK is right, too. @p destroy undoes a successful create; it may be NULL.
+ * "Out of memory at each step": call @p create with the first request refused, then the second,
+ * and so on until all of them are granted, then the same with all requests from the k-th on
+ * refused. Each time
+ * @p create must return V3_ENOMEM and leave nothing behind; where the library can do without (a
+ * smaller piece of guest RAM), V3_OK is right, too. @p destroy undoes a successful create; it may
+ * be NULL.
  *
  * @return number of steps tested, 0 if a check failed (it has been reported)
  */
 unsigned fake_host_oom_each_step(int (*create)(void *arg), void (*destroy)(void *arg), void *arg);
 
-/** Call @p fn at the end of the running test, before resources are counted. At most 8; last one first. */
+/**
+ * Call @p fn at the end of the running test, before resources are counted. At most 8; last one
+ * first.
+ */
 void fake_host_at_end(void (*fn)(void *arg), void *arg);
 
 /* ---- physical memory ---- */
@@ -66,8 +75,8 @@ void fake_host_at_end(void (*fn)(void *arg), void *arg);
 /** Bytes of guest RAM that ram_alloc() may give out in all, at most 3 GiB (default: all). */
 void fake_ram_limit(uint64_t bytes);
 /**
- * From now on guest RAM exists only in pieces of @p piece bytes (power of two >= 4096, 0: no limit), no two
- * of them adjacent. Only while no guest RAM is in use.
+ * From now on guest RAM exists only in pieces of @p piece bytes (power of two >= 4096, 0: no
+ * limit), no two of them adjacent. Only while no guest RAM is in use.
  */
 void fake_ram_fragment(uint64_t piece);
 
@@ -79,7 +88,10 @@ void fake_cpu_count(uint32_t n);
 void fake_cpu_set(uint32_t cpu);
 /** Kicks that a CPU has got since the test began. */
 unsigned fake_cpu_kicks(uint32_t cpu);
-/** Sleep until the CPU's kicks differ from @p seen or @p timeout_ms passed. @return the number now. */
+/**
+ * Sleep until the CPU's kicks differ from @p seen or @p timeout_ms passed. @return the number
+ * now.
+ */
 unsigned fake_cpu_wait_kick(uint32_t cpu, unsigned seen, unsigned timeout_ms);
 /** What should_yield() answers (default false). */
 void fake_should_yield(bool yes);
@@ -96,7 +108,10 @@ bool fake_wait_until(bool (*cond)(void *arg), void *arg, unsigned timeout_ms);
 
 #define FAKE_CLOCK_START 1000000000ull /* time_ns() at the beginning of each test */
 
-/** Let @p ns pass: each timer that becomes due fires at its own moment, has returned when this returns. */
+/**
+ * Let @p ns pass: each timer that becomes due fires at its own moment, has returned when this
+ * returns.
+ */
 void fake_clock_advance(uint64_t ns);
 uint64_t fake_clock_now(void);
 /** Earliest deadline of all armed host timers, 0 if none is armed. */
@@ -107,8 +122,9 @@ unsigned fake_clock_arms(void);
 void fake_wall_clock(uint64_t seconds);
 void fake_tsc_khz(uint32_t khz);
 /**
- * Let simulated time run by itself in the background: whenever a timer is armed, to its deadline, a little
- * after it was armed. For tests that run guests in threads. Off at the beginning of each test.
+ * Let simulated time run by itself in the background: whenever a timer is armed, to its deadline,
+ * a little after it was armed. For tests that run guests in threads. Off at the beginning of each
+ * test.
  */
 void fake_clock_auto(bool on);
 
@@ -125,8 +141,8 @@ int fake_log_level(const char *text);
 /* ---- console streams ---- */
 
 /*
- * Each VM (embedder's pointer given to v3_vm_create(); fake_vm_create() makes one up) has its own streams; the
- * functions below that only take a name mean those of the first VM.
+ * Each VM (embedder's pointer given to v3_vm_create(); fake_vm_create() makes one up) has its own
+ * streams; the functions below that only take a name mean those of the first VM.
  */
 /** Allow a name to be opened; "console" is allowed at the beginning of each test. */
 void fake_console_add(const char *name);

@@ -19,24 +19,29 @@ struct instr_leaf {
 };
 
 static const struct instr_leaf instr_leaves[] = {
-	{ 0x00, 0, { 0x10, 0x68747541, 0x444d4163, 0x69746e65 } }, /* AuthenticAMD */
-	{ 0x01, 0, { 0x00a20f10, 0x01020800, 0x7efa320b, 0x178bfbff } }, /* APIC id 1, 2 threads, MONITOR, MCA, HTT */
-	{ 0x06, 0, { 0x00000004, 0, 1, 0 } },
-	{ 0x07, 0, { 0, 0x219c97ab, 0x0040068c, 0x00000010 } }, /* PKU, PQM, RDT ... */
-	{ 0x0d, 0, { INSTR_XCR0_ALL, 832, 2696, 0 } },
-	{ 0x0d, 1, { 0x0f, 832, 0x1800, 0 } },
-	{ 0x0d, 2, { 256, 576, 0, 0 } },
-	{ 0x0d, 9, { 8, 2688, 0, 0 } },
-	{ 0x80000000, 0, { 0x80000023, 0x68747541, 0x444d4163, 0x69746e65 } },
-	{ 0x80000001, 0, { 0x00a20f10, 0x20000000, 0x75c237ff, 0x2fd3fbff } }, /* SVM, TOPOEXT ... */
-	{ 0x80000002, 0, { 0x656b6146, 0x55504320, 0x726f6620, 0x696e7520 } }, /* Fake CPU for unit tests */
-	{ 0x80000003, 0, { 0x65742074, 0x20737473, 0x20202020, 0x20202020 } },
-	{ 0x80000004, 0, { 0x20202020, 0x20202020, 0x20202020, 0x00202020 } },
-	{ 0x80000005, 0, { 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140 } },
-	{ 0x80000006, 0, { 0x48002200, 0x68004200, 0x02006140, 0x01009140 } },
-	{ 0x80000007, 0, { 0, 0x3b, 0, 0x00006799 } },
-	{ 0x80000008, 0, { 0x00003030, 0x111ef657, 0x0000400f, 0 } },
-	{ 0x8000000a, 0, { 1, 0x8000, 0, 0x121bbcff } },
+	{0x00, 0, {0x10, 0x68747541, 0x444d4163, 0x69746e65}}, /* AuthenticAMD */
+	{0x01,
+	 0,
+	 {0x00a20f10, 0x01020800, 0x7efa320b,
+	  0x178bfbff}}, /* APIC id 1, 2 threads, MONITOR, MCA, HTT */
+	{0x06, 0, {0x00000004, 0, 1, 0}},
+	{0x07, 0, {0, 0x219c97ab, 0x0040068c, 0x00000010}}, /* PKU, PQM, RDT ... */
+	{0x0d, 0, {INSTR_XCR0_ALL, 832, 2696, 0}},
+	{0x0d, 1, {0x0f, 832, 0x1800, 0}},
+	{0x0d, 2, {256, 576, 0, 0}},
+	{0x0d, 9, {8, 2688, 0, 0}},
+	{0x80000000, 0, {0x80000023, 0x68747541, 0x444d4163, 0x69746e65}},
+	{0x80000001, 0, {0x00a20f10, 0x20000000, 0x75c237ff, 0x2fd3fbff}}, /* SVM, TOPOEXT ... */
+	{0x80000002,
+	 0,
+	 {0x656b6146, 0x55504320, 0x726f6620, 0x696e7520}}, /* Fake CPU for unit tests */
+	{0x80000003, 0, {0x65742074, 0x20737473, 0x20202020, 0x20202020}},
+	{0x80000004, 0, {0x20202020, 0x20202020, 0x20202020, 0x00202020}},
+	{0x80000005, 0, {0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140}},
+	{0x80000006, 0, {0x48002200, 0x68004200, 0x02006140, 0x01009140}},
+	{0x80000007, 0, {0, 0x3b, 0, 0x00006799}},
+	{0x80000008, 0, {0x00003030, 0x111ef657, 0x0000400f, 0}},
+	{0x8000000a, 0, {1, 0x8000, 0, 0x121bbcff}},
 };
 
 static struct instr_leaf instr_set[INSTR_MAX_SET];
@@ -60,7 +65,8 @@ void fake_cpuid_set(uint32_t leaf, uint32_t sub, const uint32_t regs[4])
 }
 
 /* Leaves without subleaves answer any. */
-static const struct instr_leaf *instr_find(const struct instr_leaf *table, unsigned n, uint32_t leaf, uint32_t sub)
+static const struct instr_leaf *instr_find(const struct instr_leaf *table, unsigned n,
+					   uint32_t leaf, uint32_t sub)
 {
 	while (n-- > 0) {
 		if (table[n].leaf == leaf && (table[n].sub == sub || (leaf != 0xd && leaf != 7)))
@@ -83,7 +89,8 @@ void fake_instr_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 uint64_t fake_instr_cr4(void)
 {
-	return V3_CR4_PAE | V3_CR4_PGE | V3_CR4_OSFXSR | V3_CR4_OSXMMEXCPT | V3_CR4_OSXSAVE | V3_CR4_FSGSBASE;
+	return V3_CR4_PAE | V3_CR4_PGE | V3_CR4_OSFXSR | V3_CR4_OSXMMEXCPT | V3_CR4_OSXSAVE |
+	       V3_CR4_FSGSBASE;
 }
 
 /* Whose XCR0 it is: the host's until a thread changes it. */

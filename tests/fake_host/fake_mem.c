@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_mem.c
- * Memory of the fake host: small allocations by malloc (each with the address sanitizer's guards), and
- * physical memory as one reserved piece of address space, of which only what is touched takes memory. Its low
- * part serves page_alloc(), the rest ram_alloc(). Freed pages are poisoned for the address sanitizer.
+ * Memory of the fake host: small allocations by malloc (each with the address sanitizer's
+ * guards), and physical memory as one reserved piece of address space, of which only what is
+ * touched takes memory. Its low part serves page_alloc(), the rest ram_alloc(). Freed pages are
+ * poisoned for the address sanitizer.
  */
 #include "fake_priv.h"
 
@@ -12,25 +13,29 @@
 #define MEM_POOL_PAGES (128ull << 8) /* 128 MiB for page_alloc() */
 #define MEM_RAM_PAGES  (3072ull << 8)
 #define MEM_PAGES      (MEM_POOL_PAGES + MEM_RAM_PAGES)
-#define MEM_FILL_PAGES (64ull << 8) /* larger pieces are not filled with garbage: it would touch them */
+#define MEM_FILL_PAGES                                                                             \
+	(64ull << 8) /* larger pieces are not filled with garbage: it would touch them */
 
 enum mem_state { MEM_FREE, MEM_USED, MEM_HOLE };
 
 static struct {
 	pthread_mutex_t lock; /* guards all below */
 	char *base;
-	uint8_t state[MEM_PAGES]; /* enum mem_state */
+	uint8_t state[MEM_PAGES];     /* enum mem_state */
 	uint64_t ram_limit, ram_used; /* pages */
 	uint64_t piece;		      /* pages, 0: no limit */
-} mem = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} mem = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-extern void __asan_poison_memory_region(const volatile void *addr, size_t size) __attribute__((weak));
-extern void __asan_unpoison_memory_region(const volatile void *addr, size_t size) __attribute__((weak));
+extern void __asan_poison_memory_region(const volatile void *addr, size_t size)
+	__attribute__((weak));
+extern void __asan_unpoison_memory_region(const volatile void *addr, size_t size)
+	__attribute__((weak));
 
 void fake_mem_reset(void)
 {
 	if (!mem.base) {
-		/* One page off: virtual addresses are no better aligned than a host's need to be. */
+		/* One page off: virtual addresses are no better aligned than a host's need to be.
+		 * */
 		mem.base = mmap(NULL, (MEM_PAGES + 1) << V3_PAGE_SHIFT, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (mem.base == MAP_FAILED)
@@ -88,7 +93,8 @@ static uint64_t mem_find(uint64_t first, uint64_t end, uint64_t npages, uint64_t
 	return end;
 }
 
-static v3_hpa_t mem_take(enum fake_kind kind, uint64_t first, uint64_t end, uint64_t npages, uint64_t align)
+static v3_hpa_t mem_take(enum fake_kind kind, uint64_t first, uint64_t end, uint64_t npages,
+			 uint64_t align)
 {
 	uint64_t page = end;
 	v3_hpa_t pa;
@@ -151,8 +157,8 @@ v3_hpa_t fake_ram_alloc(uint64_t npages, uint64_t align, int node)
 
 	fake_need_thread("ram_alloc");
 	if (!npages || align < V3_PAGE_SIZE || align & (align - 1) || node < V3_NODE_ANY)
-		fake_violation("ram_alloc(%llu pages, align %#llx, node %d)", (unsigned long long)npages,
-			       (unsigned long long)align, node);
+		fake_violation("ram_alloc(%llu pages, align %#llx, node %d)",
+			       (unsigned long long)npages, (unsigned long long)align, node);
 	if (!fake_grant(FAKE_RAM))
 		return V3_HPA_NONE;
 	pa = mem_take(FAKE_RAM, MEM_POOL_PAGES, MEM_PAGES, npages, align >> V3_PAGE_SHIFT);

@@ -19,9 +19,9 @@
 /* What the calling thread is doing. */
 struct fake_self {
 	uint32_t cpu;
-	unsigned spins;	 /* spinlocks held */
-	unsigned irq;	 /* inside a timer callback or cpu_call() function */
-	bool fpu;	 /* between fpu_begin() and fpu_end() */
+	unsigned spins; /* spinlocks held */
+	unsigned irq;	/* inside a timer callback or cpu_call() function */
+	bool fpu;	/* between fpu_begin() and fpu_end() */
 };
 extern _Thread_local struct fake_self fake_self;
 
@@ -35,7 +35,9 @@ void fake_need_atomic(const char *op);
 bool fake_grant(enum fake_kind kind);
 /** Note that @p id (a pointer or physical address) of @p size is in use, with the call chain. */
 void fake_track(enum fake_kind kind, uint64_t id, uint64_t size);
-/** It is given back; reports it if it was not in use, or with another size (0: any). @return found */
+/**
+ * It is given back; reports it if it was not in use, or with another size (0: any). @return found
+ */
 bool fake_untrack(enum fake_kind kind, uint64_t id, uint64_t size);
 bool fake_tracked(enum fake_kind kind, uint64_t id);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_thread.c
- * CPUs, threads, waiting and locks of the fake host. A CPU is a number in the thread's own storage: any
- * number of threads may be on one CPU at a time, which is more parallel than any real host.
+ * CPUs, threads, waiting and locks of the fake host. A CPU is a number in the thread's own
+ * storage: any number of threads may be on one CPU at a time, which is more parallel than any
+ * real host.
  */
 #include "fake_priv.h"
 
@@ -11,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_FLAGS 0x5a5a0246ul /* what spin_lock() returns and spin_unlock() wants to see, xor depth */
+#define SPIN_FLAGS                                                                                 \
+	0x5a5a0246ul /* what spin_lock() returns and spin_unlock() wants to see, xor depth */
 
 struct fake_thread {
 	pthread_t id;
@@ -41,7 +43,7 @@ static struct {
 	pthread_mutex_t kick_lock; /* guards kicks */
 	pthread_cond_t kick_cond;
 	unsigned kicks[FAKE_MAX_CPUS];
-} thr = { .ncpus = 4, .kick_lock = PTHREAD_MUTEX_INITIALIZER, .kick_cond = PTHREAD_COND_INITIALIZER };
+} thr = {.ncpus = 4, .kick_lock = PTHREAD_MUTEX_INITIALIZER, .kick_cond = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local struct fake_thread *thr_self; /* NULL in the test's own thread */
 
@@ -156,8 +158,8 @@ static void *thr_main(void *arg)
 	fake_self.cpu = __atomic_load_n(&thr_self->cpu, __ATOMIC_RELAXED);
 	thr_self->fn(thr_self->arg);
 	if (fake_self.spins || fake_self.fpu)
-		fake_violation("thread %s ends with %u spinlock(s) held, FPU %s", thr_self->name, fake_self.spins,
-			       fake_self.fpu ? "owned" : "not owned");
+		fake_violation("thread %s ends with %u spinlock(s) held, FPU %s", thr_self->name,
+			       fake_self.spins, fake_self.fpu ? "owned" : "not owned");
 	return NULL;
 }
 
@@ -321,7 +323,8 @@ static void lock_destroy(enum fake_kind kind, struct fake_lock *l)
 
 static bool lock_mine(struct fake_lock *l)
 {
-	return __atomic_load_n(&l->held, __ATOMIC_RELAXED) && pthread_equal(l->owner, pthread_self());
+	return __atomic_load_n(&l->held, __ATOMIC_RELAXED) &&
+	       pthread_equal(l->owner, pthread_self());
 }
 
 static void lock_take(struct fake_lock *l, const char *op)

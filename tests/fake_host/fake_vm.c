@@ -48,7 +48,7 @@ static void vm_cleanup(void *arg)
 	if (fake.inited)
 		CHECK_EQ(v3_fini(), V3_OK);
 	if (fake.installed)
-		memset(&v3_lib, 0, sizeof(v3_lib));
+		memset(&v3_lib.ops, 0, sizeof(v3_lib.ops));
 	while (fake.nimages)
 		free(fake.image[--fake.nimages]);
 	memset(&fake, 0, sizeof(fake));
@@ -68,12 +68,13 @@ void fake_lib_install(void)
 	fake.installed = true;
 }
 
-int fake_lib_init_with(const struct v3_device_class *const *devices, const struct v3_extension *const *extensions)
+int fake_lib_init_with(const struct v3_device_class *const *devices,
+		       const struct v3_extension *const *extensions)
 {
-	static const struct v3_device_class *const none[] = { NULL };
-	struct v3_init_params params = { .host = &fake_host_ops,
-					 .devices = devices ? devices : none,
-					 .extensions = extensions };
+	static const struct v3_device_class *const none[] = {NULL};
+	struct v3_init_params params = {.host = &fake_host_ops,
+					.devices = devices ? devices : none,
+					.extensions = extensions};
 	int err;
 
 	if (fake.inited)
@@ -103,21 +104,28 @@ void fake_lib_fini(void)
 const void *fake_kernel(size_t *len)
 {
 	static const uint32_t image[] = {
-		0x464c457f, 0x00010101, 0, 0,	      /* ELF, 32 bits, little-endian */
-		0x00030002, 1, 0x00100020, 52, 0, 0,  /* executable, 386; entry; program headers at 52 */
-		0x00200034, 0x00000001, 0,	      /* header sizes, one program header */
-		1, 84, 0x00100000, 0x00100000, 64, 4096, 7, 4, /* PT_LOAD: offset, addresses, sizes */
-		0x1badb002, 0, 0u - 0x1badb002, 0,    /* multiboot header, at 84 */
-		0, 0, 0, 0,
-		0x90fdebf4, 0x90909090,		      /* 0x100020: HLT; JMP to it */
-		0, 0, 0, 0, 0, 0,
+		0x464c457f, 0x00010101, 0,
+		0, /* ELF, 32 bits, little-endian */
+		0x00030002, 1,		0x00100020,
+		52,	    0,		0, /* executable, 386; entry; program headers at 52 */
+		0x00200034, 0x00000001, 0, /* header sizes, one program header */
+		1,	    84,		0x00100000,
+		0x00100000, 64,		4096,
+		7,	    4, /* PT_LOAD: offset, addresses, sizes */
+		0x1badb002, 0,		0u - 0x1badb002,
+		0, /* multiboot header, at 84 */
+		0,	    0,		0,
+		0,	    0x90fdebf4, 0x90909090, /* 0x100020: HLT; JMP to it */
+		0,	    0,		0,
+		0,	    0,		0,
 	};
 
 	*len = sizeof(image);
 	return image;
 }
 
-const void *fake_image(const char *toml, const struct fake_file *files, unsigned nfiles, size_t *len)
+const void *fake_image(const char *toml, const struct fake_file *files, unsigned nfiles,
+		       size_t *len)
 {
 	struct v3_container_section *sec = calloc(nfiles + 2, sizeof(*sec));
 	struct fake_file *all = calloc(nfiles + 2, sizeof(*all));
@@ -128,7 +136,7 @@ const void *fake_image(const char *toml, const struct fake_file *files, unsigned
 	if (!sec || !all || fake.nimages == VM_MAX_IMAGES)
 		abort();
 	vm_hook();
-	all[n++] = (struct fake_file){ V3_CONTAINER_DEFINITION, toml, strlen(toml) };
+	all[n++] = (struct fake_file){V3_CONTAINER_DEFINITION, toml, strlen(toml)};
 	for (unsigned i = 0; i < nfiles; i++)
 		all[n++] = files[i];
 	if (strstr(toml, "\"kernel.elf\"")) {
@@ -171,7 +179,8 @@ static struct v3_vm **vm_slot(struct v3_vm *vm)
 	abort();
 }
 
-int fake_vm_create(const char *toml, const struct fake_file *files, unsigned nfiles, struct v3_vm **vm)
+int fake_vm_create(const char *toml, const struct fake_file *files, unsigned nfiles,
+		   struct v3_vm **vm)
 {
 	const void *image;
 	size_t len;
@@ -223,7 +232,8 @@ struct v3_vm *fake_vm_bare(unsigned nvcpus, unsigned ram_mb)
 		 ram_mb, nvcpus);
 	err = fake_vm_create(text, NULL, 0, &vm);
 	if (err) {
-		tap_fail(__FILE__, __LINE__, "fake_vm_bare(%u, %u): %s", nvcpus, ram_mb, v3_strerror(err));
+		tap_fail(__FILE__, __LINE__, "fake_vm_bare(%u, %u): %s", nvcpus, ram_mb,
+			 v3_strerror(err));
 		return NULL;
 	}
 	v3_time_continue(vm);
@@ -234,7 +244,7 @@ struct v3_vm *fake_vm_bare(unsigned nvcpus, unsigned ram_mb)
 
 const struct v3_cfg *fake_cfg(const struct v3_device_class *cls, const char *text)
 {
-	struct v3_cfg_error err = { .file = "device" };
+	struct v3_cfg_error err = {.file = "device"};
 	struct v3_cfg_arena *arena;
 	struct v3_cfg *table = NULL;
 	char whole[4096];
@@ -251,13 +261,15 @@ const struct v3_cfg *fake_cfg(const struct v3_device_class *cls, const char *tex
 	if (!result)
 		result = v3_cfg_check(table, cls->keys, NULL, &err);
 	if (result) {
-		tap_fail(err.file, (int)err.line, "%s: %s (%s)", cls->name, err.message, v3_strerror(result));
+		tap_fail(err.file, (int)err.line, "%s: %s (%s)", cls->name, err.message,
+			 v3_strerror(result));
 		return NULL;
 	}
 	return table;
 }
 
-int fake_device_create(struct v3_vm *vm, const struct v3_device_class *cls, const char *text, void **state)
+int fake_device_create(struct v3_vm *vm, const struct v3_device_class *cls, const char *text,
+		       void **state)
 {
 	const struct v3_cfg *cfg = fake_cfg(cls, text);
 	int err;
@@ -282,7 +294,8 @@ void fake_device_destroy(struct v3_vm *vm, void *state)
 			continue;
 		fake.device[i].cls->destroy(state);
 		fake.ndevices--;
-		memmove(&fake.device[i], &fake.device[i + 1], (fake.ndevices - i) * sizeof(fake.device[0]));
+		memmove(&fake.device[i], &fake.device[i + 1],
+			(fake.ndevices - i) * sizeof(fake.device[0]));
 		return;
 	}
 	tap_fail(__FILE__, __LINE__, "fake_device_destroy(): no such device");
@@ -292,14 +305,14 @@ void fake_device_destroy(struct v3_vm *vm, void *state)
 
 int fake_vcpu_out(struct v3_vcpu *vcpu, uint16_t port, unsigned size, uint32_t value)
 {
-	struct v3_io io = { .port = port, .size = (uint8_t)size, .write = true, .value = value };
+	struct v3_io io = {.port = port, .size = (uint8_t)size, .write = true, .value = value};
 
 	return v3_io_access(vcpu, &io);
 }
 
 uint32_t fake_vcpu_in(struct v3_vcpu *vcpu, uint16_t port, unsigned size)
 {
-	struct v3_io io = { .port = port, .size = (uint8_t)size, .value = 0xdeadbeef };
+	struct v3_io io = {.port = port, .size = (uint8_t)size, .value = 0xdeadbeef};
 	int err = v3_io_access(vcpu, &io);
 
 	if (err < 0)
@@ -323,7 +336,8 @@ uint64_t fake_vcpu_mmio_read(struct v3_vcpu *vcpu, v3_gpa_t gpa, unsigned size)
 	int err = v3_mem_access(vcpu, gpa, &value, size, false);
 
 	if (err < 0)
-		tap_fail(__FILE__, __LINE__, "read at %#llx: %s", (unsigned long long)gpa, v3_strerror(err));
+		tap_fail(__FILE__, __LINE__, "read at %#llx: %s", (unsigned long long)gpa,
+			 v3_strerror(err));
 	return value;
 }
 
@@ -368,12 +382,14 @@ static bool vm_msr(struct v3_vcpu *vcpu, enum v3_exit_kind kind, uint32_t msr, u
 	vcpu->regs.gpr[V3_RDX] = *value >> 32;
 	result = fake_dispatch(vcpu, &exit, &ev);
 	if (result < 0)
-		tap_fail(__FILE__, __LINE__, "%s %#x: %s", v3_exit_name(kind), msr, v3_strerror(result));
+		tap_fail(__FILE__, __LINE__, "%s %#x: %s", v3_exit_name(kind), msr,
+			 v3_strerror(result));
 	if (vcpu->regs.rip != saved.rip + (ev.type == V3_EVENT_NONE ? 2 : 0))
 		tap_fail(__FILE__, __LINE__, "%s %#x: rip moved by %lld", v3_exit_name(kind), msr,
 			 (long long)(vcpu->regs.rip - saved.rip));
 	if (ev.type != V3_EVENT_NONE && ev.vector != V3_VEC_GP)
-		tap_fail(__FILE__, __LINE__, "%s %#x: exception %u", v3_exit_name(kind), msr, ev.vector);
+		tap_fail(__FILE__, __LINE__, "%s %#x: exception %u", v3_exit_name(kind), msr,
+			 ev.vector);
 	if (kind == V3_EXIT_RDMSR && ev.type == V3_EVENT_NONE)
 		*value = vcpu->regs.gpr[V3_RDX] << 32 | (uint32_t)vcpu->regs.gpr[V3_RAX];
 	vcpu->regs = saved;

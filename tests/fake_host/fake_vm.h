@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_vm.h
- * VMs and single devices for unit tests, on the fake host and the software back end. What these functions
- * make is undone at the end of the test, unless the test does it itself.
+ * VMs and single devices for unit tests, on the fake host and the software back end. What these
+ * functions make is undone at the end of the test, unless the test does it itself.
  *
  *     struct v3_vm *vm = fake_vm_bare(1, 16);
  *     void *pit;
@@ -32,10 +32,14 @@
  * (v3_alloc(), v3_lock_init(), v3_log() work then). Undone at the end of the test.
  */
 void fake_lib_install(void);
-/** v3_init() with the fake host and v3_pc_devices, if it was not done in this test. @return its result */
+/**
+ * v3_init() with the fake host and v3_pc_devices, if it was not done in this test. @return its
+ * result
+ */
 int fake_lib_init(void);
 /** The same with other classes and extensions (either may be NULL: none). */
-int fake_lib_init_with(const struct v3_device_class *const *devices, const struct v3_extension *const *extensions);
+int fake_lib_init_with(const struct v3_device_class *const *devices,
+		       const struct v3_extension *const *extensions);
 /** v3_fini(); destroys the VMs made here first. */
 void fake_lib_fini(void);
 
@@ -52,28 +56,37 @@ struct fake_file {
  * Pack a container. The file "kernel.elf" is added (fake_kernel()) unless @p files has it.
  * @return the image (owned by this file until the test ends)
  */
-const void *fake_image(const char *toml, const struct fake_file *files, unsigned nfiles, size_t *len);
+const void *fake_image(const char *toml, const struct fake_file *files, unsigned nfiles,
+		       size_t *len);
 /** Smallest multiboot kernel that loads: 4 KiB at 1 MiB. */
 const void *fake_kernel(size_t *len);
 /** fake_lib_init(), fake_image(), v3_vm_create(). @return result of the first that failed */
-int fake_vm_create(const char *toml, const struct fake_file *files, unsigned nfiles, struct v3_vm **vm);
+int fake_vm_create(const char *toml, const struct fake_file *files, unsigned nfiles,
+		   struct v3_vm **vm);
 /** v3_vm_destroy(); NULL is allowed. */
 void fake_vm_destroy(struct v3_vm *vm);
 /** Definition of a whole PC with a multiboot kernel, e.g. for fake_vm_create(); static text. */
 const char *fake_pc_toml(unsigned nvcpus, unsigned ram_mb);
 /**
- * A VM of platform "none", no devices, RAM from 0, @p nvcpus. Not started: tests call handlers on their own
- * thread. Its guest time runs. @return NULL: failed, reported
+ * A VM of platform "none", no devices, RAM from 0, @p nvcpus. Not started: tests call handlers on
+ * their own thread. Its guest time runs. @return NULL: failed, reported
  */
 struct v3_vm *fake_vm_bare(unsigned nvcpus, unsigned ram_mb);
 
 /* ---- devices ---- */
 
-/** Keys of a device, checked against its class: lines such as "base = 0x3f8\n". NULL: wrong, reported. */
+/**
+ * Keys of a device, checked against its class: lines such as "base = 0x3f8\n". NULL: wrong,
+ * reported.
+ */
 const struct v3_cfg *fake_cfg(const struct v3_device_class *cls, const char *text);
 /** create() and then reset(), as the builder does. @return create()'s result */
-int fake_device_create(struct v3_vm *vm, const struct v3_device_class *cls, const char *text, void **state);
-/** destroy() of a device made by fake_device_create(); at the end of the test it is called in any case. */
+int fake_device_create(struct v3_vm *vm, const struct v3_device_class *cls, const char *text,
+		       void **state);
+/**
+ * destroy() of a device made by fake_device_create(); at the end of the test it is called in any
+ * case.
+ */
 void fake_device_destroy(struct v3_vm *vm, void *state);
 
 /* ---- what the guest does, called on the test's thread while no vcpu runs ---- */
@@ -96,7 +109,8 @@ bool fake_vcpu_rdmsr(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool fake_vcpu_wrmsr(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value);
 /**
  * Dispatch one exit on @p vcpu. @return the handler's result
- * @param event  set to the exception that was queued (and is taken back), type NONE if none; may be NULL
+ * @param event  set to the exception that was queued (and is taken back), type NONE if none; may
+ * be NULL
  */
 int fake_dispatch(struct v3_vcpu *vcpu, const struct v3_exit *exit, struct v3_event *event);
 

@@ -29,16 +29,16 @@ static void check_hidden(void)
 {
 	struct g_regs r = cpuid(1, 0);
 
-	CHECK(r.c & 1u << 31);	  /* hypervisor present */
-	CHECK(!(r.c & 1u << 5));  /* VMX */
-	CHECK(!(r.c & 1u << 3));  /* MONITOR */
-	CHECK(!(r.c & 1u << 6));  /* SMX */
-	CHECK(r.c & 1u << 21);	  /* x2APIC */
-	CHECK(r.c & 1u << 24);	  /* TSC deadline */
-	CHECK(r.d & 1u << 9);	  /* APIC */
+	CHECK(r.c & 1u << 31);	 /* hypervisor present */
+	CHECK(!(r.c & 1u << 5)); /* VMX */
+	CHECK(!(r.c & 1u << 3)); /* MONITOR */
+	CHECK(!(r.c & 1u << 6)); /* SMX */
+	CHECK(r.c & 1u << 21);	 /* x2APIC */
+	CHECK(r.c & 1u << 24);	 /* TSC deadline */
+	CHECK(r.d & 1u << 9);	 /* APIC */
 	CHECK((r.b >> 24) == g_apic_read(APIC_ID) >> 24);
 	r = cpuid(0x80000001, 0);
-	CHECK(!(r.c & 1u << 2)); /* SVM */
+	CHECK(!(r.c & 1u << 2));  /* SVM */
 	CHECK(!(r.c & 1u << 29)); /* MWAITX */
 	CHECK(r.d & 1u << 29);	  /* long mode */
 	if (cpuid(0x80000000, 0).a >= 0x8000000a) {

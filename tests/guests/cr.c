@@ -53,7 +53,10 @@ static void check_lmsw_clts(void)
 	CHECK(msw == (uint16_t)old);
 	__asm__ volatile("lmsw %0" : : "r"((uint16_t)(old | TS)) : "memory");
 	CHECK(read_cr0() == (old | TS));
-	__asm__ volatile("lmsw %0" : : "r"((uint16_t)(old & 0xe & ~TS)) : "memory"); /* cannot clear PE */
+	__asm__ volatile("lmsw %0"
+			 :
+			 : "r"((uint16_t)(old & 0xe & ~TS))
+			 : "memory"); /* cannot clear PE */
 	CHECK(read_cr0() == old);
 	CHECK(try_write_cr0(old | TS) == X_NONE);
 	__asm__ volatile(G_TRY("fnop") : : : "memory");
@@ -127,7 +130,10 @@ static void check_missing(void)
 {
 	__asm__ volatile(G_TRY(".byte 0x0f, 0x22, 0xc8") : : : "memory"); /* mov %rax, %cr1 */
 	CHECK(g_fault == X_UD);
-	__asm__ volatile(G_TRY(".byte 0x0f, 0x20, 0xe8") : : : "rax", "memory"); /* mov %cr5, %rax */
+	__asm__ volatile(G_TRY(".byte 0x0f, 0x20, 0xe8")
+			 :
+			 :
+			 : "rax", "memory"); /* mov %cr5, %rax */
 	CHECK(g_fault == X_UD);
 	__asm__ volatile(G_TRY(".byte 0x0f, 0x22, 0xf8") : : : "memory"); /* mov %rax, %cr7 */
 	CHECK(g_fault == X_UD);

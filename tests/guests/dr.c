@@ -52,8 +52,8 @@ static void check_values(void)
 	for (i = 0; i < 5; i++) {
 		(void)cpuid(0, 0);
 		(void)inb(0x80);
-		CHECK(read_dr0() == 0x1111 && read_dr1() == 0x2222000011112222 && read_dr2() == 0x3333 &&
-		      read_dr3() == ~0ull);
+		CHECK(read_dr0() == 0x1111 && read_dr1() == 0x2222000011112222 &&
+		      read_dr2() == 0x3333 && read_dr3() == ~0ull);
 	}
 	CHECK(write_dr6(1ull << 32) == X_GP);
 	CHECK(write_dr7(1ull << 32) == X_GP);
@@ -83,13 +83,14 @@ static void check_breakpoints(void)
 	CHECK(hits == 2);
 
 	/* instruction */
-	__asm__ volatile("leaq 1f(%%rip), %%rax; movq %%rax, %%dr1; movq $0x408, %%rcx; movq %%rcx, %%dr7\n"
-			 "nop\n"
-			 "1: nop\n"
-			 "movq %%rax, %0"
-			 : "=r"(here)
-			 :
-			 : "rax", "rcx", "memory");
+	__asm__ volatile(
+		"leaq 1f(%%rip), %%rax; movq %%rax, %%dr1; movq $0x408, %%rcx; movq %%rcx, %%dr7\n"
+		"nop\n"
+		"1: nop\n"
+		"movq %%rax, %0"
+		: "=r"(here)
+		:
+		: "rax", "rcx", "memory");
 	CHECK(hits == 3 && hit_rip == here);
 	write_dr7(0x400);
 	g_handler[X_DB] = NULL;
@@ -112,12 +113,18 @@ static void check_aliases(void)
 {
 	uint64_t cr4 = read_cr4(), v;
 
-	__asm__ volatile(G_TRY(".byte 0x0f, 0x21, 0xe0") : "=a"(v) : : "memory"); /* mov %dr4, %rax */
+	__asm__ volatile(G_TRY(".byte 0x0f, 0x21, 0xe0")
+			 : "=a"(v)
+			 :
+			 : "memory"); /* mov %dr4, %rax */
 	CHECK(g_fault == X_NONE && v == read_dr6());
 	CHECK(try_write_cr4(cr4 | 8) == X_NONE);
 	__asm__ volatile(G_TRY(".byte 0x0f, 0x21, 0xe0") : "=a"(v) : : "memory");
 	CHECK(g_fault == X_UD);
-	__asm__ volatile(G_TRY(".byte 0x0f, 0x23, 0xe8") : : "a"(0) : "memory"); /* mov %rax, %dr5 */
+	__asm__ volatile(G_TRY(".byte 0x0f, 0x23, 0xe8")
+			 :
+			 : "a"(0)
+			 : "memory"); /* mov %rax, %dr5 */
 	CHECK(g_fault == X_UD);
 	CHECK(try_write_cr4(cr4) == X_NONE);
 }

@@ -6,7 +6,7 @@
  */
 #include "guest.h"
 
-#define FRESH 0x1800000ull /* RAM nobody has used */
+#define FRESH  0x1800000ull /* RAM nobody has used */
 #define VECTOR 0x52
 
 static volatile unsigned count;
@@ -58,7 +58,10 @@ int main(void)
 	g_set_gate(X_GP, 2, 0);
 	use_stack(2, FRESH + 0x200000);
 	count = 0;
-	__asm__ volatile("movw $0x1238, %%ax; .byte 0x8e, 0xc0" : : : "rax", "memory"); /* mov %ax, %es */
+	__asm__ volatile("movw $0x1238, %%ax; .byte 0x8e, 0xc0"
+			 :
+			 :
+			 : "rax", "memory"); /* mov %ax, %es */
 	CHECK(count == 1 && seen_error == 0x1238);
 	g_handler[X_GP] = NULL;
 	g_set_gate(X_GP, 0, 0);

@@ -17,7 +17,8 @@ struct fpu_image {
 	uint32_t mxcsr;
 } __attribute__((aligned(32)));
 
-#define EACH16(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
+#define EACH16(M)                                                                                  \
+	M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
 
 static void fpu_load(const struct fpu_image *f)
 {
@@ -28,7 +29,9 @@ static void fpu_load(const struct fpu_image *f)
 		__asm__ volatile("movups %0, %%xmm" #n : : "m"(*(const char(*)[16])f->ymm[n]));
 	EACH16(LOAD)
 	__asm__ volatile("fninit; fldcw %0; ldmxcsr %1" : : "m"(f->control), "m"(f->mxcsr));
-	__asm__ volatile("fildll %0; fildll %1; fildll %2" : : "m"(f->st[2]), "m"(f->st[1]), "m"(f->st[0]));
+	__asm__ volatile("fildll %0; fildll %1; fildll %2"
+			 :
+			 : "m"(f->st[2]), "m"(f->st[1]), "m"(f->st[0]));
 }
 
 static void fpu_store(struct fpu_image *f)
@@ -40,7 +43,8 @@ static void fpu_store(struct fpu_image *f)
 		__asm__ volatile("movups %%xmm" #n ", %0" : "=m"(*(char(*)[16])f->ymm[n]));
 	EACH16(STORE)
 	__asm__ volatile("fnstcw %0; stmxcsr %1" : "=m"(f->control), "=m"(f->mxcsr));
-	__asm__ volatile("fistpll %0; fistpll %1; fistpll %2" : "=m"(f->st[0]), "=m"(f->st[1]), "=m"(f->st[2]));
+	__asm__ volatile("fistpll %0; fistpll %1; fistpll %2"
+			 : "=m"(f->st[0]), "=m"(f->st[1]), "=m"(f->st[2]));
 }
 
 static bool same_image(const struct fpu_image *a, const struct fpu_image *b)

@@ -31,9 +31,9 @@ int main(void)
 	n = 4;
 	__asm__ volatile("cld; rep insb" : "+D"(p), "+c"(n) : "d"(DATA) : "memory");
 	CHECK(*(uint32_t *)sig == *(uint32_t *)again);
-	CHECK(inb(DATA) == 0); /* past the end of an item */
-	CHECK(read_le32(1) & 1); /* traditional interface */
-	CHECK((uint16_t)read_le32(5) == 1); /* CPUs */
+	CHECK(inb(DATA) == 0);			    /* past the end of an item */
+	CHECK(read_le32(1) & 1);		    /* traditional interface */
+	CHECK((uint16_t)read_le32(5) == 1);	    /* CPUs */
 	files = __builtin_bswap32(read_le32(0x19)); /* directory: big-endian count */
 	CHECK_M(files < 1000, "%u files\n", files);
 	CHECK(read_le32(0x7fff) == 0); /* an item that does not exist reads as zero */

@@ -14,8 +14,8 @@ static void judge(int vector, uint64_t before, uint64_t after)
 		return;
 	}
 	faults++;
-	CHECK_M(vector == X_GP && g_fault_error == 0 && before == after, "vector %d, %lx became %lx\n", vector,
-		before, after);
+	CHECK_M(vector == X_GP && g_fault_error == 0 && before == after,
+		"vector %d, %lx became %lx\n", vector, before, after);
 }
 
 static uint64_t value(unsigned i, uint64_t old)
@@ -36,7 +36,8 @@ static uint64_t value(unsigned i, uint64_t old)
 
 int main(void)
 {
-	uint64_t seed = 0x5eed0003, cr0 = read_cr0(), cr4 = read_cr4(), efer = rdmsr(MSR_EFER), old, v;
+	uint64_t seed = 0x5eed0003, cr0 = read_cr0(), cr4 = read_cr4(), efer = rdmsr(MSR_EFER), old,
+		 v;
 	bool xsave = cpuid(1, 0).c >> 26 & 1;
 	unsigned i;
 
@@ -64,7 +65,8 @@ int main(void)
 		(void)try_wrmsr(MSR_EFER, efer);
 		if (!xsave || try_write_cr4(cr4 | 1u << 18) != X_NONE)
 			continue;
-		if (try_xsetbv((uint32_t)g_random() % 3, i & 1 ? g_random() : g_random() & 0xff) == X_NONE)
+		if (try_xsetbv((uint32_t)g_random() % 3, i & 1 ? g_random() : g_random() & 0xff) ==
+		    X_NONE)
 			taken++;
 		else
 			CHECK(g_fault == X_GP);

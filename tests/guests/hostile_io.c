@@ -77,7 +77,7 @@ int main(void)
 	uint64_t seed = 0x5eed0001;
 	unsigned i;
 
-	pm1_cnt = fadt ? (uint16_t)*(const uint32_t *)(fadt + 64) : 0;
+	pm1_cnt = fadt ? (uint16_t) * (const uint32_t *)(fadt + 64) : 0;
 	g_seed(seed);
 	g_print("# seed %lx\n", seed);
 	g_handler[X_NMI] = ignore;
@@ -87,10 +87,11 @@ int main(void)
 		try_port((uint16_t)g_random(), value(i));
 	/* again at the devices, where state from before matters */
 	for (i = 0; i < 3000; i++) {
-		static const uint16_t bases[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0xa0, 0x3f8, 0x4d0, 0x510, 0x600,
-						 0xcf8};
+		static const uint16_t bases[] = {0x00,	0x20,  0x40,  0x60,  0x70, 0xa0,
+						 0x3f8, 0x4d0, 0x510, 0x600, 0xcf8};
 
-		try_port((uint16_t)(bases[g_random() % G_NELEM(bases)] + g_random() % 16), value(i));
+		try_port((uint16_t)(bases[g_random() % G_NELEM(bases)] + g_random() % 16),
+			 value(i));
 	}
 	try_port(0xffff, 0);
 	try_port(0xfffe, ~0u);

@@ -27,10 +27,10 @@ static void poke(uint64_t pa, unsigned form)
 {
 	uint32_t v = tame(pa, (uint32_t)g_random());
 	uint64_t wide = v | (uint64_t)v << 32;
-	bool tamed = (pa >> 12 == LAPIC >> 12) && ((pa & 0xff0) == APIC_ICR || ((pa + 16) & 0xff0) == APIC_ICR ||
-						   (pa & 0xff0) == APIC_LVT_LINT0 ||
-						   (pa & 0xff0) == APIC_LVT_LINT1 ||
-						   ((pa + 16) & 0xff0) == APIC_LVT_LINT0);
+	bool tamed = (pa >> 12 == LAPIC >> 12) &&
+		     ((pa & 0xff0) == APIC_ICR || ((pa + 16) & 0xff0) == APIC_ICR ||
+		      (pa & 0xff0) == APIC_LVT_LINT0 || (pa & 0xff0) == APIC_LVT_LINT1 ||
+		      ((pa + 16) & 0xff0) == APIC_LVT_LINT0);
 
 	switch (form) {
 	case 0:
@@ -59,7 +59,10 @@ static void poke(uint64_t pa, unsigned form)
 		break;
 	default:
 		if (!tamed)
-			__asm__ volatile(G_TRY("lock xaddl %0, (%1)") : "+r"(v) : "r"(pa) : "memory");
+			__asm__ volatile(G_TRY("lock xaddl %0, (%1)")
+					 : "+r"(v)
+					 : "r"(pa)
+					 : "memory");
 	}
 }
 

@@ -14,7 +14,8 @@ static bool spared(uint32_t msr)
 
 static uint64_t value(unsigned i)
 {
-	static const uint64_t edges[] = {0, ~0ull, 1ull << 63, 1ull << 32, 0xffffffff, 0x00008000deadb000ull};
+	static const uint64_t edges[] = {0,	     ~0ull,	 1ull << 63,
+					 1ull << 32, 0xffffffff, 0x00008000deadb000ull};
 
 	return i % 2 ? edges[i / 2 % G_NELEM(edges)] : g_random();
 }
@@ -34,8 +35,8 @@ static void try_msr(uint32_t msr, unsigned i)
 		taken++;
 	else
 		faults++;
-	CHECK_M(g_fault == X_NONE || (g_fault == X_GP && g_fault_error == 0), "wrmsr %x: vector %d error %lx\n",
-		msr, g_fault, g_fault_error);
+	CHECK_M(g_fault == X_NONE || (g_fault == X_GP && g_fault_error == 0),
+		"wrmsr %x: vector %d error %lx\n", msr, g_fault, g_fault_error);
 	if (readable && (msr < 0x800 || msr > 0x8ff))
 		(void)try_wrmsr(msr, old);
 }
@@ -44,9 +45,10 @@ static void ranges(void)
 {
 	static const struct {
 		uint32_t first, count;
-	} known[] = {{0, 0x800},	    {0x800, 0x100},	 {0xc80, 0x20},	      {0xd90, 0x20},
-		     {0x40000000, 0x110},   {0x4b564d00, 0x10}, {0xc0000080, 0x90}, {0xc0000100, 0x10},
-		     {0xc0010000, 0x120},   {0xc0011000, 0x40}};
+	} known[] = {{0, 0x800},	 {0x800, 0x100},      {0xc80, 0x20},
+		     {0xd90, 0x20},	 {0x40000000, 0x110}, {0x4b564d00, 0x10},
+		     {0xc0000080, 0x90}, {0xc0000100, 0x10},  {0xc0010000, 0x120},
+		     {0xc0011000, 0x40}};
 	unsigned i, k;
 
 	for (i = 0; i < G_NELEM(known); i++)
@@ -56,9 +58,11 @@ static void ranges(void)
 		try_msr((uint32_t)g_random(), i);
 	/* twice and more into what is known to be there */
 	for (i = 0; i < 2000; i++) {
-		static const uint32_t live[] = {0x10,	0x174,	    0x175,	0x176,	    0x1d9,	0x200,	   0x201,
-						0x250,	0x277,	    0x2ff,	0x6e0,	    0x3a,	0xc0000080, 0xc0000081,
-						0xc0000082, 0xc0000084, 0xc0000102, 0xc0000103, 0x4b564d00, 0x4b564d01};
+		static const uint32_t live[] = {0x10,	    0x174,	0x175,	    0x176,
+						0x1d9,	    0x200,	0x201,	    0x250,
+						0x277,	    0x2ff,	0x6e0,	    0x3a,
+						0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084,
+						0xc0000102, 0xc0000103, 0x4b564d00, 0x4b564d01};
 
 		try_msr(live[g_random() % G_NELEM(live)], i);
 	}

@@ -53,7 +53,8 @@ int main(void)
 			sti();
 		work();
 		cli();
-		g_print("# lapic %u pit %u rtc %u\n", g_irq_count[0x50], g_irq_count[0x20], g_irq_count[0x28]);
+		g_print("# lapic %u pit %u rtc %u\n", g_irq_count[0x50], g_irq_count[0x20],
+			g_irq_count[0x28]);
 	}
 	CHECK(g_irq_count[0x50] > 0);
 	CHECK(g_irq_count[0x20] > 0);

@@ -29,7 +29,8 @@ int main(void)
 
 		if ((uint32_t)nr >> 16 == V3_HYPERCALL_NOP >> 16)
 			continue;
-		CHECK(vmmcall(i & 1 ? nr : nr & 0xffffffff, g_random(), g_random(), g_random(), &b) < 0);
+		CHECK(vmmcall(i & 1 ? nr : nr & 0xffffffff, g_random(), g_random(), g_random(),
+			      &b) < 0);
 	}
 	return g_result();
 }

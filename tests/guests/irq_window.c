@@ -68,8 +68,8 @@ int main(void)
 				(void)inb(0x80);
 			CHECK(g_irq_count[VECTOR] == 4 * i + k);
 			windows[k]();
-			CHECK_M(g_irq_count[VECTOR] == 4 * i + k + 1, "round %u, window %u: %u\n", i, k,
-				g_irq_count[VECTOR]);
+			CHECK_M(g_irq_count[VECTOR] == 4 * i + k + 1, "round %u, window %u: %u\n",
+				i, k, g_irq_count[VECTOR]);
 			if (g_irq_count[VECTOR] != 4 * i + k + 1)
 				return g_result();
 		}

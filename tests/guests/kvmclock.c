@@ -68,7 +68,8 @@ int main(void)
 	g_delay_us(20000);
 	b = clock_ns() - a;
 	by_tsc = (rdtsc() - tsc) * 1000000 / g_tsc_khz();
-	CHECK_M(b > by_tsc / 50 * 49 && b < by_tsc / 49 * 50 + 1000000, "%lu ns, by TSC %lu ns\n", b, by_tsc);
+	CHECK_M(b > by_tsc / 50 * 49 && b < by_tsc / 49 * 50 + 1000000, "%lu ns, by TSC %lu ns\n",
+		b, by_tsc);
 
 	CHECK(try_wrmsr(MSR_WALL, (uint64_t)&wall) == X_NONE);
 	CHECK(wall.version && !(wall.version & 1));

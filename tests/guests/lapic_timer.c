@@ -73,7 +73,7 @@ static void periodic(void)
 	g_delay_us(5000);
 	cli();
 	CHECK(g_irq_count[VECTOR] <= 1); /* masked; one may have been pending */
-	g_apic_write(APIC_TMICT, 0); /* stop */
+	g_apic_write(APIC_TMICT, 0);	 /* stop */
 	CHECK(g_apic_read(APIC_TMCCT) == 0);
 }
 

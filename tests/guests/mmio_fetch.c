@@ -29,7 +29,10 @@ int main(void)
 	__asm__ volatile(G_TRY("fnstcw (%0)") : : "r"(LAPIC + 0xff0) : "memory");
 	__asm__ volatile(G_TRY("fxsave (%0)") : : "r"(LAPIC + 0x800) : "memory");
 	__asm__ volatile(G_TRY("cmpxchg16b (%0)") : : "r"(LAPIC + 0x800) : "rax", "rdx", "memory");
-	__asm__ volatile(G_TRY("movq (%1), %0") : "=r"(q) : "r"(0xc0000000ull) : "memory"); /* nothing there */
+	__asm__ volatile(G_TRY("movq (%1), %0")
+			 : "=r"(q)
+			 : "r"(0xc0000000ull)
+			 : "memory"); /* nothing there */
 	CHECK(g_fault == X_NONE && q == ~0ull);
 	CHECK(g_apic_read(APIC_LVT_LINT1) == lvt);
 	CHECK((g_apic_read(APIC_VERSION) & 0xff) >= 0x10);

@@ -7,7 +7,7 @@
  */
 #include "guest.h"
 
-#define REG (LAPIC + APIC_TMICT)
+#define REG   (LAPIC + APIC_TMICT)
 #define FLAGS 0x8d5u /* OF SF ZF AF PF CF */
 
 struct state {
@@ -76,12 +76,15 @@ FORM(rol, "roll $5, (%%rdi)")
 FORM(push_pop, "movl (%%rdi), %%esi; pushq %%rsi; popq %%rax")
 FORM(lods, "movq %%rdi, %%rsi; cld; lodsl")
 FORM(stos, "cld; stosl")
-FORM(movs_in, "movq %%rdi, %%rsi; subq $64, %%rsp; movq %%rsp, %%rdi; cld; movsl; movl (%%rsp), %%eax; addq $64, %%rsp")
-FORM(movs_out, "subq $64, %%rsp; movl %%ebx, (%%rsp); movq %%rsp, %%rsi; cld; movsl; addq $64, %%rsp")
+FORM(movs_in, "movq %%rdi, %%rsi; subq $64, %%rsp; movq %%rsp, %%rdi; cld; movsl; movl (%%rsp), "
+	      "%%eax; addq $64, %%rsp")
+FORM(movs_out,
+     "subq $64, %%rsp; movl %%ebx, (%%rsp); movq %%rsp, %%rsi; cld; movsl; addq $64, %%rsp")
 FORM(scas, "cld; scasl")
 FORM(rep_stos, "movl $1, %%ecx; cld; rep stosl")
 FORM(rep_stos_none, "xorl %%ecx, %%ecx; cld; rep stosl")
-FORM(rep_movs, "subq $64, %%rsp; movl %%ebx, (%%rsp); movq %%rsp, %%rsi; movl $1, %%ecx; cld; rep movsl; addq $64, %%rsp")
+FORM(rep_movs, "subq $64, %%rsp; movl %%ebx, (%%rsp); movq %%rsp, %%rsi; movl $1, %%ecx; cld; rep "
+	       "movsl; addq $64, %%rsp")
 FORM(movd_load, "movd (%%rdi), %%xmm3; movd %%xmm3, %%eax")
 FORM(movd_store, "movd %%ebx, %%xmm5; movd %%xmm5, (%%rdi)")
 FORM(movnti, "movnti %%ebx, (%%rdi)")
@@ -98,20 +101,30 @@ static const struct {
 	void (*fn)(uint64_t cell, struct state *s);
 	uint32_t flags;
 } forms[] = {
-#define F(name, flags) {#name, form_##name, flags}
-	F(mov_load, ARITH), F(mov_store, ARITH), F(mov_store_imm, ARITH), F(mov_load_r8, ARITH),
-	F(mov_store_r12, ARITH), F(mov_sib, ARITH), F(mov_addr32, ARITH), F(movslq, ARITH),
-	F(add_to, ARITH), F(add_from, ARITH), F(add_imm8, ARITH), F(add_imm32, ARITH),
-	F(adc_to, ARITH), F(sbb_to, ARITH), F(sub_from, ARITH), F(or_to, LOGIC), F(and_to, LOGIC),
-	F(xor_imm, LOGIC), F(cmp_mem, ARITH), F(cmp_reg, ARITH), F(cmp_imm, ARITH),
-	F(test_reg, LOGIC), F(test_imm, LOGIC), F(inc, ARITH), F(dec, ARITH), F(not, ARITH),
-	F(neg, ARITH), F(lock_add, ARITH), F(lock_or, LOGIC), F(xchg, ARITH), F(xadd, ARITH),
-	F(cmpxchg, ARITH), F(cmpxchg_equal, ARITH), F(bt, CARRY), F(bts, CARRY), F(btr, CARRY),
-	F(btc, CARRY), F(bts_reg, CARRY), F(cmov, CARRY), F(imul, CARRY), F(imul3, CARRY),
-	F(mul, CARRY), F(shl, CARRY), F(sar1, LOGIC), F(rol, CARRY), F(push_pop, ARITH),
-	F(lods, ARITH), F(stos, ARITH), F(movs_in, ARITH), F(movs_out, ARITH), F(scas, ARITH),
-	F(rep_stos, ARITH), F(rep_stos_none, ARITH), F(rep_movs, ARITH), F(movd_load, ARITH),
-	F(movd_store, ARITH), F(movnti, ARITH), F(bswap_movbe, ARITH),
+#define F(name, flags)                                                                             \
+	{                                                                                          \
+#name, form_##name, flags                                                          \
+	}
+	F(mov_load, ARITH),    F(mov_store, ARITH),	F(mov_store_imm, ARITH),
+	F(mov_load_r8, ARITH), F(mov_store_r12, ARITH), F(mov_sib, ARITH),
+	F(mov_addr32, ARITH),  F(movslq, ARITH),	F(add_to, ARITH),
+	F(add_from, ARITH),    F(add_imm8, ARITH),	F(add_imm32, ARITH),
+	F(adc_to, ARITH),      F(sbb_to, ARITH),	F(sub_from, ARITH),
+	F(or_to, LOGIC),       F(and_to, LOGIC),	F(xor_imm, LOGIC),
+	F(cmp_mem, ARITH),     F(cmp_reg, ARITH),	F(cmp_imm, ARITH),
+	F(test_reg, LOGIC),    F(test_imm, LOGIC),	F(inc, ARITH),
+	F(dec, ARITH),	       F(not, ARITH),		F(neg, ARITH),
+	F(lock_add, ARITH),    F(lock_or, LOGIC),	F(xchg, ARITH),
+	F(xadd, ARITH),	       F(cmpxchg, ARITH),	F(cmpxchg_equal, ARITH),
+	F(bt, CARRY),	       F(bts, CARRY),		F(btr, CARRY),
+	F(btc, CARRY),	       F(bts_reg, CARRY),	F(cmov, CARRY),
+	F(imul, CARRY),	       F(imul3, CARRY),		F(mul, CARRY),
+	F(shl, CARRY),	       F(sar1, LOGIC),		F(rol, CARRY),
+	F(push_pop, ARITH),    F(lods, ARITH),		F(stos, ARITH),
+	F(movs_in, ARITH),     F(movs_out, ARITH),	F(scas, ARITH),
+	F(rep_stos, ARITH),    F(rep_stos_none, ARITH), F(rep_movs, ARITH),
+	F(movd_load, ARITH),   F(movd_store, ARITH),	F(movnti, ARITH),
+	F(bswap_movbe, ARITH),
 #undef F
 };
 

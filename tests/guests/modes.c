@@ -12,7 +12,8 @@ extern char low_code[], low_end[];
 void modes_go_down(void);
 
 struct marks {
-	uint32_t compat_sum, apic_32, apic_real, real_int, real_cs, real_cpuid_b, real_loop, real_msw;
+	uint32_t compat_sum, apic_32, apic_real, real_int, real_cs, real_cpuid_b, real_loop,
+		real_msw;
 	uint32_t apic_push, up;
 };
 struct marks marks;

@@ -15,8 +15,9 @@
 
 static void check_unknown(void)
 {
-	static const uint32_t unknown[] = {0x5, 0x1234, 0x9999, 0x40000000, 0x400000ff, 0x4b564dff,
-					   0xc0001000, 0xc0011fff, 0xfffffffe, 0xffffffff};
+	static const uint32_t unknown[] = {0x5,	       0x1234,	   0x9999,     0x40000000,
+					   0x400000ff, 0x4b564dff, 0xc0001000, 0xc0011fff,
+					   0xfffffffe, 0xffffffff};
 	uint64_t v;
 	unsigned i;
 
@@ -30,10 +31,11 @@ static void check_unknown(void)
 
 static void check_readable(void)
 {
-	static const uint32_t known[] = {
-		MSR_TSC,    MSR_APIC_BASE, PAT,	       MTRR_DEF,   0xfe,       0x250,	   0x174,
-		0x175,	    0x176,	   MSR_EFER,   0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,
-		0xc0000100, 0xc0000101,	   0xc0000102, 0x200,	   0x201,      MSR_TSC_DEADLINE};
+	static const uint32_t known[] = {MSR_TSC,    MSR_APIC_BASE, PAT,	MTRR_DEF,
+					 0xfe,	     0x250,	    0x174,	0x175,
+					 0x176,	     MSR_EFER,	    0xc0000081, 0xc0000082,
+					 0xc0000083, 0xc0000084,    0xc0000100, 0xc0000101,
+					 0xc0000102, 0x200,	    0x201,	MSR_TSC_DEADLINE};
 	uint64_t v;
 	unsigned i;
 
@@ -107,7 +109,8 @@ static void check_apic_base(void)
 	CHECK_M(old == 0xfee00900, "APIC base %lx\n", old);
 	CHECK(try_wrmsr(MSR_APIC_BASE, old | 1) == X_GP);
 	CHECK(try_wrmsr(MSR_APIC_BASE, old | 1ull << 60) == X_GP);
-	CHECK(try_wrmsr(MSR_APIC_BASE, (old & ~0x800ull) | 0x400) == X_GP); /* x2APIC without enable */
+	CHECK(try_wrmsr(MSR_APIC_BASE, (old & ~0x800ull) | 0x400) ==
+	      X_GP); /* x2APIC without enable */
 	CHECK(rdmsr(MSR_APIC_BASE) == old);
 	CHECK(try_wrmsr(MSR_APIC_BASE, old | 0x400) == X_NONE);
 	CHECK(try_wrmsr(MSR_APIC_BASE, old) == X_GP); /* from x2APIC only to off */

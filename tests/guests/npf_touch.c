@@ -16,7 +16,8 @@ static uint64_t ram_end(void)
 
 int main(void)
 {
-	uint64_t start = ((uint64_t)g_image_end + 4 * MIB) & ~(2 * MIB - 1), end = ram_end(), p, wrong = 0;
+	uint64_t start = ((uint64_t)g_image_end + 4 * MIB) & ~(2 * MIB - 1), end = ram_end(), p,
+		 wrong = 0;
 	uint64_t stack, words = 0x3000 / 8, to;
 
 	CHECK(end >= start + 16 * MIB);
@@ -32,7 +33,8 @@ int main(void)
 
 	/* a push and a call on a stack that nobody has used */
 	stack = start + 9 * MIB;
-	__asm__ volatile("xchgq %0, %%rsp; pushq $0x1234; pushq (%%rsp); popq %%rax; popq %%rcx; xchgq %0, %%rsp"
+	__asm__ volatile("xchgq %0, %%rsp; pushq $0x1234; pushq (%%rsp); popq %%rax; popq %%rcx; "
+			 "xchgq %0, %%rsp"
 			 : "+r"(stack)
 			 :
 			 : "rax", "rcx", "memory");
@@ -43,7 +45,8 @@ int main(void)
 		*(volatile uint8_t *)(p + 4095) = (uint8_t)(p >> 12);
 	}
 	for (p = start; p < end; p += 4096)
-		if (*(volatile uint64_t *)(p + 8) != p || *(volatile uint8_t *)(p + 4095) != (uint8_t)(p >> 12))
+		if (*(volatile uint64_t *)(p + 8) != p ||
+		    *(volatile uint8_t *)(p + 4095) != (uint8_t)(p >> 12))
 			wrong++;
 	CHECK_M(wrong == 0, "%lu pages wrong\n", wrong);
 	g_print("# touched %u MiB\n", (unsigned)((end - start) / MIB));

@@ -32,7 +32,9 @@ int main(void)
 	CHECK((g_ioapic_read(1) & 0xff) >= 0x11);
 	pins = (g_ioapic_read(1) >> 16 & 0xff) + 1;
 	CHECK_M(pins == 24, "%u pins\n", pins);
-	g_ioapic_write(0x10 + 2 * 20, 0x1a055); /* what can be written can be read, status bits cannot be written */
+	g_ioapic_write(
+		0x10 + 2 * 20,
+		0x1a055); /* what can be written can be read, status bits cannot be written */
 	CHECK((g_ioapic_read(0x10 + 2 * 20) & ~0x5000u) == 0x1a055);
 	g_ioapic_write(0x10 + 2 * 20, LVT_MASKED);
 

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-#define BASE 0x20
+#define BASE	  0x20
 #define TICKS_1MS 1193
 
 static void check_rate(void)

@@ -80,7 +80,7 @@ static void check_outs(void)
 	outb(0xe9, '\n');
 	/* over a page boundary, backwards */
 	for (i = 0; i < 5; i++)
-		buffer[4096 - 2 + i] = (uint8_t)"kcab\n"[4 - i];
+		buffer[4096 - 2 + i] = (uint8_t) "kcab\n"[4 - i];
 	p = (const char *)buffer + 4096 + 2;
 	n = 5;
 	__asm__ volatile("std; rep outsb; cld" : "+S"(p), "+c"(n) : "d"(0xe9) : "memory");

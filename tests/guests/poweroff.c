@@ -39,12 +39,13 @@ int main(void)
 	CHECK(fadt);
 	if (!fadt)
 		return g_result();
-	dsdt = (const uint8_t *)(uint64_t)*(const uint32_t *)(fadt + 40);
-	port = (uint16_t)*(const uint32_t *)(fadt + 64);
+	dsdt = (const uint8_t *)(uint64_t) * (const uint32_t *)(fadt + 40);
+	port = (uint16_t) * (const uint32_t *)(fadt + 64);
 	s5 = find_s5(dsdt);
 	CHECK(port);
 	CHECK(s5 >= 0);
-	CHECK(inw(port) & 1 || *(const uint32_t *)(fadt + 48)); /* SCI_EN, or there is an SMI port to set it */
+	CHECK(inw(port) & 1 ||
+	      *(const uint32_t *)(fadt + 48)); /* SCI_EN, or there is an SMI port to set it */
 	g_print("off: port %x type %d\n", port, s5);
 	outw(port, (uint16_t)((unsigned)s5 << 10 | SLP_EN));
 	g_delay_us(1000000);

@@ -53,8 +53,8 @@ int main(void)
 	uint8_t b = cmos(0x0b), sec, i;
 	uint64_t start, end;
 
-	CHECK(cmos(0x0d) & 0x80); /* the battery is good */
-	CHECK((b & 0x06) == 0x02); /* BCD, 24 hours: what a PC's firmware sets */
+	CHECK(cmos(0x0d) & 0x80);	    /* the battery is good */
+	CHECK((b & 0x06) == 0x02);	    /* BCD, 24 hours: what a PC's firmware sets */
 	CHECK((cmos(0x0a) & 0x70) == 0x20); /* divider for 32768 Hz */
 	CHECK(bcd(stable(9)) >= 24 && bcd(stable(8)) >= 1 && bcd(stable(8)) <= 12);
 	CHECK(bcd(stable(7)) >= 1 && bcd(stable(7)) <= 31 && bcd(stable(4)) < 24);

@@ -71,7 +71,8 @@ int main(void)
 	g_handler[REPLY] = g_count_apic;
 	g_handler[X_NMI] = on_nmi;
 	CHECK(madt_cpus() == 2);
-	CHECK((cpuid(1, 0).b >> 16 & 0xff) >= 2 && cpuid(1, 0).d >> 28 & 1); /* logical processors, HTT */
+	CHECK((cpuid(1, 0).b >> 16 & 0xff) >= 2 &&
+	      cpuid(1, 0).d >> 28 & 1);	     /* logical processors, HTT */
 	CHECK(rdmsr(MSR_APIC_BASE) & 0x100); /* this is the boot CPU */
 	tsc = rdtsc();
 	g_start_ap(1, second);

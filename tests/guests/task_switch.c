@@ -16,7 +16,8 @@ struct tss32 {
 struct tss32 tss_a, tss_b;
 uint32_t task_stack[256];
 struct marks {
-	uint32_t eax_in_b, tr_in_b, flags_in_b, link_in_b, ts_in_b, ebx_back, tr_back, second_b, third;
+	uint32_t eax_in_b, tr_in_b, flags_in_b, link_in_b, ts_in_b, ebx_back, tr_back, second_b,
+		third;
 	uint32_t edi_in_b;
 };
 struct marks marks;

@@ -26,8 +26,8 @@ static void check_classes(void)
 			CHECK(try_write_cr8(tpr) == X_NONE);
 			g_apic_icr(0, ICR_SELF | vector);
 			open_window();
-			CHECK_M(g_irq_count[vector] == before + (class > tpr), "class %u, tpr %u\n", class,
-				tpr);
+			CHECK_M(g_irq_count[vector] == before + (class > tpr), "class %u, tpr %u\n",
+				class, tpr);
 			CHECK(try_write_cr8(0) == X_NONE);
 			open_window();
 			CHECK(g_irq_count[vector] == before + 1);

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-#define COM1 0x3f8
+#define COM1   0x3f8
 #define VECTOR 0x44
 
 static volatile uint8_t last_iir;

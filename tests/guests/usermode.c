@@ -39,7 +39,9 @@ static void on_fault(struct g_frame *f)
 #define USER(name, text)                                                                           \
 	static void name(void)                                                                     \
 	{                                                                                          \
-		__asm__ volatile(text "\nint $0x80\n1: jmp 1b" : : "a"(0), "c"(0x1b), "d"(0x80)    \
+		__asm__ volatile(text "\nint $0x80\n1: jmp 1b"                                     \
+				 :                                                                 \
+				 : "a"(0), "c"(0x1b), "d"(0x80)                                    \
 				 : "rbx", "memory");                                               \
 	}
 USER(user_nothing, "nop")
@@ -80,11 +82,13 @@ int main(void)
 		void (*fn)(void);
 		int vector;
 	} cases[] = {
-		{user_nothing, 0x80}, {user_cpuid, 0x80}, {user_rdtsc, 0x80}, {user_pause, 0x80},
-		{user_hlt, X_GP}, {user_cli, X_GP}, {user_in, X_GP}, {user_out, X_GP}, {user_ins, X_GP},
-		{user_rdmsr, X_GP}, {user_wrmsr, X_GP}, {user_cr0, X_GP}, {user_cr0_write, X_GP},
-		{user_cr8, X_GP}, {user_dr, X_GP}, {user_invlpg, X_GP}, {user_wbinvd, X_GP},
-		{user_clts, X_GP}, {user_lgdt, X_GP}, {user_ud2, X_UD}, {user_supervisor, X_PF},
+		{user_nothing, 0x80},	{user_cpuid, 0x80},  {user_rdtsc, 0x80},
+		{user_pause, 0x80},	{user_hlt, X_GP},    {user_cli, X_GP},
+		{user_in, X_GP},	{user_out, X_GP},    {user_ins, X_GP},
+		{user_rdmsr, X_GP},	{user_wrmsr, X_GP},  {user_cr0, X_GP},
+		{user_cr0_write, X_GP}, {user_cr8, X_GP},    {user_dr, X_GP},
+		{user_invlpg, X_GP},	{user_wbinvd, X_GP}, {user_clts, X_GP},
+		{user_lgdt, X_GP},	{user_ud2, X_UD},    {user_supervisor, X_PF},
 		{user_apic, X_PF},
 	};
 	unsigned i;
@@ -105,7 +109,8 @@ int main(void)
 
 	for (i = 0; i < G_NELEM(cases); i++) {
 		v = run(cases[i].fn);
-		CHECK_M(v == cases[i].vector, "case %u: vector %d, expected %d\n", i, v, cases[i].vector);
+		CHECK_M(v == cases[i].vector, "case %u: vector %d, expected %d\n", i, v,
+			cases[i].vector);
 		if (v == X_PF)
 			CHECK(result_error == 5 || (i == G_NELEM(cases) - 1 && (result_error & 4)));
 		if (v == X_GP)

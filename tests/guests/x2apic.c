@@ -26,13 +26,13 @@ int main(void)
 	CHECK(try_wrmsr(0x803, 0) == X_GP);
 	CHECK(try_wrmsr(0x80d, 0) == X_GP);
 	CHECK(try_wrmsr(0x80a, 0) == X_GP);
-	CHECK(try_wrmsr(0x810, 0) == X_GP); /* ISR */
-	CHECK(try_wrmsr(0x839, 0) == X_GP); /* current count */
-	CHECK(try_rdmsr(0x80b, &v) == X_GP); /* EOI is write-only */
-	CHECK(try_rdmsr(0x83f, &v) == X_GP); /* and so is self-IPI */
-	CHECK(try_rdmsr(0x80e, &v) == X_GP); /* no DFR */
-	CHECK(try_rdmsr(0x831, &v) == X_GP); /* no second half of the ICR */
-	CHECK(try_wrmsr(0x80b, 1) == X_GP); /* EOI takes 0 only */
+	CHECK(try_wrmsr(0x810, 0) == X_GP);	/* ISR */
+	CHECK(try_wrmsr(0x839, 0) == X_GP);	/* current count */
+	CHECK(try_rdmsr(0x80b, &v) == X_GP);	/* EOI is write-only */
+	CHECK(try_rdmsr(0x83f, &v) == X_GP);	/* and so is self-IPI */
+	CHECK(try_rdmsr(0x80e, &v) == X_GP);	/* no DFR */
+	CHECK(try_rdmsr(0x831, &v) == X_GP);	/* no second half of the ICR */
+	CHECK(try_wrmsr(0x80b, 1) == X_GP);	/* EOI takes 0 only */
 	CHECK(try_wrmsr(0x808, 0x100) == X_GP); /* reserved bits of TPR */
 	CHECK(try_wrmsr(0x808, 1ull << 32) == X_GP);
 	CHECK(try_wrmsr(0x83f, 0x100 | VECTOR) == X_GP);

@@ -27,6 +27,8 @@ sub read_list {
 		if (/^\s+(expect|reject)\s+(.*)/) {
 			die "$file:$.: no guest before this\n" if !@list;
 			push @{$list[-1]{$1}}, $2;
+		} elsif (/^\s+large\s+>=\s+(\d+)$/) {
+			$list[-1]{large} = $1;
 		} elsif (/^\s+exits\s+(\S+)\s+(<=|>=)\s+(\d+)$/) {
 			push @{$list[-1]{exits}}, [$1, $2, $3];
 		} elsif (/^(\S+)\s+(\S+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)((?:\s+\w+=\S+)*)$/) {
@@ -66,6 +68,15 @@ END
 	return $path;
 }
 
+# Share of the mapped guest memory that has 2 MiB leaves or larger, in percent.
+sub judge_leaves {
+	my ($least, $output) = @_;
+	return 'no memory figures' if $output !~ /leaves_1g (\d+) leaves_2m (\d+) leaves_4k (\d+)/;
+	my $large = $1 * 262144 + $2 * 512;
+	my $percent = 100 * $large / ($large + $3 || 1);
+	return $percent >= $least ? () : sprintf 'only %.1f %% of the memory in large leaves', $percent;
+}
+
 # What is wrong with the outcome; empty if nothing is.
 sub judge {
 	my ($guest, $status, $output) = @_;
@@ -77,6 +88,8 @@ sub judge {
 	for my $re ('^FAILED', '^palacios-host: (crash|panic|leak)', @{$guest->{reject} // []}) {
 		push @wrong, "output matches $re" if $output =~ /$re/m;
 	}
+	push @wrong, judge_leaves($guest->{large}, $output) if $guest->{large};
+	push @wrong, 'no statistics printed' if $guest->{exits} && $output !~ /stats: vcpu 0: entries [1-9]/;
 	for my $rule (@{$guest->{exits} // []}) {
 		my ($kind, $op, $limit) = @$rule;
 		my $count = 0;
@@ -91,7 +104,7 @@ sub run_guest {
 	my ($guest, $result) = @_;
 	my @cmd = ("$tests/run_guest.sh", '--machine', $guest->{machine}, '--smp', $guest->{smp}, '--timeout',
 		$guest->{timeout});
-	push @cmd, '--stats' if $guest->{exits} || $guest->{stats};
+	push @cmd, '--stats' if $guest->{exits} || $guest->{large};
 	push @cmd, '--icount' if $guest->{icount};
 	push @cmd, '--repeat', $guest->{repeat} if $guest->{repeat};
 	push @cmd, '--memory', $guest->{host_memory} // 256;

@@ -113,6 +113,7 @@ __attribute__((unused)) static struct mem_leaf mem_npt(v3_hpa_t root, unsigned l
 			leaf.perm &= ~V3_ACC_EXEC;
 		if (level == 1 || (level <= 3 && (e & 0x80))) {
 			leaf.present = true;
+			CHECK(level > 1 || !(e & 0x80)); /* the PAT bit there */
 			leaf.size = 1ull << shift;
 			CHECK_EQ(e & 0x000ffffffffff000ull & (leaf.size - 1), 0);
 			leaf.hpa = (e & 0x000ffffffffff000ull) + (gpa & (leaf.size - 1));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file tap.h
- * A producer of TAP (Test Anything Protocol) for unit tests in C, all in this header. A test program:
+ * A producer of TAP (Test Anything Protocol) for unit tests in C, all in this header. A test
+ * program:
  *
  *     #include "tap.h"
  *
@@ -17,12 +18,14 @@
  *     };
  *     TAP_MAIN(tests)
  *
- * Each test gives one line "ok N - name" (a leading "test_" is left out). A failed check prints "# file:line:
- * what" and lets the test go on; REQUIRE* return from the function they are in. After each test the fake
- * host, if the program uses it, counts what was not given back; anything left fails the test.
+ * Each test gives one line "ok N - name" (a leading "test_" is left out). A failed check prints
+ * "# file:line: what" and lets the test go on; REQUIRE* return from the function they are in.
+ * After each test the fake host, if the program uses it, counts what was not given back; anything
+ * left fails the test.
  *
- * Environment: TEST=text runs only tests whose name contains it. SEED=number repeats a run of tap_rand(); its
- * value is printed. TAP_TIMEOUT=seconds per test (default 120); a test that takes longer ends the program.
+ * Environment: TEST=text runs only tests whose name contains it. SEED=number repeats a run of
+ * tap_rand(); its value is printed. TAP_TIMEOUT=seconds per test (default 120); a test that takes
+ * longer ends the program.
  */
 #ifndef TESTS_TAP_H
 #define TESTS_TAP_H
@@ -44,7 +47,10 @@ struct tap_test {
 	void (*fn)(void);
 };
 
-#define TAP(fn) { #fn, fn }
+#define TAP(fn)                                                                                    \
+	{                                                                                          \
+#fn, fn                                                                            \
+	}
 
 /* What fake_host.c adds, if it is linked. @return number of things left over, each printed. */
 extern void fake_host_test_begin(void) __attribute__((weak));
@@ -52,7 +58,8 @@ extern unsigned fake_host_test_end(void) __attribute__((weak));
 
 #define TAP_MAX_REPORTS 20 /* failed checks printed per test */
 
-/* One per program: tap.h is included by the test's file alone or by helpers that only use CHECK*. */
+/* One per program: tap.h is included by the test's file alone or by helpers that only use CHECK*.
+ * */
 struct tap_state {
 	unsigned failures;   /* of the running test, atomic: checks may be made in threads */
 	const char *skipped; /* reason */
@@ -109,7 +116,8 @@ __attribute__((unused)) static bool tap_check_str(const char *file, int line, co
 {
 	if (a && b && !strcmp(a, b))
 		return true;
-	tap_fail(file, line, "%s is \"%s\", expected \"%s\"", a_text, a ? a : "(null)", b ? b : "(null)");
+	tap_fail(file, line, "%s is \"%s\", expected \"%s\"", a_text, a ? a : "(null)",
+		 b ? b : "(null)");
 	return false;
 }
 
@@ -119,23 +127,22 @@ __attribute__((unused)) static bool tap_check_mem(const char *file, int line, co
 	for (size_t i = 0; i < len; i++) {
 		if (((const uint8_t *)a)[i] == ((const uint8_t *)b)[i])
 			continue;
-		tap_fail(file, line, "%s[%zu] is %#x, expected %#x", a_text, i, ((const uint8_t *)a)[i],
-			 ((const uint8_t *)b)[i]);
+		tap_fail(file, line, "%s[%zu] is %#x, expected %#x", a_text, i,
+			 ((const uint8_t *)a)[i], ((const uint8_t *)b)[i]);
 		return false;
 	}
 	return true;
 }
 
 /* Each is an expression: true if the check held. */
-#define CHECK(cond) ((cond) ? true : tap_fail(__FILE__, __LINE__, "not true: %s", #cond))
-#define CHECK_EQ(a, b)                                                                             \
-	tap_check_int(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))
+#define CHECK(cond)	     ((cond) ? true : tap_fail(__FILE__, __LINE__, "not true: %s", #cond))
+#define CHECK_EQ(a, b)	     tap_check_int(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))
 #define CHECK_STR(a, b)	     tap_check_str(__FILE__, __LINE__, #a, a, b)
 #define CHECK_MEM(a, b, len) tap_check_mem(__FILE__, __LINE__, #a, a, b, len)
 /** As CHECK() with a message of your own, e.g. the case of a table. */
 #define CHECK_MSG(cond, ...) ((cond) ? true : tap_fail(__FILE__, __LINE__, __VA_ARGS__))
 /** Fail the test: this point must not be reached. */
-#define FAIL(...) tap_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define FAIL(...)	     tap_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 /* Return from a void function if the check fails. */
 #define REQUIRE(cond)                                                                              \
@@ -159,7 +166,8 @@ __attribute__((unused)) static void tap_alarm(int sig)
 	_exit(1);
 }
 
-__attribute__((unused)) static void tap_run(const struct tap_test *test, unsigned number, unsigned timeout)
+__attribute__((unused)) static void tap_run(const struct tap_test *test, unsigned number,
+					    unsigned timeout)
 {
 	const char *name = strncmp(test->name, "test_", 5) ? test->name : test->name + 5;
 	bool ok;

@@ -26,11 +26,17 @@ static void test_cpuid_hides_what_is_not_offered(void)
 		unsigned reg, bit;
 		const char *name;
 	} hidden[] = {
-		{ 1, 2, 3, "MONITOR" },	     { 1, 3, 14, "MCA" },	  { 1, 2, 5, "VMX" },
-		{ 7, 2, 3, "PKU" },	     { 7, 2, 16, "LA57" },	  { 7, 1, 12, "PQM" },
-		{ 0x80000001, 2, 2, "SVM" }, { 0x80000001, 2, 22, "TOPOEXT" }, { 0x80000001, 2, 29, "MWAITX" },
+		{1, 2, 3, "MONITOR"},
+		{1, 3, 14, "MCA"},
+		{1, 2, 5, "VMX"},
+		{7, 2, 3, "PKU"},
+		{7, 2, 16, "LA57"},
+		{7, 1, 12, "PQM"},
+		{0x80000001, 2, 2, "SVM"},
+		{0x80000001, 2, 22, "TOPOEXT"},
+		{0x80000001, 2, 29, "MWAITX"},
 	};
-	static const uint32_t all[4] = { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff };
+	static const uint32_t all[4] = {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff};
 	struct v3_vm *vm;
 
 	/* Whatever the host has. */
@@ -42,7 +48,8 @@ static void test_cpuid_hides_what_is_not_offered(void)
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(hidden); i++) {
 		struct v3_cpuid_regs r = leaf(vm->vcpu[0], hidden[i].leaf, 0);
 
-		CHECK_MSG(!((&r.eax)[hidden[i].reg] & B(hidden[i].bit)), "%s is shown", hidden[i].name);
+		CHECK_MSG(!((&r.eax)[hidden[i].reg] & B(hidden[i].bit)), "%s is shown",
+			  hidden[i].name);
 	}
 }
 
@@ -57,7 +64,8 @@ static void test_cpuid_does_not_invent_host_features(void)
 	REQUIRE(vm);
 	r = leaf(vm->vcpu[0], 7, 0);
 	CHECK_EQ(r.ebx | r.ecx | r.edx, 0);
-	CHECK(!(vm->vcpu[0]->cpu.cr4_allowed & (V3_CR4_SMEP | V3_CR4_SMAP | V3_CR4_FSGSBASE | V3_CR4_UMIP)));
+	CHECK(!(vm->vcpu[0]->cpu.cr4_allowed &
+		(V3_CR4_SMEP | V3_CR4_SMAP | V3_CR4_FSGSBASE | V3_CR4_UMIP)));
 }
 
 static void test_cpuid_shows_what_linux_needs(void)
@@ -67,9 +75,11 @@ static void test_cpuid_shows_what_linux_needs(void)
 
 	REQUIRE(vm);
 	r = leaf(vm->vcpu[0], 1, 0);
-	CHECK_EQ(r.edx & (B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(9) | B(15) | B(24) | B(25) | B(26)),
+	CHECK_EQ(r.edx & (B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(9) | B(15) | B(24) | B(25) |
+			  B(26)),
 		 B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(9) | B(15) | B(24) | B(25) | B(26));
-	CHECK_EQ(r.ecx & (B(21) | B(24) | B(31)), B(21) | B(24) | B(31)); /* x2APIC, TSC deadline, hypervisor */
+	CHECK_EQ(r.ecx & (B(21) | B(24) | B(31)),
+		 B(21) | B(24) | B(31)); /* x2APIC, TSC deadline, hypervisor */
 	r = leaf(vm->vcpu[0], 0x80000001, 0);
 	CHECK_EQ(r.edx & (B(11) | B(20) | B(29)), B(11) | B(20) | B(29)); /* SYSCALL NX LM */
 	CHECK(leaf(vm->vcpu[0], 0x80000007, 0).edx & B(8));
@@ -82,7 +92,7 @@ static void test_cpuid_hypervisor_leaves(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
 	struct v3_cpuid_regs r;
-	char text[13] = { 0 };
+	char text[13] = {0};
 
 	REQUIRE(vm);
 	r = leaf(vm->vcpu[0], 0x40000000, 0);
@@ -100,10 +110,11 @@ static void test_cpuid_hypervisor_leaves(void)
 
 static void test_cpuid_unlisted_leaves_read_zero(void)
 {
-	static const uint32_t all[4] = { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff };
-	static const uint32_t numbers[] = { 2,	3,  4,	   5,	  8,	      9,	  0xa,	      0xc,	  0xe,
-					    0xf, 0x10, 0x12, 0x14, 0x17, 0x80000009, 0x8000000a, 0x8000001d, 0x8000001e,
-					    0xffffffff };
+	static const uint32_t all[4] = {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff};
+	static const uint32_t numbers[] = {
+		2,	    3,		4,	    5,		8,	   9,	 0xa,
+		0xc,	    0xe,	0xf,	    0x10,	0x12,	   0x14, 0x17,
+		0x80000009, 0x8000000a, 0x8000001d, 0x8000001e, 0xffffffff};
 	struct v3_vm *vm;
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(numbers); i++)
@@ -113,8 +124,8 @@ static void test_cpuid_unlisted_leaves_read_zero(void)
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(numbers); i++) {
 		struct v3_cpuid_regs r = leaf(vm->vcpu[0], numbers[i], 0);
 
-		CHECK_MSG(!(r.eax | r.ebx | r.ecx | r.edx), "leaf %#x: %#x %#x %#x %#x", numbers[i], r.eax, r.ebx,
-			  r.ecx, r.edx);
+		CHECK_MSG(!(r.eax | r.ebx | r.ecx | r.edx), "leaf %#x: %#x %#x %#x %#x", numbers[i],
+			  r.eax, r.ebx, r.ecx, r.edx);
 	}
 	CHECK_EQ(leaf(vm->vcpu[0], 7, 1).ebx, 0);
 }
@@ -167,7 +178,7 @@ static void test_cpuid_xsave_leaf(void)
 
 static void test_cpuid_host_without_xsave(void)
 {
-	static const uint32_t basic[4] = { 0x00a20f10, 0x00000800, B(0), 0x178bfbff };
+	static const uint32_t basic[4] = {0x00a20f10, 0x00000800, B(0), 0x178bfbff};
 	struct v3_cpuid_regs r;
 	struct v3_vm *vm;
 
@@ -200,15 +211,10 @@ static void test_cpuid_instruction_clears_upper_halves(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_cpuid_hides_what_is_not_offered),
-	TAP(test_cpuid_does_not_invent_host_features),
-	TAP(test_cpuid_shows_what_linux_needs),
-	TAP(test_cpuid_hypervisor_leaves),
-	TAP(test_cpuid_unlisted_leaves_read_zero),
-	TAP(test_cpuid_topology),
-	TAP(test_cpuid_osxsave_follows_cr4),
-	TAP(test_cpuid_xsave_leaf),
-	TAP(test_cpuid_host_without_xsave),
-	TAP(test_cpuid_instruction_clears_upper_halves),
+	TAP(test_cpuid_hides_what_is_not_offered), TAP(test_cpuid_does_not_invent_host_features),
+	TAP(test_cpuid_shows_what_linux_needs),	   TAP(test_cpuid_hypervisor_leaves),
+	TAP(test_cpuid_unlisted_leaves_read_zero), TAP(test_cpuid_topology),
+	TAP(test_cpuid_osxsave_follows_cr4),	   TAP(test_cpuid_xsave_leaf),
+	TAP(test_cpuid_host_without_xsave),	   TAP(test_cpuid_instruction_clears_upper_halves),
 };
 TAP_MAIN(tests)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_cr.c
- * Control registers and EFER: each illegal combination is refused and changes nothing; legal ones have their
- * effects. AMD APM vol. 2 3.1, 5.5, 14.6.
+ * Control registers and EFER: each illegal combination is refused and changes nothing; legal ones
+ * have their effects. AMD APM vol. 2 3.1, 5.5, 14.6.
  */
 #include "cpu/cr.h"
 
@@ -19,64 +19,65 @@ struct cr_case {
 	bool legal;
 };
 
-#define PE	V3_CR0_PE
-#define PG	(V3_CR0_PE | V3_CR0_PG)
-#define LONG	V3_EFER_LME
-#define ACTIVE	(V3_EFER_LME | V3_EFER_LMA)
-#define CODE32	(V3_SEG_P | V3_SEG_S | V3_SEG_DB | 0xb)
-#define CODE64	(V3_SEG_P | V3_SEG_S | V3_SEG_L | 0xb)
-#define PAE	V3_CR4_PAE
-#define PCIDE	V3_CR4_PCIDE
+#define PE     V3_CR0_PE
+#define PG     (V3_CR0_PE | V3_CR0_PG)
+#define LONG   V3_EFER_LME
+#define ACTIVE (V3_EFER_LME | V3_EFER_LMA)
+#define CODE32 (V3_SEG_P | V3_SEG_S | V3_SEG_DB | 0xb)
+#define CODE64 (V3_SEG_P | V3_SEG_S | V3_SEG_L | 0xb)
+#define PAE    V3_CR4_PAE
+#define PCIDE  V3_CR4_PCIDE
 
 static const struct cr_case cases[] = {
-	{ "cr0: nothing special", 0, 0, 0, 0, CODE32, CR0, PE, true },
-	{ "cr0: paging", PE, 0, 0, 0, CODE32, CR0, PG, true },
-	{ "cr0: paging without protection", 0, 0, 0, 0, CODE32, CR0, V3_CR0_PG, false },
-	{ "cr0: NW without CD", PE, 0, 0, 0, CODE32, CR0, PE | V3_CR0_NW, false },
-	{ "cr0: NW with CD", PE, 0, 0, 0, CODE32, CR0, PE | V3_CR0_NW | V3_CR0_CD, true },
-	{ "cr0: CD alone", PE, 0, 0, 0, CODE32, CR0, PE | V3_CR0_CD, true },
-	{ "cr0: upper half", PE, 0, 0, 0, CODE32, CR0, PE | 1ull << 32, false },
-	{ "cr0: bit 63", PE, 0, 0, 0, CODE32, CR0, PE | 1ull << 63, false },
-	{ "cr0: reserved low bits are ignored", PE, 0, 0, 0, CODE32, CR0, PE | 1u << 6 | 1u << 20, true },
-	{ "cr0: long mode", PE, 0, PAE, LONG, CODE32, CR0, PG, true },
-	{ "cr0: long mode without PAE", PE, 0, 0, LONG, CODE32, CR0, PG, false },
-	{ "cr0: long mode with a 64-bit CS", PE, 0, PAE, LONG, CODE64, CR0, PG, false },
-	{ "cr0: paging off in 64-bit code", PG, 0, PAE, ACTIVE, CODE64, CR0, PE, false },
-	{ "cr0: paging off in compatibility mode", PG, 0, PAE, ACTIVE, CODE32, CR0, PE, true },
-	{ "cr0: paging off with PCIDE", PG, 0, PAE | PCIDE, ACTIVE, CODE32, CR0, PE, false },
-	{ "cr0: protection off with paging on", PG, 0, 0, 0, CODE32, CR0, V3_CR0_PG, false },
+	{"cr0: nothing special", 0, 0, 0, 0, CODE32, CR0, PE, true},
+	{"cr0: paging", PE, 0, 0, 0, CODE32, CR0, PG, true},
+	{"cr0: paging without protection", 0, 0, 0, 0, CODE32, CR0, V3_CR0_PG, false},
+	{"cr0: NW without CD", PE, 0, 0, 0, CODE32, CR0, PE | V3_CR0_NW, false},
+	{"cr0: NW with CD", PE, 0, 0, 0, CODE32, CR0, PE | V3_CR0_NW | V3_CR0_CD, true},
+	{"cr0: CD alone", PE, 0, 0, 0, CODE32, CR0, PE | V3_CR0_CD, true},
+	{"cr0: upper half", PE, 0, 0, 0, CODE32, CR0, PE | 1ull << 32, false},
+	{"cr0: bit 63", PE, 0, 0, 0, CODE32, CR0, PE | 1ull << 63, false},
+	{"cr0: reserved low bits are ignored", PE, 0, 0, 0, CODE32, CR0, PE | 1u << 6 | 1u << 20,
+	 true},
+	{"cr0: long mode", PE, 0, PAE, LONG, CODE32, CR0, PG, true},
+	{"cr0: long mode without PAE", PE, 0, 0, LONG, CODE32, CR0, PG, false},
+	{"cr0: long mode with a 64-bit CS", PE, 0, PAE, LONG, CODE64, CR0, PG, false},
+	{"cr0: paging off in 64-bit code", PG, 0, PAE, ACTIVE, CODE64, CR0, PE, false},
+	{"cr0: paging off in compatibility mode", PG, 0, PAE, ACTIVE, CODE32, CR0, PE, true},
+	{"cr0: paging off with PCIDE", PG, 0, PAE | PCIDE, ACTIVE, CODE32, CR0, PE, false},
+	{"cr0: protection off with paging on", PG, 0, 0, 0, CODE32, CR0, V3_CR0_PG, false},
 
-	{ "cr4: nothing special", PE, 0, 0, 0, CODE32, CR4, PAE | V3_CR4_PGE | V3_CR4_OSFXSR, true },
-	{ "cr4: VMXE is not offered", PE, 0, 0, 0, CODE32, CR4, V3_CR4_VMXE, false },
-	{ "cr4: LA57 is not offered", PE, 0, 0, 0, CODE32, CR4, V3_CR4_LA57, false },
-	{ "cr4: PKE is not offered", PE, 0, 0, 0, CODE32, CR4, V3_CR4_PKE, false },
-	{ "cr4: reserved bit 15", PE, 0, 0, 0, CODE32, CR4, 1ull << 15, false },
-	{ "cr4: reserved bit 31", PE, 0, 0, 0, CODE32, CR4, 1ull << 31, false },
-	{ "cr4: reserved bit 32", PE, 0, 0, 0, CODE32, CR4, 1ull << 32, false },
-	{ "cr4: reserved bit 63", PE, 0, 0, 0, CODE32, CR4, 1ull << 63, false },
-	{ "cr4: PAE off in long mode", PG, 0, PAE, ACTIVE, CODE64, CR4, 0, false },
-	{ "cr4: PAE off in legacy mode", PG, 0, PAE, 0, CODE32, CR4, 0, true },
-	{ "cr4: PCIDE outside long mode", PG, 0, PAE, 0, CODE32, CR4, PAE | PCIDE, false },
-	{ "cr4: PCIDE with a PCID in CR3", PG, 0x1001, PAE, ACTIVE, CODE64, CR4, PAE | PCIDE, false },
-	{ "cr4: PCIDE", PG, 0x1000, PAE, ACTIVE, CODE64, CR4, PAE | PCIDE, true },
-	{ "cr4: PCIDE stays with a PCID in CR3", PG, 0x1001, PAE | PCIDE, ACTIVE, CODE64, CR4, PAE | PCIDE | V3_CR4_PGE,
-	  true },
-	{ "cr4: SMEP and SMAP", PE, 0, 0, 0, CODE32, CR4, V3_CR4_SMEP | V3_CR4_SMAP, true },
-	{ "cr4: OSXSAVE", PE, 0, 0, 0, CODE32, CR4, V3_CR4_OSXSAVE, true },
+	{"cr4: nothing special", PE, 0, 0, 0, CODE32, CR4, PAE | V3_CR4_PGE | V3_CR4_OSFXSR, true},
+	{"cr4: VMXE is not offered", PE, 0, 0, 0, CODE32, CR4, V3_CR4_VMXE, false},
+	{"cr4: LA57 is not offered", PE, 0, 0, 0, CODE32, CR4, V3_CR4_LA57, false},
+	{"cr4: PKE is not offered", PE, 0, 0, 0, CODE32, CR4, V3_CR4_PKE, false},
+	{"cr4: reserved bit 15", PE, 0, 0, 0, CODE32, CR4, 1ull << 15, false},
+	{"cr4: reserved bit 31", PE, 0, 0, 0, CODE32, CR4, 1ull << 31, false},
+	{"cr4: reserved bit 32", PE, 0, 0, 0, CODE32, CR4, 1ull << 32, false},
+	{"cr4: reserved bit 63", PE, 0, 0, 0, CODE32, CR4, 1ull << 63, false},
+	{"cr4: PAE off in long mode", PG, 0, PAE, ACTIVE, CODE64, CR4, 0, false},
+	{"cr4: PAE off in legacy mode", PG, 0, PAE, 0, CODE32, CR4, 0, true},
+	{"cr4: PCIDE outside long mode", PG, 0, PAE, 0, CODE32, CR4, PAE | PCIDE, false},
+	{"cr4: PCIDE with a PCID in CR3", PG, 0x1001, PAE, ACTIVE, CODE64, CR4, PAE | PCIDE, false},
+	{"cr4: PCIDE", PG, 0x1000, PAE, ACTIVE, CODE64, CR4, PAE | PCIDE, true},
+	{"cr4: PCIDE stays with a PCID in CR3", PG, 0x1001, PAE | PCIDE, ACTIVE, CODE64, CR4,
+	 PAE | PCIDE | V3_CR4_PGE, true},
+	{"cr4: SMEP and SMAP", PE, 0, 0, 0, CODE32, CR4, V3_CR4_SMEP | V3_CR4_SMAP, true},
+	{"cr4: OSXSAVE", PE, 0, 0, 0, CODE32, CR4, V3_CR4_OSXSAVE, true},
 
-	{ "efer: long mode enable", PE, 0, 0, 0, CODE32, EFER, LONG, true },
-	{ "efer: long mode enable with paging", PG, 0, PAE, 0, CODE32, EFER, LONG, false },
-	{ "efer: long mode disable with paging", PG, 0, PAE, ACTIVE, CODE64, EFER, 0, false },
-	{ "efer: NXE with paging", PG, 0, PAE, ACTIVE, CODE64, EFER, ACTIVE | V3_EFER_NXE, true },
-	{ "efer: LMA is read-only", PE, 0, 0, 0, CODE32, EFER, V3_EFER_LMA, true },
-	{ "efer: SVME is not offered", PE, 0, 0, 0, CODE32, EFER, V3_EFER_SVME, false },
-	{ "efer: reserved bit 1", PE, 0, 0, 0, CODE32, EFER, 1ull << 1, false },
-	{ "efer: reserved bit 32", PE, 0, 0, 0, CODE32, EFER, 1ull << 32, false },
+	{"efer: long mode enable", PE, 0, 0, 0, CODE32, EFER, LONG, true},
+	{"efer: long mode enable with paging", PG, 0, PAE, 0, CODE32, EFER, LONG, false},
+	{"efer: long mode disable with paging", PG, 0, PAE, ACTIVE, CODE64, EFER, 0, false},
+	{"efer: NXE with paging", PG, 0, PAE, ACTIVE, CODE64, EFER, ACTIVE | V3_EFER_NXE, true},
+	{"efer: LMA is read-only", PE, 0, 0, 0, CODE32, EFER, V3_EFER_LMA, true},
+	{"efer: SVME is not offered", PE, 0, 0, 0, CODE32, EFER, V3_EFER_SVME, false},
+	{"efer: reserved bit 1", PE, 0, 0, 0, CODE32, EFER, 1ull << 1, false},
+	{"efer: reserved bit 32", PE, 0, 0, 0, CODE32, EFER, 1ull << 32, false},
 };
 
 static int cr_try(struct v3_vcpu *vcpu, const struct cr_case *c)
 {
-	struct v3_seg cs = { .sel = 8, .attr = c->cs_attr, .limit = ~0u };
+	struct v3_seg cs = {.sel = 8, .attr = c->cs_attr, .limit = ~0u};
 
 	v3_vcpu_set_seg(vcpu, V3_CS, &cs);
 	v3_vcpu_set_cr(vcpu, 0, c->cr0 | V3_CR0_ET);
@@ -104,9 +105,11 @@ static void test_cr_each_combination(void)
 		const struct cr_case *c = &cases[i];
 		int err = cr_try(vcpu, c);
 
-		CHECK_MSG(err == (c->legal ? V3_OK : V3_EINVAL), "%s: %s", c->name, v3_strerror(err));
+		CHECK_MSG(err == (c->legal ? V3_OK : V3_EINVAL), "%s: %s", c->name,
+			  v3_strerror(err));
 		if (!c->legal)
-			CHECK_MSG(vcpu->cr0 == (c->cr0 | V3_CR0_ET) && vcpu->cr4 == c->cr4 && vcpu->efer == c->efer,
+			CHECK_MSG(vcpu->cr0 == (c->cr0 | V3_CR0_ET) && vcpu->cr4 == c->cr4 &&
+					  vcpu->efer == c->efer,
 				  "%s: refused but changed", c->name);
 	}
 }
@@ -114,7 +117,7 @@ static void test_cr_each_combination(void)
 static void test_cr_paging_switches_long_mode(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct cr_case on = { "", PE, 0, PAE, LONG, CODE32, CR0, PG, true };
+	struct cr_case on = {"", PE, 0, PAE, LONG, CODE32, CR0, PG, true};
 
 	REQUIRE(vm);
 	CHECK_EQ(cr_try(vm->vcpu[0], &on), V3_OK);
@@ -126,7 +129,7 @@ static void test_cr_paging_switches_long_mode(void)
 static void test_cr_efer_write_keeps_lma(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct cr_case c = { "", PG, 0, PAE, ACTIVE, CODE64, EFER, LONG | V3_EFER_SCE, true };
+	struct cr_case c = {"", PG, 0, PAE, ACTIVE, CODE64, EFER, LONG | V3_EFER_SCE, true};
 
 	REQUIRE(vm);
 	CHECK_EQ(cr_try(vm->vcpu[0], &c), V3_OK);
@@ -141,13 +144,13 @@ static void test_cr_efer_write_keeps_lma(void)
 static void test_cr_translation_changes_flush(void)
 {
 	static const struct cr_case flushing[] = {
-		{ "PG", PE, 0, 0, 0, CODE32, CR0, PG, true },
-		{ "WP", PG, 0, 0, 0, CODE32, CR0, PG | V3_CR0_WP, true },
-		{ "PAE", PG, 0, 0, 0, CODE32, CR4, PAE, true },
-		{ "PSE", PG, 0, 0, 0, CODE32, CR4, V3_CR4_PSE, true },
-		{ "PGE", PG, 0, PAE, 0, CODE32, CR4, PAE | V3_CR4_PGE, true },
-		{ "SMEP", PG, 0, PAE, 0, CODE32, CR4, PAE | V3_CR4_SMEP, true },
-		{ "NXE", PG, 0, PAE, 0, CODE32, EFER, V3_EFER_NXE, true },
+		{"PG", PE, 0, 0, 0, CODE32, CR0, PG, true},
+		{"WP", PG, 0, 0, 0, CODE32, CR0, PG | V3_CR0_WP, true},
+		{"PAE", PG, 0, 0, 0, CODE32, CR4, PAE, true},
+		{"PSE", PG, 0, 0, 0, CODE32, CR4, V3_CR4_PSE, true},
+		{"PGE", PG, 0, PAE, 0, CODE32, CR4, PAE | V3_CR4_PGE, true},
+		{"SMEP", PG, 0, PAE, 0, CODE32, CR4, PAE | V3_CR4_SMEP, true},
+		{"NXE", PG, 0, PAE, 0, CODE32, EFER, V3_EFER_NXE, true},
 	};
 	struct v3_vm *vm = fake_vm_bare(1, 8);
 
@@ -155,7 +158,8 @@ static void test_cr_translation_changes_flush(void)
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(flushing); i++) {
 		fake_take_requests(vm->vcpu[0]);
 		CHECK_EQ(cr_try(vm->vcpu[0], &flushing[i]), V3_OK);
-		CHECK_MSG(fake_take_requests(vm->vcpu[0]) & V3_REQ_FLUSH, "%s: no flush", flushing[i].name);
+		CHECK_MSG(fake_take_requests(vm->vcpu[0]) & V3_REQ_FLUSH, "%s: no flush",
+			  flushing[i].name);
 	}
 }
 
@@ -193,7 +197,7 @@ static void guest_moves_to_cr(struct fake_guest *g, void *arg)
 static void test_cr_move_instructions(void)
 {
 	struct v3_vm *vm = NULL;
-	struct probe p = { 0 };
+	struct probe p = {0};
 
 	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 8), NULL, 0, &vm), V3_OK);
 	fake_program(vm, 0, guest_moves_to_cr, &p);
@@ -204,8 +208,10 @@ static void test_cr_move_instructions(void)
 	CHECK_EQ(p.cr8, 9);
 }
 
-/* Run one instruction at 0x9000 in flat 32-bit code. @return the exception, type NONE: RIP moved by @p len */
-static struct v3_event run_insn(struct v3_vm *vm, enum v3_exit_kind kind, const char *code, unsigned len)
+/* Run one instruction at 0x9000 in flat 32-bit code. @return the exception, type NONE: RIP moved
+ * by @p len */
+static struct v3_event run_insn(struct v3_vm *vm, enum v3_exit_kind kind, const char *code,
+				unsigned len)
 {
 	struct v3_exit exit = fake_exit(kind, 0);
 	struct v3_vcpu *vcpu = vm->vcpu[0];
@@ -232,15 +238,18 @@ static void test_cr_lmsw_smsw_clts(void)
 	CHECK_EQ(run_insn(vm, V3_EXIT_CR_WRITE, "\x0f\x06", 2).type, V3_EVENT_NONE);
 	CHECK(!(vcpu->cr0 & V3_CR0_TS));
 	vcpu->regs.gpr[V3_RCX] = ~0ull;
-	CHECK_EQ(run_insn(vm, V3_EXIT_CR_READ, "\x66\x0f\x01\xe1", 4).type, V3_EVENT_NONE); /* SMSW CX */
+	CHECK_EQ(run_insn(vm, V3_EXIT_CR_READ, "\x66\x0f\x01\xe1", 4).type,
+		 V3_EVENT_NONE); /* SMSW CX */
 	CHECK_EQ(vcpu->regs.gpr[V3_RCX], 0xffffffffffff0000 | (vcpu->cr0 & 0xffff));
 	vcpu->regs.gpr[V3_RBX] = 0x4000;
-	CHECK_EQ(run_insn(vm, V3_EXIT_CR_READ, "\x0f\x01\x23", 3).type, V3_EVENT_NONE); /* SMSW [EBX] */
+	CHECK_EQ(run_insn(vm, V3_EXIT_CR_READ, "\x0f\x01\x23", 3).type,
+		 V3_EVENT_NONE); /* SMSW [EBX] */
 	CHECK_EQ(v3_mem_read(vm, 0x4000, &msw, 2), V3_OK);
 	CHECK_EQ(msw, vcpu->cr0 & 0xffff);
 	msw = V3_CR0_PE | V3_CR0_EM;
 	CHECK_EQ(v3_mem_write(vm, 0x4000, &msw, 2), V3_OK);
-	CHECK_EQ(run_insn(vm, V3_EXIT_CR_WRITE, "\x0f\x01\x33", 3).type, V3_EVENT_NONE); /* LMSW [EBX] */
+	CHECK_EQ(run_insn(vm, V3_EXIT_CR_WRITE, "\x0f\x01\x33", 3).type,
+		 V3_EVENT_NONE); /* LMSW [EBX] */
 	CHECK_EQ(vcpu->cr0 & 0xf, V3_CR0_PE | V3_CR0_EM);
 }
 
@@ -276,15 +285,19 @@ static void test_cr_debug_registers(void)
 	REQUIRE(vm);
 	vcpu = vm->vcpu[0];
 	vcpu->regs.gpr[V3_RAX] = 0x12345678;
-	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x23\xc8", 3).type, V3_EVENT_NONE); /* DR1 = EAX */
+	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x23\xc8", 3).type,
+		 V3_EVENT_NONE); /* DR1 = EAX */
 	CHECK_EQ(fake_cpu(vm, 0)->dr[1], 0x12345678);
-	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x21\xcb", 3).type, V3_EVENT_NONE); /* EBX = DR1 */
+	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x21\xcb", 3).type,
+		 V3_EVENT_NONE); /* EBX = DR1 */
 	CHECK_EQ(vcpu->regs.gpr[V3_RBX], 0x12345678);
 	vcpu->regs.gpr[V3_RAX] = 0xffffffff & ~(1u << 13); /* without GD */
-	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x23\xf8", 3).type, V3_EVENT_NONE); /* DR7 = EAX */
+	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x23\xf8", 3).type,
+		 V3_EVENT_NONE);			   /* DR7 = EAX */
 	CHECK_EQ(fake_cpu(vm, 0)->dr[7] & 0xdc00, 0x0400); /* reserved bits */
 	vcpu->regs.gpr[V3_RAX] = 0;
-	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x23\xf0", 3).type, V3_EVENT_NONE); /* DR6 = EAX */
+	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x23\xf0", 3).type,
+		 V3_EVENT_NONE); /* DR6 = EAX */
 	CHECK_EQ(fake_cpu(vm, 0)->dr[6], 0xffff0ff0);
 }
 
@@ -294,7 +307,8 @@ static void test_cr_debug_register_aliases(void)
 
 	REQUIRE(vm);
 	vm->vcpu[0]->regs.gpr[V3_RAX] = 0;
-	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x21\xe3", 3).type, V3_EVENT_NONE); /* EBX = DR4 is DR6 */
+	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x21\xe3", 3).type,
+		 V3_EVENT_NONE); /* EBX = DR4 is DR6 */
 	CHECK_EQ(vm->vcpu[0]->regs.gpr[V3_RBX], 0xffff0ff0);
 	vm->vcpu[0]->cr4 |= V3_CR4_DE;
 	CHECK_EQ(run_insn(vm, V3_EXIT_DR_ACCESS, "\x0f\x21\xe3", 3).vector, V3_VEC_UD);
@@ -331,10 +345,11 @@ static void test_cr_xsetbv(void)
 	vm->vcpu[0]->cr4 |= V3_CR4_OSXSAVE;
 	CHECK_EQ(xsetbv(vm, 0, 7).type, V3_EVENT_NONE);
 	CHECK_EQ(vm->vcpu[0]->cpu.xcr0, 7);
-	CHECK_EQ(xsetbv(vm, 0, 6).vector, V3_VEC_GP);		 /* without x87 */
-	CHECK_EQ(xsetbv(vm, 0, 5).vector, V3_VEC_GP);		 /* AVX without SSE */
-	CHECK_EQ(xsetbv(vm, 0, 1u << 9 | 7).vector, V3_VEC_GP); /* protection keys: the host has, we do not offer */
-	CHECK_EQ(xsetbv(vm, 0, 0xe7).vector, V3_VEC_GP);	 /* AVX-512: the host has not */
+	CHECK_EQ(xsetbv(vm, 0, 6).vector, V3_VEC_GP); /* without x87 */
+	CHECK_EQ(xsetbv(vm, 0, 5).vector, V3_VEC_GP); /* AVX without SSE */
+	CHECK_EQ(xsetbv(vm, 0, 1u << 9 | 7).vector,
+		 V3_VEC_GP); /* protection keys: the host has, we do not offer */
+	CHECK_EQ(xsetbv(vm, 0, 0xe7).vector, V3_VEC_GP); /* AVX-512: the host has not */
 	CHECK_EQ(xsetbv(vm, 0, 1ull << 63 | 7).vector, V3_VEC_GP);
 	CHECK_EQ(xsetbv(vm, 1, 7).vector, V3_VEC_GP);
 	vm->vcpu[0]->cpl = 3;
@@ -343,17 +358,11 @@ static void test_cr_xsetbv(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_cr_each_combination),
-	TAP(test_cr_paging_switches_long_mode),
-	TAP(test_cr_efer_write_keeps_lma),
-	TAP(test_cr_translation_changes_flush),
-	TAP(test_cr_move_instructions),
-	TAP(test_cr_lmsw_smsw_clts),
-	TAP(test_cr_lmsw_from_outside_ram),
-	TAP(test_cr_registers_that_do_not_exist),
-	TAP(test_cr_debug_registers),
-	TAP(test_cr_debug_register_aliases),
-	TAP(test_cr_general_detect),
-	TAP(test_cr_xsetbv),
+	TAP(test_cr_each_combination),	    TAP(test_cr_paging_switches_long_mode),
+	TAP(test_cr_efer_write_keeps_lma),  TAP(test_cr_translation_changes_flush),
+	TAP(test_cr_move_instructions),	    TAP(test_cr_lmsw_smsw_clts),
+	TAP(test_cr_lmsw_from_outside_ram), TAP(test_cr_registers_that_do_not_exist),
+	TAP(test_cr_debug_registers),	    TAP(test_cr_debug_register_aliases),
+	TAP(test_cr_general_detect),	    TAP(test_cr_xsetbv),
 };
 TAP_MAIN(tests)

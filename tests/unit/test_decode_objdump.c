@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_decode_objdump.c
- * The length decoder against objdump of binutils: on the text of real programs (64-bit), on compiled code
- * of the other modes, and on encodings made up at random in all modes. What objdump calls "(bad)" or splits
- * into lone prefixes is left out and counted.
+ * The length decoder against objdump of binutils: on the text of real programs (64-bit), on
+ * compiled code of the other modes, and on encodings made up at random in all modes. What objdump
+ * calls "(bad)" or splits into lone prefixes is left out and counted.
  */
 #include "tap.h"
 
@@ -24,9 +24,10 @@ struct tally {
 /* objdump shows a prefix it cannot place as an instruction of its own. */
 static bool objdump_prefix_only(const char *text)
 {
-	static const char *const names[] = { "data16", "data32", "addr32", "addr16", "rex",  "lock", "repz",
-					     "repnz",  "cs",     "ds",     "es",     "ss",   "fs",   "gs",
-					     "xacquire", "xrelease", "bnd", "notrack" };
+	static const char *const names[] = {"data16",	"data32", "addr32", "addr16", "rex",
+					    "lock",	"repz",	  "repnz",  "cs",     "ds",
+					    "es",	"ss",	  "fs",	    "gs",     "xacquire",
+					    "xrelease", "bnd",	  "notrack"};
 	size_t len = strcspn(text, " .\n");
 	const char *rest = text + len + strspn(text + len, ".WRXB");
 
@@ -37,10 +38,13 @@ static bool objdump_prefix_only(const char *text)
 	return false;
 }
 
-/* Test registers of the 386 and VIA's extensions: on AMD's and Intel's 64-bit CPUs these opcodes are undefined. */
+/*
+ * Test registers of the 386 and VIA's extensions: on AMD's and Intel's 64-bit CPUs these opcodes
+ * are undefined.
+ */
 static bool objdump_foreign(const char *text)
 {
-	static const char *const words[] = { "%tr", "xcrypt", "xstore", "montmul", "xsha" };
+	static const char *const words[] = {"%tr", "xcrypt", "xstore", "montmul", "xsha"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strstr(text, words[i]))
@@ -49,8 +53,8 @@ static bool objdump_foreign(const char *text)
 }
 
 /*
- * objdump is more patient than the CPU with VEX and EVEX behind 66, F2, F3, F0 or REX (#UD), and joins
- * FWAIT to the next instruction even if prefixes stand before it.
+ * objdump is more patient than the CPU with VEX and EVEX behind 66, F2, F3, F0 or REX (#UD), and
+ * joins FWAIT to the next instruction even if prefixes stand before it.
  */
 static bool objdump_lenient(const uint8_t *bytes, unsigned n, unsigned bits)
 {
@@ -70,8 +74,8 @@ static bool objdump_lenient(const uint8_t *bytes, unsigned n, unsigned bits)
 	return refused && memchr("\x62\xc4\xc5\x8f", bytes[i], 4);
 }
 
-static void objdump_compare(struct tally *t, const uint8_t *bytes, unsigned n, const char *text, unsigned bits,
-			    const char *source)
+static void objdump_compare(struct tally *t, const uint8_t *bytes, unsigned n, const char *text,
+			    unsigned bits, const char *source)
 {
 	uint8_t padded[V3_INSN_MAX + 1];
 	unsigned skip = 0;
@@ -84,7 +88,8 @@ static void objdump_compare(struct tally *t, const uint8_t *bytes, unsigned n, c
 	/* FWAIT is an instruction; objdump joins it to the x87 instruction behind it. */
 	while (skip + 1 < n && bytes[skip] == 0x9b)
 		skip++;
-	if (objdump_prefix_only(text) || objdump_foreign(text) || objdump_lenient(bytes, n, bits) || n > V3_INSN_MAX) {
+	if (objdump_prefix_only(text) || objdump_foreign(text) || objdump_lenient(bytes, n, bits) ||
+	    n > V3_INSN_MAX) {
 		t->left_out++;
 		return;
 	}
@@ -101,11 +106,15 @@ static void objdump_compare(struct tally *t, const uint8_t *bytes, unsigned n, c
 
 		for (unsigned i = 0; i < n; i++)
 			sprintf(hex + 3 * i, "%02x ", bytes[i]);
-		printf("# %s, %u bit: %s objdump %u bytes, decoder %d: %s", source, bits, hex, n, len, text);
+		printf("# %s, %u bit: %s objdump %u bytes, decoder %d: %s", source, bits, hex, n,
+		       len, text);
 	}
 }
 
-/* Split a line "  401000:\t48 89 e5 \tmov ..." ; returns the number of bytes, 0 if it is no such line. */
+/*
+ * Split a line "  401000:\t48 89 e5 \tmov ..." ; returns the number of bytes, 0 if it is no such
+ * line.
+ */
 static unsigned objdump_parse(char *line, unsigned long *addr, uint8_t *bytes, const char **text)
 {
 	unsigned n = 0;
@@ -116,7 +125,8 @@ static unsigned objdump_parse(char *line, unsigned long *addr, uint8_t *bytes, c
 		return 0;
 	for (p += 2; n < 24; p += 3) {
 		static const char digits[] = "0123456789abcdef";
-		const char *hi = p[0] ? strchr(digits, p[0]) : NULL, *lo = p[0] && p[1] ? strchr(digits, p[1]) : NULL;
+		const char *hi = p[0] ? strchr(digits, p[0]) : NULL,
+			   *lo = p[0] && p[1] ? strchr(digits, p[1]) : NULL;
 
 		if (!hi || !lo || p[2] != ' ')
 			break;
@@ -129,9 +139,12 @@ static unsigned objdump_parse(char *line, unsigned long *addr, uint8_t *bytes, c
 	return n;
 }
 
-/* Run a command that prints a disassembly; compare up to limit instructions (those at slot starts if slots). */
-static bool objdump_run(struct tally *t, const char *command, unsigned bits, bool slots, unsigned long limit,
-			const char *source)
+/*
+ * Run a command that prints a disassembly; compare up to limit instructions (those at slot starts
+ * if slots).
+ */
+static bool objdump_run(struct tally *t, const char *command, unsigned bits, bool slots,
+			unsigned long limit, const char *source)
 {
 	char line[512];
 	FILE *f = popen(command, "r");
@@ -153,13 +166,14 @@ static bool objdump_run(struct tally *t, const char *command, unsigned bits, boo
 
 static void report(const struct tally *t, const char *what)
 {
-	printf("# %s: %lu the same, %lu differ; %lu \"(bad)\" and %lu others left out\n", what, t->same,
-	       t->differ, t->bad, t->left_out);
+	printf("# %s: %lu the same, %lu differ; %lu \"(bad)\" and %lu others left out\n", what,
+	       t->same, t->differ, t->bad, t->left_out);
 }
 
 /*
- * Programs every build machine has (compiler, emulator) and libraries that use vector instructions. Each
- * gives at most a share, so that different compilers and hand-written assembly are among the million.
+ * Programs every build machine has (compiler, emulator) and libraries that use vector instructions.
+ * Each gives at most a share, so that different compilers and hand-written assembly are among the
+ * million.
  */
 static void test_decode_length_matches_objdump_on_programs(void)
 {
@@ -174,7 +188,7 @@ static void test_decode_length_matches_objdump_on_programs(void)
 		"/usr/lib/gcc/x86_64-linux-gnu/12/cc1",
 		"/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1",
 	};
-	struct tally t = { 0 };
+	struct tally t = {0};
 	char command[256];
 	struct stat st;
 
@@ -186,7 +200,8 @@ static void test_decode_length_matches_objdump_on_programs(void)
 			continue;
 		if (last)
 			limit = REAL_INSNS + 1;
-		snprintf(command, sizeof(command), "objdump -d -w --insn-width=15 %s 2>/dev/null", programs[i]);
+		snprintf(command, sizeof(command), "objdump -d -w --insn-width=15 %s 2>/dev/null",
+			 programs[i]);
 		if (t.same + t.differ < limit)
 			objdump_run(&t, command, 64, false, limit, programs[i]);
 	}
@@ -200,11 +215,15 @@ static uint8_t pick(const uint8_t *from, size_t n)
 	return from[tap_rand() % n];
 }
 
-/* Legacy prefixes (few, so that objdump does not give up), REX, map, opcode, ModRM that likes SIB, rest. */
+/*
+ * Legacy prefixes (few, so that objdump does not give up), REX, map, opcode, ModRM that likes SIB,
+ * rest.
+ */
 static void make_up(uint8_t *slot, unsigned bits)
 {
-	static const uint8_t legacy[] = { 0x66, 0x67, 0xf2, 0xf3, 0x64, 0x65, 0x2e, 0x36 };
-	static const uint8_t modrm_like[] = { 0x04, 0x05, 0x44, 0x84, 0x06, 0x46, 0x86, 0x25, 0x2c, 0x6c, 0xac };
+	static const uint8_t legacy[] = {0x66, 0x67, 0xf2, 0xf3, 0x64, 0x65, 0x2e, 0x36};
+	static const uint8_t modrm_like[] = {0x04, 0x05, 0x44, 0x84, 0x06, 0x46,
+					     0x86, 0x25, 0x2c, 0x6c, 0xac};
 	unsigned n = 0, kind = (unsigned)(tap_rand() % 16);
 	uint8_t p[SLOT];
 
@@ -228,7 +247,8 @@ static void make_up(uint8_t *slot, unsigned bits)
 		slot[n++] = p[0] | (bits == 64 ? 0 : 0xc0);
 	} else if (kind < 14 && kind > 10) {
 		slot[n++] = kind == 13 ? 0x8f : 0xc4;
-		slot[n++] = (uint8_t)((p[0] & 0xe0) | (bits == 64 ? 0 : 0xe0) | (kind == 13 ? 8 + p[1] % 3 : 1 + p[1] % 3));
+		slot[n++] = (uint8_t)((p[0] & 0xe0) | (bits == 64 ? 0 : 0xe0) |
+				      (kind == 13 ? 8 + p[1] % 3 : 1 + p[1] % 3));
 		slot[n++] = kind == 13 ? (p[2] & 0x84) | 0x78 : p[2];
 	} else if (kind >= 14) {
 		slot[n++] = 0x62;
@@ -247,7 +267,7 @@ static void made_up_mode(unsigned bits, const char *machine)
 {
 	static uint8_t image[SLOTS * SLOT];
 	char path[] = "/tmp/test_decode_XXXXXX", command[256];
-	struct tally t = { 0 };
+	struct tally t = {0};
 	int fd = mkstemp(path);
 
 	REQUIRE(fd >= 0);
@@ -255,7 +275,8 @@ static void made_up_mode(unsigned bits, const char *machine)
 		make_up(image + i * SLOT, bits);
 	CHECK(write(fd, image, sizeof(image)) == (ssize_t)sizeof(image));
 	close(fd);
-	snprintf(command, sizeof(command), "objdump -D -w -z -b binary -m %s --insn-width=15 %s", machine, path);
+	snprintf(command, sizeof(command), "objdump -D -w -z -b binary -m %s --insn-width=15 %s",
+		 machine, path);
 	CHECK(objdump_run(&t, command, bits, true, ~0ul, machine));
 	unlink(path);
 	report(&t, machine);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_emulate.c
- * The executor where the CPU cannot be asked (see test_emulate_diff.c for where it can): devices, ports,
- * faults, lost LOCK races, limits of one call, results. The owner is a small world of a few pages.
+ * The executor where the CPU cannot be asked (see test_emulate_diff.c for where it can): devices,
+ * ports, faults, lost LOCK races, limits of one call, results. The owner is a small world of a few
+ * pages.
  */
 #include "tap.h"
 
@@ -46,7 +47,7 @@ static int logged(char what, uint64_t at, unsigned size)
 	unsigned n = ++w.nlog;
 
 	if (n <= sizeof(w.log) / sizeof(w.log[0]))
-		w.log[n - 1] = (struct access){ what, at, size };
+		w.log[n - 1] = (struct access){what, at, size};
 	if (w.fail && (int)n == w.fail_at)
 		return w.fail;
 	return n == w.leave_at ? V3_LEAVE : V3_OK;
@@ -57,8 +58,8 @@ static void was(unsigned n, char what, uint64_t at, unsigned size)
 	const struct access *a = &w.log[n];
 
 	CHECK_MSG(n < w.nlog && a->what == what && a->at == at && a->size == size,
-		  "access %u of %u is %c %#" PRIx64 " of %u, expected %c %#" PRIx64 " of %u", n, w.nlog,
-		  n < w.nlog ? a->what : '-', a->at, a->size, what, at, size);
+		  "access %u of %u is %c %#" PRIx64 " of %u, expected %c %#" PRIx64 " of %u", n,
+		  w.nlog, n < w.nlog ? a->what : '-', a->at, a->size, what, at, size);
 }
 
 /* All pages of the range must allow the access. */
@@ -67,7 +68,8 @@ static bool reachable(v3_gva_t linear, size_t size, bool write)
 	for (v3_gva_t at = linear; at < linear + size; at++) {
 		uint64_t page = (at - BASE) / 4096;
 
-		if (page >= NPAGES || w.pages[page] == ABSENT || (write && w.pages[page] == READ_ONLY)) {
+		if (page >= NPAGES || w.pages[page] == ABSENT ||
+		    (write && w.pages[page] == READ_ONLY)) {
 			w.fault = V3_VEC_PF;
 			w.cr2 = at;
 			return false;
@@ -108,7 +110,8 @@ static int op_write(void *priv, v3_gva_t linear, const void *buf, size_t size)
 	return ret;
 }
 
-static int op_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *val, size_t size, bool *swapped)
+static int op_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *val, size_t size,
+		      bool *swapped)
 {
 	uint8_t *p = w.mem + (linear - BASE);
 
@@ -129,8 +132,10 @@ static void *op_ram(void *priv, v3_gva_t linear, size_t size, unsigned access)
 	enum page page = w.pages[(linear - BASE) / 4096];
 
 	(void)priv;
-	CHECK_MSG((linear & 4095) + size <= 4096, "ram() asked for %zu bytes at %#" PRIx64, size, linear);
-	return page == RAM || (page == READ_ONLY && access == V3_ACC_READ) ? w.mem + (linear - BASE) : NULL;
+	CHECK_MSG((linear & 4095) + size <= 4096, "ram() asked for %zu bytes at %#" PRIx64, size,
+		  linear);
+	return page == RAM || (page == READ_ONLY && access == V3_ACC_READ) ? w.mem + (linear - BASE)
+									   : NULL;
 }
 
 static int op_io_check(void *priv, uint16_t port, unsigned size)
@@ -180,9 +185,17 @@ static void op_fault(void *priv, enum v3_vector vector)
 }
 
 static const struct v3_emul_ops ops = {
-	.linear = op_linear, .read = op_read,	 .write = op_write,	.cmpxchg = op_cmpxchg,
-	.ram = op_ram,	     .io_check = op_io_check, .io_in = op_io_in,	.io_out = op_io_out,
-	.vec_get = op_vec_get, .vec_set = op_vec_set, .fault = op_fault,
+	.linear = op_linear,
+	.read = op_read,
+	.write = op_write,
+	.cmpxchg = op_cmpxchg,
+	.ram = op_ram,
+	.io_check = op_io_check,
+	.io_in = op_io_in,
+	.io_out = op_io_out,
+	.vec_get = op_vec_get,
+	.vec_set = op_vec_set,
+	.fault = op_fault,
 };
 
 /* A world with flat segments and RAM only. */
@@ -192,10 +205,11 @@ static void world(unsigned bits)
 	w.bits = bits;
 	w.fault = -1;
 	for (unsigned i = 0; i < V3_NSEG; i++)
-		w.segs[i] = (struct v3_seg){ .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3, .limit = 0xffffffff };
+		w.segs[i] = (struct v3_seg){.attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3,
+					    .limit = 0xffffffff};
 	w.regs.rip = 0x1000;
 	w.regs.rflags = V3_RFLAGS_ONE;
-	w.emul = (struct v3_emul){ .ops = &ops, .regs = &w.regs, .stack_bits = (uint8_t)bits };
+	w.emul = (struct v3_emul){.ops = &ops, .regs = &w.regs, .stack_bits = (uint8_t)bits};
 }
 
 /* Decode and execute one instruction once. */
@@ -318,15 +332,15 @@ static void test_emulate_lock_is_checked(void)
 {
 	world(64);
 	w.regs.gpr[V3_RAX] = BASE;
-	refused("f08900", V3_EINVAL);	  /* mov */
-	refused("f03900", V3_EINVAL);	  /* cmp */
+	refused("f08900", V3_EINVAL);	      /* mov */
+	refused("f03900", V3_EINVAL);	      /* cmp */
 	refused("f08138ffffffff", V3_EINVAL); /* cmp imm (group 1, /7) */
-	refused("f001c0", V3_EINVAL);	  /* add to a register */
-	refused("f00300", V3_EINVAL);	  /* destination is the register */
-	refused("f0f600ff", V3_EINVAL);	  /* test */
-	refused("f0ff30", V3_EINVAL);	  /* push */
-	refused("f00fa300", V3_EINVAL);	  /* bt */
-	refused("f00fba2001", V3_EINVAL); /* bt imm */
+	refused("f001c0", V3_EINVAL);	      /* add to a register */
+	refused("f00300", V3_EINVAL);	      /* destination is the register */
+	refused("f0f600ff", V3_EINVAL);	      /* test */
+	refused("f0ff30", V3_EINVAL);	      /* push */
+	refused("f00fa300", V3_EINVAL);	      /* bt */
+	refused("f00fba2001", V3_EINVAL);     /* bt imm */
 	refused("f0a4", V3_EINVAL);
 }
 
@@ -370,8 +384,9 @@ static void test_emulate_cmpxchg16b_wants_alignment(void)
 
 static void test_emulate_write_fault_comes_before_the_read(void)
 {
-	static const char *const rmw[] = { "0108", "f00108", "ff00", "8708", "0fb108", "0fc108", "c12005", "0fab08",
-					   "0fba2803", "0fa50a", "f710", "0fc708" };
+	static const char *const rmw[] = {"0108",     "f00108", "ff00",	  "8708",
+					  "0fb108",   "0fc108", "c12005", "0fab08",
+					  "0fba2803", "0fa50a", "f710",	  "0fc708"};
 
 	for (size_t i = 0; i < sizeof(rmw) / sizeof(rmw[0]); i++) {
 		world(64);
@@ -422,11 +437,12 @@ static void test_emulate_segment_faults(void)
 
 static void test_emulate_seg_linear(void)
 {
-	const struct v3_seg rw = { .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3, .limit = 0xfff, .base = 0xfffff000 };
-	const struct v3_seg ro = { .attr = V3_SEG_P | V3_SEG_S | 1, .limit = 0xffff };
-	const struct v3_seg down = { .attr = V3_SEG_P | V3_SEG_S | 7, .limit = 0xfff };
-	const struct v3_seg code = { .attr = V3_SEG_P | V3_SEG_S | 9, .limit = 0xffff };
-	const struct v3_seg absent = { .attr = V3_SEG_S | 3, .limit = 0xffff };
+	const struct v3_seg rw = {
+		.attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3, .limit = 0xfff, .base = 0xfffff000};
+	const struct v3_seg ro = {.attr = V3_SEG_P | V3_SEG_S | 1, .limit = 0xffff};
+	const struct v3_seg down = {.attr = V3_SEG_P | V3_SEG_S | 7, .limit = 0xfff};
+	const struct v3_seg code = {.attr = V3_SEG_P | V3_SEG_S | 9, .limit = 0xffff};
+	const struct v3_seg absent = {.attr = V3_SEG_S | 3, .limit = 0xffff};
 	v3_gva_t at;
 
 	CHECK_EQ(v3_seg_linear(&rw, V3_DS, 32, true, 0xffc, 4, V3_ACC_WRITE, &at), V3_OK);
@@ -434,22 +450,28 @@ static void test_emulate_seg_linear(void)
 	CHECK_EQ(v3_seg_linear(&rw, V3_DS, 32, true, 0xffd, 4, V3_ACC_WRITE, &at), V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&rw, V3_DS, 32, true, 0xffffffff, 4, V3_ACC_READ, &at), V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&ro, V3_DS, 32, true, 0, 1, V3_ACC_READ, &at), V3_OK);
-	CHECK_EQ(v3_seg_linear(&ro, V3_DS, 32, true, 0, 1, V3_ACC_READ | V3_ACC_WRITE, &at), V3_EFAULT);
-	CHECK_EQ(v3_seg_linear(&ro, V3_DS, 16, false, 0, 1, V3_ACC_WRITE, &at), V3_OK); /* real mode */
+	CHECK_EQ(v3_seg_linear(&ro, V3_DS, 32, true, 0, 1, V3_ACC_READ | V3_ACC_WRITE, &at),
+		 V3_EFAULT);
+	CHECK_EQ(v3_seg_linear(&ro, V3_DS, 16, false, 0, 1, V3_ACC_WRITE, &at),
+		 V3_OK); /* real mode */
 	CHECK_EQ(v3_seg_linear(&ro, V3_DS, 16, false, 0xffff, 2, V3_ACC_READ, &at), V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&down, V3_DS, 32, true, 0xfff, 1, V3_ACC_READ, &at), V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&down, V3_DS, 32, true, 0x1000, 1, V3_ACC_READ, &at), V3_OK);
 	CHECK_EQ(v3_seg_linear(&down, V3_DS, 32, true, 0xffff, 2, V3_ACC_READ, &at), V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&code, V3_CS, 32, true, 0, 1, V3_ACC_EXEC, &at), V3_OK);
-	CHECK_EQ(v3_seg_linear(&code, V3_CS, 32, true, 0, 1, V3_ACC_READ, &at), V3_EFAULT); /* execute only */
+	CHECK_EQ(v3_seg_linear(&code, V3_CS, 32, true, 0, 1, V3_ACC_READ, &at),
+		 V3_EFAULT); /* execute only */
 	CHECK_EQ(v3_seg_linear(&code, V3_CS, 32, true, 0, 1, V3_ACC_WRITE, &at), V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&absent, V3_DS, 32, true, 0, 1, V3_ACC_READ, &at), V3_EFAULT);
 	/* 64-bit: no limits, no types; bases of FS and GS only; canonical to the last byte */
-	CHECK_EQ(v3_seg_linear(&absent, V3_DS, 64, true, 0x7fffffffffff, 1, V3_ACC_WRITE, &at), V3_OK);
-	CHECK_EQ(v3_seg_linear(&absent, V3_DS, 64, true, 0x7fffffffffff, 2, V3_ACC_WRITE, &at), V3_EFAULT);
+	CHECK_EQ(v3_seg_linear(&absent, V3_DS, 64, true, 0x7fffffffffff, 1, V3_ACC_WRITE, &at),
+		 V3_OK);
+	CHECK_EQ(v3_seg_linear(&absent, V3_DS, 64, true, 0x7fffffffffff, 2, V3_ACC_WRITE, &at),
+		 V3_EFAULT);
 	CHECK_EQ(v3_seg_linear(&rw, V3_FS, 64, true, 0x1000, 8, V3_ACC_READ, &at), V3_OK);
 	CHECK_EQ(at, 0x100000000);
-	CHECK_EQ(v3_seg_linear(&rw, V3_DS, 64, true, 0xffff800000000000, 8, V3_ACC_READ, &at), V3_OK);
+	CHECK_EQ(v3_seg_linear(&rw, V3_DS, 64, true, 0xffff800000000000, 8, V3_ACC_READ, &at),
+		 V3_OK);
 	CHECK_EQ(at, 0xffff800000000000);
 }
 
@@ -687,7 +709,8 @@ static void test_emulate_failures_are_handed_on(void)
 
 static void test_emulate_stack_faults_change_nothing(void)
 {
-	static const char *const insns[] = { "50", "6a01", "ff33", "9c", "e800000000", "ff13", "c8100000" };
+	static const char *const insns[] = {"50",	  "6a01", "ff33",    "9c",
+					    "e800000000", "ff13", "c8100000"};
 
 	for (size_t i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
 		world(64);
@@ -773,8 +796,9 @@ static void test_emulate_vector_to_device(void)
 
 static void test_emulate_unknown_is_named(void)
 {
-	static const char *const insns[] = { "0fa2", "f4", "d900", "0f6f00", "0fae10", "62f17c481000", "0f0f009e",
-					     "8fe878c00005", "f20f38f100", "8c00", "9d", "ca0000" };
+	static const char *const insns[] = {
+		"0fa2",	    "f4",	    "d900",	  "0f6f00", "0fae10", "62f17c481000",
+		"0f0f009e", "8fe878c00005", "f20f38f100", "8c00",   "9d",     "ca0000"};
 
 	world(64);
 	w.regs.gpr[V3_RAX] = BASE;
@@ -784,8 +808,8 @@ static void test_emulate_unknown_is_named(void)
 
 static void test_emulate_undefined_group_members(void)
 {
-	static const char *const insns[] = { "c608ff", "fe10", "ff38", "0fba0001", "c5e92808",
-					     "c5fc1208" };
+	static const char *const insns[] = {"c608ff",	"fe10",	    "ff38",
+					    "0fba0001", "c5e92808", "c5fc1208"};
 
 	world(64);
 	w.regs.gpr[V3_RAX] = BASE;

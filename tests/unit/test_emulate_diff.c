@@ -2,9 +2,10 @@
 /**
  * @file test_emulate_diff.c
  * The executor against the CPU: made-up instructions run once natively in this process and once by
- * v3_emulate(), from the same registers, flags, vector registers and memory; then all of it is compared, but
- * for flags the manual leaves undefined. 64-bit code runs as it is, 32-bit code in the kernel's compatibility
- * segment, 16-bit code in a segment of the LDT. SEED repeats a run; CASES=number lengthens it.
+ * v3_emulate(), from the same registers, flags, vector registers and memory; then all of it is
+ * compared, but for flags the manual leaves undefined. 64-bit code runs as it is, 32-bit code in
+ * the kernel's compatibility segment, 16-bit code in a segment of the LDT. SEED repeats a run;
+ * CASES=number lengthens it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -50,12 +51,15 @@ struct native {
 	} enter, leave;
 	uint16_t ss;
 };
-_Static_assert(sizeof(struct state) == 0x300 && offsetof(struct native, host_rsp) == 0x600, "used by asm");
+_Static_assert(sizeof(struct state) == 0x300 && offsetof(struct native, host_rsp) == 0x600,
+	       "used by asm");
 
 /*
- * The trampoline, in pieces copied to CODE. Only absolute addresses below 2 GiB are used. Order: head,
- * vector loads, gprs, [far jump to other code], the instruction, a jump to the tail, vector stores.
+ * The trampoline, in pieces copied to CODE. Only absolute addresses below 2 GiB are used. Order:
+ * head, vector loads, gprs, [far jump to other code], the instruction, a jump to the tail, vector
+ * stores.
  */
+/* clang-format off */
 #define STR_(x) #x
 #define STR(x)	STR_(x)
 #define IN	STR(CTX)
@@ -68,8 +72,8 @@ _Static_assert(sizeof(struct state) == 0x300 && offsetof(struct native, host_rsp
 #define XLOAD(n)  "movdqu " IN "+0x100+32*" #n ", %xmm" #n "\n"
 #define XSTORE(n) "movdqu %xmm" #n ", " OUT "+0x100+32*" #n "\n"
 #define GPRS(f)                                                                                    \
-	f(0, rax) f(1, rcx) f(2, rdx) f(3, rbx) f(5, rbp) f(6, rsi) f(7, rdi) f(8, r8) f(9, r9) f(10, r10)    \
-		f(11, r11) f(12, r12) f(13, r13) f(14, r14) f(15, r15)
+	f(0, rax) f(1, rcx) f(2, rdx) f(3, rbx) f(5, rbp) f(6, rsi) f(7, rdi) f(8, r8) f(9, r9)   \
+		f(10, r10) f(11, r11) f(12, r12) f(13, r13) f(14, r14) f(15, r15)
 #define GLOAD(n, r)  "mov " IN "+8*" #n ", %" #r "\n"
 #define GSTORE(n, r) "mov %" #r ", " OUT "+8*" #n "\n"
 #define PIECE(name, text) "native_" name ":\n" text "native_" name "_end:\n"
@@ -91,6 +95,8 @@ __asm__(".pushsection .rodata\n"
 	PIECE("end", "mov $0x2b, %eax\nmov %eax, %ss\nmov " HOST ", %rsp\n"
 		     "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbp\npop %rbx\nret\n")
 	".popsection\n");
+
+/* clang-format on */
 
 #define PIECE_DECLARE(name) extern const uint8_t native_##name[], native_##name##_end[]
 PIECE_DECLARE(head);
@@ -127,7 +133,8 @@ static void native_fault(int sig, siginfo_t *info, void *context)
 	m.signal = sig;
 	m.fault_rip = (uint64_t)regs[REG_RIP];
 	regs[REG_RIP] = (greg_t)(uintptr_t)m.tail;
-	regs[REG_CSGSFS] = (greg_t)(((uint64_t)regs[REG_CSGSFS] & 0x0000ffffffff0000ull) | 0x33 | 0x2bull << 48);
+	regs[REG_CSGSFS] = (greg_t)(((uint64_t)regs[REG_CSGSFS] & 0x0000ffffffff0000ull) | 0x33 |
+				    0x2bull << 48);
 }
 
 static uint8_t *put(uint8_t *at, const uint8_t *from, const uint8_t *to)
@@ -156,7 +163,8 @@ static void native_build(void)
 
 static bool native_ldt(unsigned entry, unsigned contents, uint32_t base)
 {
-	struct user_desc desc = { .entry_number = entry, .base_addr = base, .limit = 0xffff, .contents = contents };
+	struct user_desc desc = {
+		.entry_number = entry, .base_addr = base, .limit = 0xffff, .contents = contents};
 
 	return syscall(SYS_modify_ldt, 1, &desc, sizeof(desc)) == 0;
 }
@@ -172,8 +180,9 @@ static void *map_fixed(uintptr_t at, size_t size)
 static bool native_setup(void)
 {
 	static uint8_t stack[65536];
-	stack_t alt = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction action = { .sa_sigaction = native_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction action = {.sa_sigaction = native_fault,
+				   .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	unsigned a, b, c, d;
 
 	if (m.ready)
@@ -212,7 +221,8 @@ static uint64_t native_rip(unsigned bits)
 
 static void native_place(const uint8_t *bytes, unsigned len, unsigned bits)
 {
-	uint32_t rel = (uint32_t)(m.tail - (m.insn[bits >> 5] + len + 5)), ptr = CTX + offsetof(struct native, leave);
+	uint32_t rel = (uint32_t)(m.tail - (m.insn[bits >> 5] + len + 5)),
+		 ptr = CTX + offsetof(struct native, leave);
 	uint8_t *p = m.insn[bits >> 5];
 
 	memcpy(p, bytes, len);
@@ -266,10 +276,10 @@ static uint8_t *emul_at(v3_gva_t linear, size_t size)
 	return e.buf + off;
 }
 
-static int emul_linear(void *priv, enum v3_seg_num seg, uint64_t offset, size_t size, unsigned access,
-		       v3_gva_t *linear)
+static int emul_linear(void *priv, enum v3_seg_num seg, uint64_t offset, size_t size,
+		       unsigned access, v3_gva_t *linear)
 {
-	struct v3_seg flat = { .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3, .limit = 0xffffffff };
+	struct v3_seg flat = {.attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3, .limit = 0xffffffff};
 
 	(void)priv;
 	if (seg == V3_CS) {
@@ -306,7 +316,8 @@ static int emul_write(void *priv, v3_gva_t linear, const void *buf, size_t size)
 	return V3_OK;
 }
 
-static int emul_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *val, size_t size, bool *swapped)
+static int emul_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *val, size_t size,
+			bool *swapped)
 {
 	uint8_t *p = emul_at(linear, size);
 
@@ -361,9 +372,15 @@ static void emul_fault(void *priv, enum v3_vector vector)
 }
 
 static const struct v3_emul_ops emul_ops = {
-	.linear = emul_linear,	 .read = emul_read,	  .write = emul_write,
-	.cmpxchg = emul_cmpxchg, .ram = emul_ram,	  .io_check = emul_no_port,
-	.vec_get = emul_vec_get, .vec_set = emul_vec_set, .fault = emul_fault,
+	.linear = emul_linear,
+	.read = emul_read,
+	.write = emul_write,
+	.cmpxchg = emul_cmpxchg,
+	.ram = emul_ram,
+	.io_check = emul_no_port,
+	.vec_get = emul_vec_get,
+	.vec_set = emul_vec_set,
+	.fault = emul_fault,
 };
 
 /* What instructions are made of. */
@@ -375,12 +392,12 @@ static const struct v3_emul_ops emul_ops = {
 #define T_REP	 0x0020 /* string: may have F2 or F3 */
 #define T_OLD	 0x0040 /* not in 64-bit code */
 #define T_NEW	 0x0080 /* only in 64-bit code */
-#define T_BRANCH 0x0100 /* goes to the next instruction: through memory, the stack or a distance of 0 */
+#define T_BRANCH 0x0100 /* goes to the next instruction, in whatever way */
 #define T_VEX	 0x0200 /* VEX encoded */
 #define T_VVVV	 0x0400 /* ... with a second source */
 #define T_L0	 0x0800 /* ... of 128 bits only */
 #define T_MOVBE	 0x1000
-#define T_F3	 0x2000 /* needs F3; T_FX: 66, F3, F2 by pp */
+#define T_F3	 0x2000 /* needs F3 */
 #define T_ALL66	 (T_MODRM | T_66 | T_W)
 
 struct shape {
@@ -390,6 +407,7 @@ struct shape {
 	uint8_t pp; /* SIMD prefix, as v3_insn.pp */
 };
 
+/* clang-format off */
 #define ONE(first, last, regs, flags) { V3_MAP_ONE, first, last, regs, flags, 0 }
 #define TWO(first, last, regs, flags) { V3_MAP_0F, first, last, regs, flags, 0 }
 #define VEC(first, last, pp, more)                                                                 \
@@ -397,53 +415,62 @@ struct shape {
 	{ V3_MAP_0F, first, last, 0xff, T_MODRM | T_MEM | T_W | T_VEX | (more), pp }
 
 static const struct shape shapes[] = {
-	ONE(0x00, 0x01, 0xff, T_ALL66 | T_LOCK), ONE(0x02, 0x03, 0xff, T_ALL66), ONE(0x04, 0x05, 0, T_66 | T_W),
-	ONE(0x08, 0x09, 0xff, T_ALL66 | T_LOCK), ONE(0x0a, 0x0b, 0xff, T_ALL66), ONE(0x0c, 0x0d, 0, T_66 | T_W),
-	ONE(0x10, 0x11, 0xff, T_ALL66 | T_LOCK), ONE(0x12, 0x13, 0xff, T_ALL66), ONE(0x14, 0x15, 0, T_66 | T_W),
-	ONE(0x18, 0x19, 0xff, T_ALL66 | T_LOCK), ONE(0x1a, 0x1b, 0xff, T_ALL66), ONE(0x1c, 0x1d, 0, T_66 | T_W),
-	ONE(0x20, 0x21, 0xff, T_ALL66 | T_LOCK), ONE(0x22, 0x23, 0xff, T_ALL66), ONE(0x24, 0x25, 0, T_66 | T_W),
-	ONE(0x28, 0x29, 0xff, T_ALL66 | T_LOCK), ONE(0x2a, 0x2b, 0xff, T_ALL66), ONE(0x2c, 0x2d, 0, T_66 | T_W),
-	ONE(0x30, 0x31, 0xff, T_ALL66 | T_LOCK), ONE(0x32, 0x33, 0xff, T_ALL66), ONE(0x34, 0x35, 0, T_66 | T_W),
-	ONE(0x38, 0x3b, 0xff, T_ALL66), ONE(0x3c, 0x3d, 0, T_66 | T_W),
-	ONE(0x40, 0x4f, 0, T_66 | T_OLD), ONE(0x50, 0x5f, 0, T_66), ONE(0x60, 0x61, 0, T_66 | T_OLD),
-	ONE(0x63, 0x63, 0xff, T_ALL66 | T_NEW), ONE(0x68, 0x68, 0, T_66), ONE(0x69, 0x69, 0xff, T_ALL66),
-	ONE(0x6a, 0x6a, 0, T_66), ONE(0x6b, 0x6b, 0xff, T_ALL66),
-	ONE(0x80, 0x81, 0x7f, T_ALL66 | T_LOCK), ONE(0x80, 0x81, 0x80, T_ALL66),
-	ONE(0x82, 0x82, 0x7f, T_ALL66 | T_LOCK | T_OLD), ONE(0x83, 0x83, 0x7f, T_ALL66 | T_LOCK),
-	ONE(0x83, 0x83, 0x80, T_ALL66), ONE(0x84, 0x85, 0xff, T_ALL66), ONE(0x86, 0x87, 0xff, T_ALL66 | T_LOCK),
-	ONE(0x88, 0x8b, 0xff, T_ALL66), ONE(0x8f, 0x8f, 0x01, T_MODRM | T_66), ONE(0x9c, 0x9c, 0, T_66),
-	ONE(0xa0, 0xa3, 0, T_66 | T_W), ONE(0xa4, 0xa5, 0, T_66 | T_W | T_REP),
-	ONE(0xa6, 0xa7, 0, T_66 | T_W | T_REP), ONE(0xa8, 0xa9, 0, T_66 | T_W),
-	ONE(0xaa, 0xab, 0, T_66 | T_W | T_REP), ONE(0xac, 0xad, 0, T_66 | T_W | T_REP),
-	ONE(0xae, 0xaf, 0, T_66 | T_W | T_REP), ONE(0xb0, 0xbf, 0, T_66 | T_W),
-	ONE(0xc0, 0xc1, 0xff, T_ALL66), ONE(0xc2, 0xc3, 0, T_BRANCH), ONE(0xc6, 0xc7, 0x01, T_ALL66),
-	ONE(0xc8, 0xc8, 0, T_66), ONE(0xc9, 0xc9, 0, T_66), ONE(0xd0, 0xd3, 0xff, T_ALL66), ONE(0xd7, 0xd7, 0, 0),
-	ONE(0xe8, 0xe9, 0, T_BRANCH), ONE(0xeb, 0xeb, 0, T_BRANCH),
-	ONE(0xf6, 0xf7, 0xf3, T_ALL66), ONE(0xf6, 0xf7, 0xf0, T_ALL66), ONE(0xf6, 0xf7, 0x0c, T_ALL66 | T_LOCK),
+	ONE(0x00, 0x01, 0xff, T_ALL66 | T_LOCK), ONE(0x02, 0x03, 0xff, T_ALL66),
+	ONE(0x04, 0x05, 0, T_66 | T_W), ONE(0x08, 0x09, 0xff, T_ALL66 | T_LOCK),
+	ONE(0x0a, 0x0b, 0xff, T_ALL66), ONE(0x0c, 0x0d, 0, T_66 | T_W),
+	ONE(0x10, 0x11, 0xff, T_ALL66 | T_LOCK), ONE(0x12, 0x13, 0xff, T_ALL66),
+	ONE(0x14, 0x15, 0, T_66 | T_W), ONE(0x18, 0x19, 0xff, T_ALL66 | T_LOCK),
+	ONE(0x1a, 0x1b, 0xff, T_ALL66), ONE(0x1c, 0x1d, 0, T_66 | T_W),
+	ONE(0x20, 0x21, 0xff, T_ALL66 | T_LOCK), ONE(0x22, 0x23, 0xff, T_ALL66),
+	ONE(0x24, 0x25, 0, T_66 | T_W), ONE(0x28, 0x29, 0xff, T_ALL66 | T_LOCK),
+	ONE(0x2a, 0x2b, 0xff, T_ALL66), ONE(0x2c, 0x2d, 0, T_66 | T_W),
+	ONE(0x30, 0x31, 0xff, T_ALL66 | T_LOCK), ONE(0x32, 0x33, 0xff, T_ALL66),
+	ONE(0x34, 0x35, 0, T_66 | T_W), ONE(0x38, 0x3b, 0xff, T_ALL66),
+	ONE(0x3c, 0x3d, 0, T_66 | T_W), ONE(0x40, 0x4f, 0, T_66 | T_OLD), ONE(0x50, 0x5f, 0, T_66),
+	ONE(0x60, 0x61, 0, T_66 | T_OLD), ONE(0x63, 0x63, 0xff, T_ALL66 | T_NEW),
+	ONE(0x68, 0x68, 0, T_66), ONE(0x69, 0x69, 0xff, T_ALL66), ONE(0x6a, 0x6a, 0, T_66),
+	ONE(0x6b, 0x6b, 0xff, T_ALL66), ONE(0x80, 0x81, 0x7f, T_ALL66 | T_LOCK),
+	ONE(0x80, 0x81, 0x80, T_ALL66), ONE(0x82, 0x82, 0x7f, T_ALL66 | T_LOCK | T_OLD),
+	ONE(0x83, 0x83, 0x7f, T_ALL66 | T_LOCK), ONE(0x83, 0x83, 0x80, T_ALL66),
+	ONE(0x84, 0x85, 0xff, T_ALL66), ONE(0x86, 0x87, 0xff, T_ALL66 | T_LOCK),
+	ONE(0x88, 0x8b, 0xff, T_ALL66), ONE(0x8f, 0x8f, 0x01, T_MODRM | T_66),
+	ONE(0x9c, 0x9c, 0, T_66), ONE(0xa0, 0xa3, 0, T_66 | T_W),
+	ONE(0xa4, 0xa5, 0, T_66 | T_W | T_REP), ONE(0xa6, 0xa7, 0, T_66 | T_W | T_REP),
+	ONE(0xa8, 0xa9, 0, T_66 | T_W), ONE(0xaa, 0xab, 0, T_66 | T_W | T_REP),
+	ONE(0xac, 0xad, 0, T_66 | T_W | T_REP), ONE(0xae, 0xaf, 0, T_66 | T_W | T_REP),
+	ONE(0xb0, 0xbf, 0, T_66 | T_W), ONE(0xc0, 0xc1, 0xff, T_ALL66),
+	ONE(0xc2, 0xc3, 0, T_BRANCH), ONE(0xc6, 0xc7, 0x01, T_ALL66), ONE(0xc8, 0xc8, 0, T_66),
+	ONE(0xc9, 0xc9, 0, T_66), ONE(0xd0, 0xd3, 0xff, T_ALL66), ONE(0xd7, 0xd7, 0, 0),
+	ONE(0xe8, 0xe9, 0, T_BRANCH), ONE(0xeb, 0xeb, 0, T_BRANCH), ONE(0xf6, 0xf7, 0xf3, T_ALL66),
+	ONE(0xf6, 0xf7, 0xf0, T_ALL66), ONE(0xf6, 0xf7, 0x0c, T_ALL66 | T_LOCK),
 	ONE(0xfe, 0xfe, 0x03, T_MODRM | T_LOCK), ONE(0xff, 0xff, 0x03, T_ALL66 | T_LOCK),
 	ONE(0xff, 0xff, 0x14, T_MODRM | T_MEM | T_BRANCH), ONE(0xff, 0xff, 0x40, T_MODRM | T_66),
-
-	TWO(0x0d, 0x0d, 0x03, T_MODRM | T_MEM), TWO(0x18, 0x18, 0x0f, T_MODRM | T_MEM), TWO(0x1f, 0x1f, 0x01, T_ALL66),
-	TWO(0x40, 0x4f, 0xff, T_ALL66), TWO(0x90, 0x9f, 0xff, T_MODRM), TWO(0xa3, 0xa3, 0xff, T_ALL66),
-	TWO(0xa4, 0xa5, 0xff, T_ALL66), TWO(0xac, 0xad, 0xff, T_ALL66), TWO(0xab, 0xab, 0xff, T_ALL66 | T_LOCK),
-	TWO(0xae, 0xae, 0x80, T_MODRM | T_MEM), TWO(0xaf, 0xaf, 0xff, T_ALL66),
-	TWO(0xb0, 0xb1, 0xff, T_ALL66 | T_LOCK), TWO(0xb3, 0xb3, 0xff, T_ALL66 | T_LOCK),
-	TWO(0xb6, 0xb7, 0xff, T_ALL66), TWO(0xba, 0xba, 0x10, T_ALL66), TWO(0xba, 0xba, 0xe0, T_ALL66 | T_LOCK),
-	TWO(0xbb, 0xbb, 0xff, T_ALL66 | T_LOCK), TWO(0xbc, 0xbd, 0xff, T_ALL66), TWO(0xbe, 0xbf, 0xff, T_ALL66),
-	{ V3_MAP_0F, 0xb8, 0xb8, 0xff, T_ALL66 | T_F3, 0 }, { V3_MAP_0F, 0xbc, 0xbd, 0xff, T_ALL66 | T_F3, 0 },
+	TWO(0x0d, 0x0d, 0x03, T_MODRM | T_MEM), TWO(0x18, 0x18, 0x0f, T_MODRM | T_MEM),
+	TWO(0x1f, 0x1f, 0x01, T_ALL66), TWO(0x40, 0x4f, 0xff, T_ALL66),
+	TWO(0x90, 0x9f, 0xff, T_MODRM), TWO(0xa3, 0xa3, 0xff, T_ALL66),
+	TWO(0xa4, 0xa5, 0xff, T_ALL66), TWO(0xac, 0xad, 0xff, T_ALL66),
+	TWO(0xab, 0xab, 0xff, T_ALL66 | T_LOCK), TWO(0xae, 0xae, 0x80, T_MODRM | T_MEM),
+	TWO(0xaf, 0xaf, 0xff, T_ALL66), TWO(0xb0, 0xb1, 0xff, T_ALL66 | T_LOCK),
+	TWO(0xb3, 0xb3, 0xff, T_ALL66 | T_LOCK), TWO(0xb6, 0xb7, 0xff, T_ALL66),
+	TWO(0xba, 0xba, 0x10, T_ALL66), TWO(0xba, 0xba, 0xe0, T_ALL66 | T_LOCK),
+	TWO(0xbb, 0xbb, 0xff, T_ALL66 | T_LOCK), TWO(0xbc, 0xbd, 0xff, T_ALL66),
+	TWO(0xbe, 0xbf, 0xff, T_ALL66), { V3_MAP_0F, 0xb8, 0xb8, 0xff, T_ALL66 | T_F3, 0 },
+	{ V3_MAP_0F, 0xbc, 0xbd, 0xff, T_ALL66 | T_F3, 0 },
 	TWO(0xc0, 0xc1, 0xff, T_ALL66 | T_LOCK), TWO(0xc3, 0xc3, 0xff, T_MODRM | T_MEM | T_W),
 	TWO(0xc7, 0xc7, 0x02, T_MODRM | T_MEM | T_LOCK | T_W),
-	{ V3_MAP_0F38, 0xf0, 0xf1, 0xff, T_ALL66 | T_MEM | T_MOVBE, 0 },
-
-	VEC(0x10, 0x11, 0, 0), VEC(0x10, 0x11, 1, 0), VEC(0x10, 0x11, 2, 0), VEC(0x10, 0x11, 3, 0),
-	VEC(0x12, 0x12, 0, T_VVVV | T_L0), VEC(0x12, 0x12, 1, T_VVVV | T_L0), VEC(0x12, 0x12, 2, 0),
-	VEC(0x12, 0x12, 3, 0), VEC(0x13, 0x13, 0, T_L0), VEC(0x13, 0x13, 1, T_L0),
-	VEC(0x16, 0x16, 0, T_VVVV | T_L0), VEC(0x16, 0x16, 1, T_VVVV | T_L0), VEC(0x16, 0x16, 2, 0),
-	VEC(0x17, 0x17, 0, T_L0), VEC(0x17, 0x17, 1, T_L0), VEC(0x28, 0x29, 0, 0), VEC(0x28, 0x29, 1, 0),
-	VEC(0x2b, 0x2b, 0, 0), VEC(0x2b, 0x2b, 1, 0), VEC(0x6e, 0x6e, 1, T_L0), VEC(0x6f, 0x6f, 1, 0),
-	VEC(0x6f, 0x6f, 2, 0), VEC(0x7e, 0x7e, 1, T_L0), VEC(0x7e, 0x7e, 2, T_L0), VEC(0x7f, 0x7f, 1, 0),
-	VEC(0x7f, 0x7f, 2, 0), VEC(0xd6, 0xd6, 1, T_L0), VEC(0xe7, 0xe7, 1, 0), VEC(0xf0, 0xf0, 3, 0),
+	{ V3_MAP_0F38, 0xf0, 0xf1, 0xff, T_ALL66 | T_MEM | T_MOVBE, 0 }, VEC(0x10, 0x11, 0, 0),
+	VEC(0x10, 0x11, 1, 0), VEC(0x10, 0x11, 2, 0), VEC(0x10, 0x11, 3, 0),
+	VEC(0x12, 0x12, 0, T_VVVV | T_L0), VEC(0x12, 0x12, 1, T_VVVV | T_L0),
+	VEC(0x12, 0x12, 2, 0), VEC(0x12, 0x12, 3, 0), VEC(0x13, 0x13, 0, T_L0),
+	VEC(0x13, 0x13, 1, T_L0), VEC(0x16, 0x16, 0, T_VVVV | T_L0),
+	VEC(0x16, 0x16, 1, T_VVVV | T_L0), VEC(0x16, 0x16, 2, 0), VEC(0x17, 0x17, 0, T_L0),
+	VEC(0x17, 0x17, 1, T_L0), VEC(0x28, 0x29, 0, 0), VEC(0x28, 0x29, 1, 0),
+	VEC(0x2b, 0x2b, 0, 0), VEC(0x2b, 0x2b, 1, 0), VEC(0x6e, 0x6e, 1, T_L0),
+	VEC(0x6f, 0x6f, 1, 0), VEC(0x6f, 0x6f, 2, 0), VEC(0x7e, 0x7e, 1, T_L0),
+	VEC(0x7e, 0x7e, 2, T_L0), VEC(0x7f, 0x7f, 1, 0), VEC(0x7f, 0x7f, 2, 0),
+	VEC(0xd6, 0xd6, 1, T_L0), VEC(0xe7, 0xe7, 1, 0), VEC(0xf0, 0xf0, 3, 0),
 };
+/* clang-format on */
 
 /* One made-up case. */
 struct trial {
@@ -481,8 +508,8 @@ static uint64_t value(void)
 
 static unsigned trial_prefixes(struct trial *t, unsigned n)
 {
-	static const uint8_t simd[4] = { 0, 0x66, 0xf3, 0xf2 };
-	static const uint8_t overrides[3] = { 0x3e, 0x26, 0x36 };
+	static const uint8_t simd[4] = {0, 0x66, 0xf3, 0xf2};
+	static const uint8_t overrides[3] = {0x3e, 0x26, 0x36};
 	unsigned flags = t->shape->flags;
 
 	if (flags & T_LOCK && below(3) == 0)
@@ -510,11 +537,14 @@ static unsigned trial_prefixes(struct trial *t, unsigned n)
 static unsigned trial_vex(struct trial *t, unsigned n)
 {
 	unsigned flags = t->shape->flags, rxb = t->bits == 64 ? below(8) : 7;
-	unsigned vvvv = flags & T_VVVV ? below(t->bits == 64 ? 16 : 8) | (t->bits == 64 ? 0 : 8) : 15;
+	unsigned vvvv =
+		flags & T_VVVV ? below(t->bits == 64 ? 16 : 8) | (t->bits == 64 ? 0 : 8) : 15;
 	unsigned low = vvvv << 3 | (flags & T_L0 ? 0 : below(2) << 2) | t->shape->pp;
-	bool is_w = t->bits == 64 && t->shape->first != 0x6e && t->shape->first != 0x7e ? below(2) : 0;
+	bool is_w =
+		t->bits == 64 && t->shape->first != 0x6e && t->shape->first != 0x7e ? below(2) : 0;
 
-	if (t->bits == 64 && (t->shape->first == 0x6e || (t->shape->first == 0x7e && t->shape->pp == 1)))
+	if (t->bits == 64 &&
+	    (t->shape->first == 0x6e || (t->shape->first == 0x7e && t->shape->pp == 1)))
 		is_w = below(2);
 	if (below(2)) {
 		t->bytes[n++] = 0xc5;
@@ -548,7 +578,8 @@ static void trial_encode(struct trial *t)
 		mod = s->flags & T_MEM || below(5) ? below(3) : 3;
 		t->bytes[n++] = (uint8_t)(mod << 6 | reg << 3 | below(8));
 	}
-	for (unsigned i = 0; i < 14; i++) /* SIB, displacement, immediate, as the decoder finds them */
+	for (unsigned i = 0; i < 14;
+	     i++) /* SIB, displacement, immediate, as the decoder finds them */
 		t->bytes[n++] = (uint8_t)tap_rand();
 	if (s->flags & T_BRANCH && !(s->flags & T_MODRM))
 		memset(t->bytes + n - 14, 0, 14);
@@ -569,7 +600,7 @@ static bool trial_uses(const struct trial *t, unsigned reg)
 static bool trial_aim(struct trial *t, uint64_t target)
 {
 	const struct v3_insn *insn = &t->insn;
-	struct v3_regs regs = { .rip = t->rip };
+	struct v3_regs regs = {.rip = t->rip};
 	unsigned mod = insn->modrm >> 6, disp = insn->base == V3_REG_NONE || mod == 2 ? 4 : 0;
 	uint64_t delta;
 
@@ -649,12 +680,15 @@ static void trial_memory(struct trial *t, uint64_t target)
 		memset(t->mem, 0x55, WINDOW);
 	if (is_string(&t->insn) && below(2))
 		t->in.gpr[V3_RAX] = 0x5555555555555555ull & (t->bits == 64 ? ~0ull : 0xffffffffu);
-	if (t->insn.flags & V3_INSN_MEM && below(2)) { /* let some exchanges find what they compare with */
+	if (t->insn.flags & V3_INSN_MEM &&
+	    below(2)) { /* let some exchanges find what they compare with */
 		memcpy(t->mem + at, &t->in.gpr[V3_RAX], t->insn.opnd_size);
 		if (t->insn.opcode == 0xc7)
-			memcpy(t->mem + at + t->insn.opnd_size, &t->in.gpr[V3_RDX], t->insn.opnd_size);
+			memcpy(t->mem + at + t->insn.opnd_size, &t->in.gpr[V3_RDX],
+			       t->insn.opnd_size);
 		if (t->insn.opcode == 0xc7 && t->insn.opnd_size == 2)
-			memcpy(t->mem + at + 4, &t->in.gpr[V3_RDX], 4), memcpy(t->mem + at, &t->in.gpr[V3_RAX], 4);
+			memcpy(t->mem + at + 4, &t->in.gpr[V3_RDX], 4),
+				memcpy(t->mem + at, &t->in.gpr[V3_RAX], 4);
 	}
 	if (t->shape->flags & T_BRANCH) {
 		if (t->shape->flags & T_MODRM)
@@ -675,7 +709,8 @@ static bool trial_make(struct trial *t, unsigned bits)
 	t->shape = &shapes[below(sizeof(shapes) / sizeof(shapes[0]))];
 	flags = t->shape->flags;
 	t->rip = native_rip(bits);
-	if ((flags & (bits == 64 ? T_OLD : T_NEW)) || (flags & T_VEX && !m.avx) || (flags & T_MOVBE && !m.movbe))
+	if ((flags & (bits == 64 ? T_OLD : T_NEW)) || (flags & T_VEX && !m.avx) ||
+	    (flags & T_MOVBE && !m.movbe))
 		return false;
 	if (below(3)) /* vectors, mostly aligned */
 		target &= ~31ull;
@@ -702,13 +737,16 @@ static bool trial_make(struct trial *t, unsigned bits)
 
 		if ((is_bit_reg(&t->insn) && trial_uses(t, t->insn.reg)) || !trial_aim(t, target))
 			return false;
-		if (t->insn.map == V3_MAP_0F && (t->insn.opcode & 0xf6) == 0xa4 && rcx != t->in.gpr[V3_RCX])
+		if (t->insn.map == V3_MAP_0F && (t->insn.opcode & 0xf6) == 0xa4 &&
+		    rcx != t->in.gpr[V3_RCX])
 			return false;
 		if (is_bit_reg(&t->insn) && bit != t->in.gpr[t->insn.reg])
 			return false;
 		/* A stack operation whose operand moved the stack pointer away. */
-		if (trial_uses(t, V3_RSP) && flags & (T_BRANCH | T_66) && t->in.gpr[V3_RSP] - target + 256 > 512)
-			if (t->shape->map == V3_MAP_ONE && (t->insn.opcode == 0xff || t->insn.opcode == 0x8f))
+		if (trial_uses(t, V3_RSP) && flags & (T_BRANCH | T_66) &&
+		    t->in.gpr[V3_RSP] - target + 256 > 512)
+			if (t->shape->map == V3_MAP_ONE &&
+			    (t->insn.opcode == 0xff || t->insn.opcode == 0x8f))
 				return false;
 	}
 	trial_memory(t, target);
@@ -727,7 +765,8 @@ static uint64_t undefined_flags(const struct trial *t)
 		return 0;
 	if (insn->map == V3_MAP_0F) {
 		if ((op & 0xf6) == 0xa4) { /* SHLD, SHRD */
-			count = (unsigned)(op & 1 ? t->in.gpr[V3_RCX] : insn->imm) & (insn->opnd_size == 8 ? 63 : 31);
+			count = (unsigned)(op & 1 ? t->in.gpr[V3_RCX] : insn->imm) &
+				(insn->opnd_size == 8 ? 63 : 31);
 			return !count ? 0 : count == 1 ? shift : shift | V3_RFLAGS_OF;
 		}
 		if (op == 0xaf)
@@ -735,9 +774,10 @@ static uint64_t undefined_flags(const struct trial *t)
 		if (is_bit_reg(insn) || op == 0xba)
 			return all & ~(V3_RFLAGS_CF | V3_RFLAGS_ZF);
 		if (op == 0xbc || op == 0xbd)
-			return t->shape->flags & T_F3 && (m.features & (op & 1 ? V3_EMUL_LZCNT : V3_EMUL_BMI1)) ?
-				       all & ~(V3_RFLAGS_CF | V3_RFLAGS_ZF) :
-				       all & ~V3_RFLAGS_ZF;
+			return t->shape->flags & T_F3 && (m.features &
+							  (op & 1 ? V3_EMUL_LZCNT : V3_EMUL_BMI1))
+				       ? all & ~(V3_RFLAGS_CF | V3_RFLAGS_ZF)
+				       : all & ~V3_RFLAGS_ZF;
 		return 0;
 	}
 	if (insn->map != V3_MAP_ONE)
@@ -751,15 +791,21 @@ static uint64_t undefined_flags(const struct trial *t)
 	if (op == 0x69 || op == 0x6b)
 		return all & ~(V3_RFLAGS_CF | V3_RFLAGS_OF);
 	if (op == 0xf6 || op == 0xf7)
-		return reg < 2 ? V3_RFLAGS_AF : reg < 4 ? 0 : reg < 6 ? all & ~(V3_RFLAGS_CF | V3_RFLAGS_OF) : all;
+		return reg < 2	 ? V3_RFLAGS_AF
+		       : reg < 4 ? 0
+		       : reg < 6 ? all & ~(V3_RFLAGS_CF | V3_RFLAGS_OF)
+				 : all;
 	if ((op >= 0xd0 && op <= 0xd3) || op == 0xc0 || op == 0xc1) {
-		count = op < 0xd0 ? (unsigned)insn->imm : op < 0xd2 ? 1 : (unsigned)t->in.gpr[V3_RCX];
+		count = op < 0xd0   ? (unsigned)insn->imm
+			: op < 0xd2 ? 1
+				    : (unsigned)t->in.gpr[V3_RCX];
 		count &= size == 8 ? 63 : 31;
 		if (!count)
 			return 0;
 		if (reg < 4)
 			return count == 1 ? 0 : V3_RFLAGS_OF;
-		return shift | (count == 1 ? 0 : V3_RFLAGS_OF) | (count >= 8 * size && reg != 7 ? V3_RFLAGS_CF : 0);
+		return shift | (count == 1 ? 0 : V3_RFLAGS_OF) |
+		       (count >= 8 * size && reg != 7 ? V3_RFLAGS_CF : 0);
 	}
 	return 0;
 }
@@ -774,22 +820,26 @@ static void trial_show(const struct trial *t, const char *what)
 }
 
 /* Registers as wide as the mode shows them. */
-static bool trial_same_regs(const struct trial *t, const struct v3_regs *regs, const struct state *want)
+static bool trial_same_regs(const struct trial *t, const struct v3_regs *regs,
+			    const struct state *want)
 {
-	uint64_t mask = t->bits == 64 ? ~0ull : 0xffffffffu, flags = (ARITH | V3_RFLAGS_DF) & ~undefined_flags(t);
+	uint64_t mask = t->bits == 64 ? ~0ull : 0xffffffffu,
+		 flags = (ARITH | V3_RFLAGS_DF) & ~undefined_flags(t);
 	bool same = true;
 	char text[160];
 
 	for (unsigned i = 0; i < (t->bits == 64 ? 16 : 8); i++) {
 		if (!((regs->gpr[i] ^ want->gpr[i]) & mask))
 			continue;
-		snprintf(text, sizeof(text), "gpr %u is %#" PRIx64 ", the CPU has %#" PRIx64 " (before: %#" PRIx64 ")",
+		snprintf(text, sizeof(text),
+			 "gpr %u is %#" PRIx64 ", the CPU has %#" PRIx64 " (before: %#" PRIx64 ")",
 			 i, regs->gpr[i], want->gpr[i], t->in.gpr[i]);
 		trial_show(t, text);
 		same = false;
 	}
 	if ((regs->rflags ^ want->rflags) & flags) {
-		snprintf(text, sizeof(text), "flags are %#" PRIx64 ", the CPU has %#" PRIx64 " (before: %#" PRIx64 ")",
+		snprintf(text, sizeof(text),
+			 "flags are %#" PRIx64 ", the CPU has %#" PRIx64 " (before: %#" PRIx64 ")",
 			 regs->rflags, want->rflags, t->in.rflags);
 		trial_show(t, text);
 		same = false;
@@ -808,9 +858,10 @@ static void trial_compare(struct trial *t, int ret, const struct v3_emul *emul)
 		trial_show(t, "the emulator left the buffer");
 		return;
 	}
-	if (m.signal ? ret != V3_EFAULT || e.vector != (m.signal == SIGFPE ? V3_VEC_DE : V3_VEC_GP) :
-		       ret != V3_OK || !emul->retired) {
-		snprintf(text, sizeof(text), "result %d, vector %d; the CPU: signal %d", ret, e.vector, m.signal);
+	if (m.signal ? ret != V3_EFAULT || e.vector != (m.signal == SIGFPE ? V3_VEC_DE : V3_VEC_GP)
+		     : ret != V3_OK || !emul->retired) {
+		snprintf(text, sizeof(text), "result %d, vector %d; the CPU: signal %d", ret,
+			 e.vector, m.signal);
 		trial_show(t, text);
 		return;
 	}
@@ -829,8 +880,8 @@ static void trial_compare(struct trial *t, int ret, const struct v3_emul *emul)
 
 static void trial_run(struct trial *t)
 {
-	struct v3_regs regs = { .rip = t->rip, .rflags = t->in.rflags };
-	struct v3_emul emul = { .ops = &emul_ops, .regs = &regs, .features = m.features };
+	struct v3_regs regs = {.rip = t->rip, .rflags = t->in.rflags};
+	struct v3_emul emul = {.ops = &emul_ops, .regs = &regs, .features = m.features};
 	int ret = V3_OK;
 
 	m.native->in = t->in;
@@ -872,10 +923,12 @@ static void run_mode(unsigned bits, unsigned long cases)
 		per_shape[t.shape - shapes]++;
 		done++;
 	}
-	printf("# %u bit: %lu cases, %lu of them faults; %lu throws not usable\n", bits, done, faults, thrown);
+	printf("# %u bit: %lu cases, %lu of them faults; %lu throws not usable\n", bits, done,
+	       faults, thrown);
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		if (!per_shape[i] && !(shapes[i].flags & (T_OLD | T_NEW | T_VEX | T_MOVBE)))
-			tap_fail(__FILE__, __LINE__, "no case of opcode %#x was made", shapes[i].first);
+			tap_fail(__FILE__, __LINE__, "no case of opcode %#x was made",
+				 shapes[i].first);
 	CHECK_EQ(done, cases);
 }
 

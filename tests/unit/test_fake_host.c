@@ -141,7 +141,7 @@ static void on_fire(void *arg)
 
 static void test_fake_host_timers_fire_at_their_moment(void)
 {
-	struct fired f = { 0 }, late = { 0 };
+	struct fired f = {0}, late = {0};
 
 	f.timer = OPS->timer_create(on_fire, &f);
 	late.timer = OPS->timer_create(on_fire, &late);
@@ -175,7 +175,7 @@ static bool has_fired(void *arg)
 
 static void test_fake_host_past_deadline_fires_at_once(void)
 {
-	struct fired f = { 0 };
+	struct fired f = {0};
 
 	f.timer = OPS->timer_create(on_fire, &f);
 	OPS->timer_arm(f.timer, 1);
@@ -204,7 +204,7 @@ static void sleeper_main(void *arg)
 
 static void test_fake_host_threads_sleep_and_wake(void)
 {
-	struct sleeper s = { .wq = OPS->wq_create() };
+	struct sleeper s = {.wq = OPS->wq_create()};
 	void *thread = OPS->thread_create("sleeper", 3, sleeper_main, &s);
 
 	OPS->wq_wake(s.wq); /* the condition is still false */
@@ -238,7 +238,7 @@ static void test_fake_host_cpu_calls_and_kicks(void)
 
 static void test_fake_host_console(void)
 {
-	char buf[8] = { 0 };
+	char buf[8] = {0};
 	void *s = OPS->console->open(NULL, "console", NULL, NULL);
 
 	REQUIRE(s);

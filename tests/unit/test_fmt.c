@@ -37,7 +37,8 @@ static void test_fmt_decimal(void)
 static void test_fmt_hexadecimal(void)
 {
 	SAME("%x %X %#x %#X", 0xbeefu, 0xbeefu, 0xbeefu, 0xbeefu);
-	SAME("[%8x][%-8x][%08x][%#8x][%-#8x][%#010x]", 0xabcu, 0xabcu, 0xabcu, 0xabcu, 0xabcu, 0xabcu);
+	SAME("[%8x][%-8x][%08x][%#8x][%-#8x][%#010x]", 0xabcu, 0xabcu, 0xabcu, 0xabcu, 0xabcu,
+	     0xabcu);
 	SAME("%#x|%#.0x|%.0x", 0u, 0u, 0u);
 	SAME("[%#10.5x]", 0x12u);
 }
@@ -53,7 +54,8 @@ static void test_fmt_lengths(void)
 
 static void test_fmt_texts(void)
 {
-	SAME("%s|%10s|%-10s|%.2s|%10.2s|%-10.2s|%.0s", "abc", "abc", "abc", "abc", "abc", "abc", "abc");
+	SAME("%s|%10s|%-10s|%.2s|%10.2s|%-10.2s|%.0s", "abc", "abc", "abc", "abc", "abc", "abc",
+	     "abc");
 	SAME("%c|%5c|%-5c|%%|%c", 'a', 'b', 'c', 0x7f);
 	SAME("%s", "");
 	SAME("no conversion");
@@ -68,7 +70,7 @@ static void test_fmt_width_from_arguments(void)
 
 static void test_fmt_text_without_terminator(void)
 {
-	const char raw[3] = { 'x', 'y', 'z' }; /* the address sanitizer watches the byte behind */
+	const char raw[3] = {'x', 'y', 'z'}; /* the address sanitizer watches the byte behind */
 	char buf[16];
 
 	CHECK_EQ(v3_snprintf(buf, sizeof(buf), "%.3s", raw), 3);
@@ -88,7 +90,8 @@ static void test_fmt_pointer(void)
 {
 	char buf[32];
 
-	v3_snprintf(buf, sizeof(buf), "%p %p", (void *)(uintptr_t)0xffff800012345678ull, (void *)NULL);
+	v3_snprintf(buf, sizeof(buf), "%p %p", (void *)(uintptr_t)0xffff800012345678ull,
+		    (void *)NULL);
 	CHECK_STR(buf, "0xffff800012345678 0");
 }
 
@@ -123,7 +126,7 @@ static void test_fmt_unknown_conversion_shows(void)
 /* Every combination of flags, widths, precisions and lengths that C defines, on random numbers. */
 static void test_fmt_random_integers(void)
 {
-	static const char *const lengths[] = { "hh", "h", "", "l", "ll", "z" };
+	static const char *const lengths[] = {"hh", "h", "", "l", "ll", "z"};
 	static const char conv[] = "diuxX";
 	char fmt[32], ours[512], libc[512];
 
@@ -133,8 +136,9 @@ static void test_fmt_random_integers(void)
 		int width = (int)(r >> 8) % 30, prec = (int)(r >> 16) % 30, a, b;
 		char c = conv[(r >> 24 & 0xff) % 5];
 
-		snprintf(fmt, sizeof(fmt), "<%%%s%s%s%s*.*%s%c>", r >> 32 & 1 ? "-" : "", r >> 33 & 1 ? "0" : "",
-			 (r >> 34 & 1) && c >= 'x' ? "#" : "", (r >> 35 & 1) && c == 'd' ? "+" : "", length, c);
+		snprintf(fmt, sizeof(fmt), "<%%%s%s%s%s*.*%s%c>", r >> 32 & 1 ? "-" : "",
+			 r >> 33 & 1 ? "0" : "", (r >> 34 & 1) && c >= 'x' ? "#" : "",
+			 (r >> 35 & 1) && c == 'd' ? "+" : "", length, c);
 		if (*length == 'l' || *length == 'z') {
 			a = v3_snprintf(ours, sizeof(ours), fmt, width, prec, v);
 			b = snprintf(libc, sizeof(libc), fmt, width, prec, v);
@@ -142,8 +146,9 @@ static void test_fmt_random_integers(void)
 			a = v3_snprintf(ours, sizeof(ours), fmt, width, prec, (int)v);
 			b = snprintf(libc, sizeof(libc), fmt, width, prec, (int)v);
 		}
-		CHECK_MSG(a == b && !strcmp(ours, libc), "\"%s\" of %#llx: \"%s\" (%d), expected \"%s\" (%d)",
-			  fmt, (unsigned long long)v, ours, a, libc, b);
+		CHECK_MSG(a == b && !strcmp(ours, libc),
+			  "\"%s\" of %#llx: \"%s\" (%d), expected \"%s\" (%d)", fmt,
+			  (unsigned long long)v, ours, a, libc, b);
 	}
 }
 

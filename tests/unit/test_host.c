@@ -9,7 +9,7 @@
 
 static int init_with(const struct v3_host_ops *ops)
 {
-	struct v3_init_params params = { .host = ops, .devices = v3_pc_devices };
+	struct v3_init_params params = {.host = ops, .devices = v3_pc_devices};
 
 	return v3_init(&params);
 }
@@ -48,21 +48,26 @@ static void test_host_init_copies_the_functions(void)
 	CHECK_EQ(v3_fini(), V3_OK);
 }
 
-#define MEMBER(name) { #name, offsetof(struct v3_host_ops, name) }
+#define MEMBER(name)                                                                               \
+	{                                                                                          \
+#name, offsetof(struct v3_host_ops, name)                                          \
+	}
 
 /* All but the optional groups. */
 static const struct {
 	const char *name;
 	size_t offset;
 } members[] = {
-	MEMBER(log),	       MEMBER(page_alloc),   MEMBER(page_free),	    MEMBER(ram_alloc),	  MEMBER(ram_free),
-	MEMBER(alloc),	       MEMBER(free),	     MEMBER(pa_to_va),	    MEMBER(va_to_pa),	  MEMBER(cpu_count),
-	MEMBER(cpu_id),	       MEMBER(cpu_call),     MEMBER(cpu_kick),	    MEMBER(thread_create), MEMBER(thread_join),
-	MEMBER(thread_move),   MEMBER(yield),	     MEMBER(should_yield),  MEMBER(wq_create),	  MEMBER(wq_destroy),
-	MEMBER(wq_sleep),      MEMBER(wq_wake),	     MEMBER(mutex_create),  MEMBER(mutex_destroy), MEMBER(mutex_lock),
-	MEMBER(mutex_unlock),  MEMBER(spin_create),  MEMBER(spin_destroy),  MEMBER(spin_lock),	  MEMBER(spin_unlock),
-	MEMBER(time_ns),       MEMBER(wall_clock_s), MEMBER(tsc_khz),	    MEMBER(timer_create), MEMBER(timer_destroy),
-	MEMBER(timer_arm),     MEMBER(timer_cancel), MEMBER(irq_pass),	    MEMBER(fpu_begin),	  MEMBER(fpu_end),
+	MEMBER(log),	      MEMBER(page_alloc),    MEMBER(page_free),	    MEMBER(ram_alloc),
+	MEMBER(ram_free),     MEMBER(alloc),	     MEMBER(free),	    MEMBER(pa_to_va),
+	MEMBER(va_to_pa),     MEMBER(cpu_count),     MEMBER(cpu_id),	    MEMBER(cpu_call),
+	MEMBER(cpu_kick),     MEMBER(thread_create), MEMBER(thread_join),   MEMBER(thread_move),
+	MEMBER(yield),	      MEMBER(should_yield),  MEMBER(wq_create),	    MEMBER(wq_destroy),
+	MEMBER(wq_sleep),     MEMBER(wq_wake),	     MEMBER(mutex_create),  MEMBER(mutex_destroy),
+	MEMBER(mutex_lock),   MEMBER(mutex_unlock),  MEMBER(spin_create),   MEMBER(spin_destroy),
+	MEMBER(spin_lock),    MEMBER(spin_unlock),   MEMBER(time_ns),	    MEMBER(wall_clock_s),
+	MEMBER(tsc_khz),      MEMBER(timer_create),  MEMBER(timer_destroy), MEMBER(timer_arm),
+	MEMBER(timer_cancel), MEMBER(irq_pass),	     MEMBER(fpu_begin),	    MEMBER(fpu_end),
 };
 
 static void test_host_init_refuses_each_missing_function_by_name(void)
@@ -79,7 +84,8 @@ static void test_host_init_refuses_each_missing_function_by_name(void)
 		CHECK_MSG(init_with(&ops) == V3_EINVAL, "without %s", members[i].name);
 		snprintf(text, sizeof(text), ".%s ", members[i].name);
 		if (strcmp(members[i].name, "log"))
-			CHECK_MSG(fake_log_contains(text), "%s is not named in the log", members[i].name);
+			CHECK_MSG(fake_log_contains(text), "%s is not named in the log",
+				  members[i].name);
 		CHECK_EQ(fake_arch_enabled, 0);
 	}
 }
@@ -101,7 +107,7 @@ static void test_host_init_refuses_another_api_or_size(void)
 
 static void test_host_init_refuses_missing_parameters(void)
 {
-	struct v3_init_params params = { .host = &fake_host_ops };
+	struct v3_init_params params = {.host = &fake_host_ops};
 
 	CHECK_EQ(v3_init(NULL), V3_EINVAL);
 	CHECK_EQ(v3_init(&params), V3_EINVAL);
@@ -112,7 +118,7 @@ static void test_host_init_refuses_missing_parameters(void)
 
 static void test_host_init_says_why_there_is_no_virtualization(void)
 {
-	static const int refusals[] = { V3_ENODEV, V3_EPERM, V3_EBUSY };
+	static const int refusals[] = {V3_ENODEV, V3_EPERM, V3_EBUSY};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(refusals); i++) {
 		fake_log_clear();
@@ -182,7 +188,7 @@ static void test_host_calls_before_init(void)
 
 static void test_host_locks(void)
 {
-	struct v3_lock lock = { 0 };
+	struct v3_lock lock = {0};
 	unsigned long flags;
 
 	fake_lib_install();

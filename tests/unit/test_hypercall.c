@@ -46,7 +46,7 @@ static uint64_t call(struct v3_vm *vm, uint64_t nr)
 
 static void long_mode(struct v3_vm *vm)
 {
-	struct v3_seg cs = { .sel = 8, .attr = V3_SEG_P | V3_SEG_S | V3_SEG_L | 0xb };
+	struct v3_seg cs = {.sel = 8, .attr = V3_SEG_P | V3_SEG_S | V3_SEG_L | 0xb};
 
 	v3_vcpu_set_efer(vm->vcpu[0], V3_EFER_LME | V3_EFER_LMA);
 	v3_vcpu_set_seg(vm->vcpu[0], V3_CS, &cs);
@@ -79,7 +79,7 @@ static void test_hypercall_unknown(void)
 static void test_hypercall_arguments_by_mode(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct seen s = { .answer = -1 };
+	struct seen s = {.answer = -1};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_hypercall_register(vm, 0x100, 1, record, &s), V3_OK);
@@ -99,7 +99,7 @@ static void test_hypercall_arguments_by_mode(void)
 static void test_hypercall_needs_cpl_0(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct seen s = { 0 };
+	struct seen s = {0};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_hypercall_register(vm, 0x100, 1, record, &s), V3_OK);
@@ -114,7 +114,7 @@ static void test_hypercall_needs_cpl_0(void)
 static void test_hypercall_ranges(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct seen a = { .answer = 1 }, b = { .answer = 2 };
+	struct seen a = {.answer = 1}, b = {.answer = 2};
 
 	REQUIRE(vm);
 	long_mode(vm);
@@ -138,7 +138,7 @@ static void test_hypercall_ranges(void)
 static void test_hypercall_table_full(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct seen s = { 0 };
+	struct seen s = {0};
 	unsigned n = 0;
 
 	REQUIRE(vm);
@@ -163,9 +163,12 @@ static void test_hypercall_random_numbers(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_hypercall_built_in),	   TAP(test_hypercall_unknown),
-	TAP(test_hypercall_arguments_by_mode), TAP(test_hypercall_needs_cpl_0),
-	TAP(test_hypercall_ranges),	   TAP(test_hypercall_table_full),
+	TAP(test_hypercall_built_in),
+	TAP(test_hypercall_unknown),
+	TAP(test_hypercall_arguments_by_mode),
+	TAP(test_hypercall_needs_cpl_0),
+	TAP(test_hypercall_ranges),
+	TAP(test_hypercall_table_full),
 	TAP(test_hypercall_random_numbers),
 };
 TAP_MAIN(tests)

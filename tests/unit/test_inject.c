@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_inject.c
- * Exceptions, NMIs and interrupts on their way to the guest: merging to #DF and triple fault (AMD APM vol. 2
- * 8.2.9, table 8-3), events whose delivery was interrupted (15.20), windows, HLT.
+ * Exceptions, NMIs and interrupts on their way to the guest: merging to #DF and triple fault (AMD
+ * APM vol. 2 8.2.9, table 8-3), events whose delivery was interrupted (15.20), windows, HLT.
  */
 #include "fake_vm.h"
 #include "tap.h"
@@ -11,16 +11,17 @@
 
 /* ---- merging ---- */
 
-static const uint8_t benign[] = { V3_VEC_DB, V3_VEC_BP, V3_VEC_OF, V3_VEC_BR, V3_VEC_UD,
-				  V3_VEC_NM, V3_VEC_MF, V3_VEC_AC, V3_VEC_XF };
-static const uint8_t contributory[] = { V3_VEC_DE, V3_VEC_TS, V3_VEC_NP, V3_VEC_SS, V3_VEC_GP };
+static const uint8_t benign[] = {V3_VEC_DB, V3_VEC_BP, V3_VEC_OF, V3_VEC_BR, V3_VEC_UD,
+				 V3_VEC_NM, V3_VEC_MF, V3_VEC_AC, V3_VEC_XF};
+static const uint8_t contributory[] = {V3_VEC_DE, V3_VEC_TS, V3_VEC_NP, V3_VEC_SS, V3_VEC_GP};
 
 static void inject(struct v3_vcpu *vcpu, uint8_t vector)
 {
 	if (vector == V3_VEC_PF)
 		v3_vcpu_inject_pf(vcpu, 0x1234, 0);
 	else
-		v3_vcpu_inject(vcpu, vector, vector == V3_VEC_DF || (vector >= V3_VEC_TS && vector != V3_VEC_MF),
+		v3_vcpu_inject(vcpu, vector,
+			       vector == V3_VEC_DF || (vector >= V3_VEC_TS && vector != V3_VEC_MF),
 			       0x10);
 }
 
@@ -42,10 +43,11 @@ static void check_merge(struct v3_vm *vm, uint8_t first, uint8_t second, uint8_t
 {
 	struct v3_event ev = merge(vm, first, second);
 
-	CHECK_MSG(ev.type == V3_EVENT_EXCEPTION && ev.vector == expected, "%u then %u gives %u, expected %u", first,
-		  second, ev.vector, expected);
+	CHECK_MSG(ev.type == V3_EVENT_EXCEPTION && ev.vector == expected,
+		  "%u then %u gives %u, expected %u", first, second, ev.vector, expected);
 	if (expected == V3_VEC_DF)
-		CHECK_MSG(ev.has_error && ev.error == 0, "#DF of %u and %u: error code %#x", first, second, ev.error);
+		CHECK_MSG(ev.has_error && ev.error == 0, "#DF of %u and %u: error code %#x", first,
+			  second, ev.error);
 }
 
 static void test_inject_two_contributory_make_df(void)
@@ -99,7 +101,8 @@ static bool reset_wanted(struct v3_vm *vm)
 
 static void test_inject_fault_in_df_is_a_triple_fault(void)
 {
-	static const uint8_t fatal[] = { V3_VEC_DE, V3_VEC_TS, V3_VEC_NP, V3_VEC_SS, V3_VEC_GP, V3_VEC_PF };
+	static const uint8_t fatal[] = {V3_VEC_DE, V3_VEC_TS, V3_VEC_NP,
+					V3_VEC_SS, V3_VEC_GP, V3_VEC_PF};
 	struct v3_vm *vm = fake_vm_bare(1, 8);
 
 	REQUIRE(vm);
@@ -188,13 +191,17 @@ static void script_run(struct v3_vm *vm, struct script *s)
 	CHECK_EQ(v3_vm_stop(vm), V3_OK);
 }
 
-static struct v3_exit aborted(enum v3_event_type type, uint8_t vector, bool has_error, uint32_t error)
+static struct v3_exit aborted(enum v3_event_type type, uint8_t vector, bool has_error,
+			      uint32_t error)
 {
 	struct v3_exit exit = fake_exit(V3_EXIT_INTR, 0);
 
 	exit.u.host_vector = -1;
-	exit.aborted = (struct v3_event){
-		.type = (uint8_t)type, .vector = vector, .has_error = has_error, .error = error, .cr2 = 0xabc };
+	exit.aborted = (struct v3_event){.type = (uint8_t)type,
+					 .vector = vector,
+					 .has_error = has_error,
+					 .error = error,
+					 .cr2 = 0xabc};
 	return exit;
 }
 
@@ -204,14 +211,15 @@ static void test_inject_interrupted_event_is_delivered_again(void)
 		enum v3_event_type type;
 		uint8_t vector;
 		bool has_error;
-	} events[] = { { V3_EVENT_INTR, 0x31, false },
-		       { V3_EVENT_NMI, 2, false },
-		       { V3_EVENT_EXCEPTION, V3_VEC_GP, true },
-		       { V3_EVENT_EXCEPTION, V3_VEC_PF, true } };
+	} events[] = {{V3_EVENT_INTR, 0x31, false},
+		      {V3_EVENT_NMI, 2, false},
+		      {V3_EVENT_EXCEPTION, V3_VEC_GP, true},
+		      {V3_EVENT_EXCEPTION, V3_VEC_PF, true}};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(events); i++) {
-		struct v3_exit exit = aborted(events[i].type, events[i].vector, events[i].has_error, 0x18);
-		struct script s = { .exit = &exit, .n = 1, .rflags = V3_RFLAGS_IF };
+		struct v3_exit exit =
+			aborted(events[i].type, events[i].vector, events[i].has_error, 0x18);
+		struct script s = {.exit = &exit, .n = 1, .rflags = V3_RFLAGS_IF};
 		struct v3_vm *vm = script_vm(&s);
 		struct v3_event ev;
 
@@ -234,7 +242,7 @@ static void test_inject_interrupted_event_is_delivered_again(void)
 static void test_inject_fault_while_an_exception_is_delivered(void)
 {
 	struct v3_exit exit = aborted(V3_EVENT_EXCEPTION, V3_VEC_GP, true, 0);
-	struct script s = { .exit = &exit, .n = 1 };
+	struct script s = {.exit = &exit, .n = 1};
 	struct v3_vm *vm = script_vm(&s);
 
 	REQUIRE(vm);
@@ -247,8 +255,8 @@ static void test_inject_fault_while_an_exception_is_delivered(void)
 
 static void test_inject_hidden_instructions_raise_ud(void)
 {
-	struct v3_exit exits[2] = { fake_exit(V3_EXIT_MONITOR, 3), fake_exit(V3_EXIT_VIRT_INSN, 3) };
-	struct script s = { .exit = exits, .n = 2 };
+	struct v3_exit exits[2] = {fake_exit(V3_EXIT_MONITOR, 3), fake_exit(V3_EXIT_VIRT_INSN, 3)};
+	struct script s = {.exit = exits, .n = 2};
 	struct v3_vm *vm = script_vm(&s);
 
 	REQUIRE(vm);
@@ -258,8 +266,9 @@ static void test_inject_hidden_instructions_raise_ud(void)
 
 static void test_inject_exceptions_taken_go_back_to_the_guest(void)
 {
-	struct v3_exit exits[2] = { fake_exit(V3_EXIT_EXCEPTION, 0), fake_exit(V3_EXIT_EXCEPTION, 0) };
-	struct script s = { .exit = exits, .n = 2 };
+	struct v3_exit exits[2] = {fake_exit(V3_EXIT_EXCEPTION, 0),
+				   fake_exit(V3_EXIT_EXCEPTION, 0)};
+	struct script s = {.exit = exits, .n = 2};
 	struct v3_vm *vm = script_vm(&s);
 
 	REQUIRE(vm);
@@ -274,7 +283,7 @@ static void test_inject_exceptions_taken_go_back_to_the_guest(void)
 static void test_inject_host_machine_check_stops_the_vm(void)
 {
 	struct v3_exit exit = fake_exit(V3_EXIT_EXCEPTION, 0);
-	struct script s = { .exit = &exit, .n = 1 };
+	struct script s = {.exit = &exit, .n = 1};
 	struct v3_vm *vm = script_vm(&s);
 
 	REQUIRE(vm);
@@ -286,7 +295,7 @@ static void test_inject_host_machine_check_stops_the_vm(void)
 static void test_inject_single_step_over_an_emulated_instruction(void)
 {
 	struct v3_exit exit = fake_exit(V3_EXIT_CPUID, 2);
-	struct script s = { .exit = &exit, .n = 1, .rflags = V3_RFLAGS_TF | V3_RFLAGS_RF };
+	struct script s = {.exit = &exit, .n = 1, .rflags = V3_RFLAGS_TF | V3_RFLAGS_RF};
 	struct v3_vm *vm = script_vm(&s);
 
 	REQUIRE(vm);
@@ -297,9 +306,9 @@ static void test_inject_single_step_over_an_emulated_instruction(void)
 
 static void test_inject_host_interrupts_are_passed_on(void)
 {
-	struct v3_exit exits[3] = { fake_exit(V3_EXIT_INTR, 0), fake_exit(V3_EXIT_INTR, 0),
-				    fake_exit(V3_EXIT_INTR, 0) };
-	struct script s = { .exit = exits, .n = 3 };
+	struct v3_exit exits[3] = {fake_exit(V3_EXIT_INTR, 0), fake_exit(V3_EXIT_INTR, 0),
+				   fake_exit(V3_EXIT_INTR, 0)};
+	struct script s = {.exit = exits, .n = 3};
 	struct v3_vm *vm = script_vm(&s);
 	int vector;
 
@@ -378,7 +387,7 @@ static uint8_t pic_ack(void *priv)
 	return 0x70;
 }
 
-static const struct v3_extint_ops pic_ops = { .pending = pic_pending, .ack = pic_ack };
+static const struct v3_extint_ops pic_ops = {.pending = pic_pending, .ack = pic_ack};
 
 static void pic_raise(struct pic *pic)
 {
@@ -417,7 +426,7 @@ static void guest_masks_interrupts(struct fake_guest *g, void *arg)
 static void test_inject_interrupts_wait_for_if_and_shadow(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct pic pic = { .vm = vm };
+	struct pic pic = {.vm = vm};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_extint_register(vm, &pic_ops, &pic), V3_OK);
@@ -451,7 +460,7 @@ static void guest_counts(struct fake_guest *g, void *arg)
 static void test_inject_no_wake_up_is_lost(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct pic pic = { .vm = vm };
+	struct pic pic = {.vm = vm};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_extint_register(vm, &pic_ops, &pic), V3_OK);
@@ -471,9 +480,9 @@ static void test_inject_no_wake_up_is_lost(void)
 static void test_inject_exception_goes_before_the_interrupt(void)
 {
 	struct v3_exit exit = fake_exit(V3_EXIT_VIRT_INSN, 3);
-	struct script s = { .exit = &exit, .n = 1, .rflags = V3_RFLAGS_IF };
+	struct script s = {.exit = &exit, .n = 1, .rflags = V3_RFLAGS_IF};
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct pic pic = { .vm = vm, .queued = 1 };
+	struct pic pic = {.vm = vm, .queued = 1};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_extint_register(vm, &pic_ops, &pic), V3_OK);

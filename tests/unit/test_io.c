@@ -30,7 +30,7 @@ static int record(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 static void test_io_dispatches_to_the_owner(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen a = { .answer = 0x11 }, b = { .answer = 0x22 };
+	struct seen a = {.answer = 0x11}, b = {.answer = 0x22};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x40, 4, record, &a), V3_OK);
@@ -47,7 +47,7 @@ static void test_io_dispatches_to_the_owner(void)
 static void test_io_unclaimed_ports_float_high(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s = { 0 };
+	struct seen s = {0};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x50, 2, record, &s), V3_OK);
@@ -61,7 +61,7 @@ static void test_io_unclaimed_ports_float_high(void)
 static void test_io_register_rejects_overlap(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s = { 0 }, other = { .answer = 0x77 };
+	struct seen s = {0}, other = {.answer = 0x77};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x100, 8, record, &s), V3_OK);
@@ -79,7 +79,7 @@ static void test_io_register_rejects_overlap(void)
 static void test_io_register_rejects_empty_and_wrapping(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s = { 0 };
+	struct seen s = {0};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x10, 0, record, &s), V3_EINVAL);
@@ -94,7 +94,7 @@ static void test_io_register_rejects_empty_and_wrapping(void)
 static void test_io_whole_space_in_one_range(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s = { .answer = 9 };
+	struct seen s = {.answer = 9};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0, 0x10000, record, &s), V3_OK);
@@ -106,12 +106,13 @@ static void test_io_whole_space_in_one_range(void)
 static void test_io_register_until_the_table_is_full(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s[V3_IO_MAX_RANGES + 1] = { 0 };
+	struct seen s[V3_IO_MAX_RANGES + 1] = {0};
 	unsigned n = 0;
 
 	REQUIRE(vm);
 	/* Downwards, so that each one is put in front of the others. */
-	while (n <= V3_IO_MAX_RANGES && v3_io_register(vm, (uint16_t)(0x8000 - 3 * n), 2, record, &s[n]) == V3_OK) {
+	while (n <= V3_IO_MAX_RANGES &&
+	       v3_io_register(vm, (uint16_t)(0x8000 - 3 * n), 2, record, &s[n]) == V3_OK) {
 		s[n].answer = n;
 		n++;
 	}
@@ -127,7 +128,7 @@ static void test_io_register_until_the_table_is_full(void)
 static void test_io_unregister_gives_back(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen a = { .answer = 1 }, b = { .answer = 2 };
+	struct seen a = {.answer = 1}, b = {.answer = 2};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x20, 2, record, &a), V3_OK);
@@ -157,8 +158,9 @@ static void test_io_random_ranges(void)
 
 		for (uint32_t p = first; p < first + count; p++)
 			taken |= owner[p] != 0;
-		s[n] = (struct seen){ .answer = n };
-		CHECK_EQ(v3_io_register(vm, (uint16_t)first, count, record, &s[n]), taken ? V3_EEXIST : V3_OK);
+		s[n] = (struct seen){.answer = n};
+		CHECK_EQ(v3_io_register(vm, (uint16_t)first, count, record, &s[n]),
+			 taken ? V3_EEXIST : V3_OK);
 		if (taken)
 			continue;
 		n++;
@@ -184,7 +186,7 @@ static uint64_t in_by_exit(struct v3_vcpu *vcpu, unsigned size, uint64_t rax)
 static void test_io_exit_in_keeps_what_the_width_leaves(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s = { .answer = 0xa1b2c3d4 };
+	struct seen s = {.answer = 0xa1b2c3d4};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x80, 1, record, &s), V3_OK);
@@ -198,7 +200,7 @@ static void test_io_exit_out_masks_the_value(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
 	struct v3_exit exit;
-	struct seen s = { 0 };
+	struct seen s = {0};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_io_register(vm, 0x80, 1, record, &s), V3_OK);
@@ -218,7 +220,7 @@ static void test_io_exit_out_masks_the_value(void)
 static void test_io_exit_hands_on_the_owners_result(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct seen s = { .result = V3_LEAVE };
+	struct seen s = {.result = V3_LEAVE};
 	struct v3_exit exit;
 
 	REQUIRE(vm);

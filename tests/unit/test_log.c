@@ -126,8 +126,13 @@ static void test_log_limit_with_many_sites(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_log_form),	       TAP(test_log_levels),	     TAP(test_log_level_of_the_library),
-	TAP(test_log_long_lines_are_cut), TAP(test_log_limit),	     TAP(test_log_limit_is_per_vm),
-	TAP(test_log_limit_is_per_site), TAP(test_log_limit_with_many_sites),
+	TAP(test_log_form),
+	TAP(test_log_levels),
+	TAP(test_log_level_of_the_library),
+	TAP(test_log_long_lines_are_cut),
+	TAP(test_log_limit),
+	TAP(test_log_limit_is_per_vm),
+	TAP(test_log_limit_is_per_site),
+	TAP(test_log_limit_with_many_sites),
 };
 TAP_MAIN(tests)

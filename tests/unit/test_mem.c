@@ -186,6 +186,11 @@ static void test_mem_takes_smaller_pieces(void)
 	mem_fragmented(0x10000, 0, 8 * MIB + 0x5000);
 }
 
+static void test_mem_takes_pairs_of_pages(void)
+{
+	mem_fragmented(0x2000, 0, 8 * MIB + 0x5000);
+}
+
 static void test_mem_takes_single_pages(void)
 {
 	mem_fragmented(4096, 0, 8 * MIB + 0x5000);
@@ -337,6 +342,23 @@ static void test_mmio_find_agrees_with_linear_search(void)
 				 want != NULL);
 		}
 	}
+}
+
+static void test_mmio_may_be_there_before_the_ram(void)
+{
+	struct v3_vm *vm = mem_vm_new(0);
+	struct recorder rec = {.value = 0x1234};
+	uint32_t word = 0;
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_mmio_register(vm, 0x203000, 4096, record, &rec), V3_OK);
+	REQUIRE_EQ(v3_mem_add_ram(vm, 0, 4 * MIB, -1), V3_OK);
+	CHECK_EQ(v3_mem_access(vm->vcpu[0], 0x203008, &word, 4, false), V3_OK);
+	CHECK_EQ(word, 0x1234);
+	v3_mmio_unregister(vm, 0x203000);
+	CHECK_EQ(v3_mem_access(vm->vcpu[0], 0x203008, &word, 4, false), V3_OK);
+	CHECK_EQ(word, 0);
+	CHECK(v3_mem_direct(vm->vcpu[0], 0x203008, 4, true));
 }
 
 static void test_mmio_move_keeps_regions_apart(void)
@@ -710,6 +732,7 @@ static const struct tap_test tests[] = {
 	TAP(test_mem_takes_whole_pieces),
 	TAP(test_mem_takes_2m_pieces),
 	TAP(test_mem_takes_smaller_pieces),
+	TAP(test_mem_takes_pairs_of_pages),
 	TAP(test_mem_takes_single_pages),
 	TAP(test_mem_marks_giga_pieces),
 	TAP(test_mem_too_little_memory_leaves_nothing),
@@ -717,6 +740,7 @@ static const struct tap_test tests[] = {
 	TAP(test_mmio_register_checks_range),
 	TAP(test_mmio_table_fills),
 	TAP(test_mmio_find_agrees_with_linear_search),
+	TAP(test_mmio_may_be_there_before_the_ram),
 	TAP(test_mmio_move_keeps_regions_apart),
 	TAP(test_mem_access_splits_wide_mmio),
 	TAP(test_mem_access_hands_on_results),

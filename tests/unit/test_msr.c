@@ -66,7 +66,7 @@ static void test_msr_unknown_is_logged_with_a_limit(void)
 static void test_msr_dispatches_to_the_owner(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct store s = { .value = 0x100000000 };
+	struct store s = {.value = 0x100000000};
 	uint64_t value;
 
 	REQUIRE(vm);
@@ -84,7 +84,7 @@ static void test_msr_dispatches_to_the_owner(void)
 static void test_msr_one_way_ranges(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct store s = { 0 };
+	struct store s = {0};
 	uint64_t value;
 
 	REQUIRE(vm);
@@ -99,7 +99,7 @@ static void test_msr_one_way_ranges(void)
 static void test_msr_owner_refuses_with_gp(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct store s = { .result = V3_EINVAL };
+	struct store s = {.result = V3_EINVAL};
 	uint64_t value;
 
 	REQUIRE(vm);
@@ -112,7 +112,7 @@ static void test_msr_owner_refuses_with_gp(void)
 static void test_msr_owner_failure_is_handed_on(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct store s = { .result = V3_EIO };
+	struct store s = {.result = V3_EIO};
 	struct v3_exit exit = fake_exit(V3_EXIT_RDMSR, 2);
 
 	REQUIRE(vm);
@@ -124,7 +124,7 @@ static void test_msr_owner_failure_is_handed_on(void)
 static void test_msr_register_checks_its_range(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct store s = { 0 };
+	struct store s = {0};
 
 	REQUIRE(vm);
 	CHECK_EQ(v3_msr_register(vm, FREE_MSR, 0, store_read, NULL, &s), V3_EINVAL);
@@ -142,13 +142,14 @@ static void test_msr_register_checks_its_range(void)
 static void test_msr_register_until_the_table_is_full(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 16);
-	struct store s = { 0 };
+	struct store s = {0};
 	uint64_t value;
 	unsigned n = 0;
 	int err;
 
 	REQUIRE(vm);
-	while ((err = v3_msr_register(vm, FREE_MSR - 2 * n, 1, store_read, NULL, &s)) == V3_OK && n < 100)
+	while ((err = v3_msr_register(vm, FREE_MSR - 2 * n, 1, store_read, NULL, &s)) == V3_OK &&
+	       n < 100)
 		n++;
 	CHECK_EQ(err, V3_ENOSPC);
 	CHECK(n > 8);
@@ -184,9 +185,9 @@ static void test_msr_pat_checks_memory_types(void)
 	CHECK(fake_wrmsr(vm, V3_MSR_PAT, 0x0706050401000706));
 	CHECK(fake_rdmsr(vm, V3_MSR_PAT, &value));
 	CHECK_EQ(value, 0x0706050401000706);
-	CHECK(!fake_wrmsr(vm, V3_MSR_PAT, 0x02));		 /* reserved type */
+	CHECK(!fake_wrmsr(vm, V3_MSR_PAT, 0x02));		/* reserved type */
 	CHECK(!fake_wrmsr(vm, V3_MSR_PAT, 0x0300000000000000)); /* reserved type */
-	CHECK(!fake_wrmsr(vm, V3_MSR_PAT, 0x08));		 /* reserved bit */
+	CHECK(!fake_wrmsr(vm, V3_MSR_PAT, 0x08));		/* reserved bit */
 	CHECK(fake_rdmsr(vm, V3_MSR_PAT, &value));
 	CHECK_EQ(value, 0x0706050401000706);
 }
@@ -218,14 +219,16 @@ static void test_msr_tsc_write_moves_the_guests_clock(void)
 /* Values no guest should be able to break us with, at every MSR that answers and around. */
 static void test_msr_random_values_everywhere(void)
 {
-	static const uint32_t base[] = { 0, 0x170, 0x1a0, 0x1d0, 0x200, 0x240, 0x270, 0x2f0, 0x6e0, 0x800,
-					 0xda0, 0x4b564d00, 0xc0000080, 0xc0000100, 0xc0010000, 0xc0011020 };
+	static const uint32_t base[] = {
+		0,     0x170, 0x1a0, 0x1d0,	 0x200,	     0x240,	 0x270,	     0x2f0,
+		0x6e0, 0x800, 0xda0, 0x4b564d00, 0xc0000080, 0xc0000100, 0xc0010000, 0xc0011020};
 	struct v3_vm *vm = fake_vm_bare(1, 16);
 	uint64_t value;
 
 	REQUIRE(vm);
 	for (int i = 0; i < 20000; i++) {
-		uint32_t msr = base[tap_rand() % V3_ARRAY_SIZE(base)] + (uint32_t)(tap_rand() & 0x3f);
+		uint32_t msr =
+			base[tap_rand() % V3_ARRAY_SIZE(base)] + (uint32_t)(tap_rand() & 0x3f);
 
 		fake_wrmsr(vm, msr, tap_rand() >> (tap_rand() & 63));
 		fake_rdmsr(vm, msr, &value);

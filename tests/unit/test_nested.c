@@ -190,7 +190,9 @@ static void test_nested_unhook_brings_large_leaf_back(void)
 	v3_mem_unhook(vm, 0x5000);
 	CHECK_EQ(mem_vm_fault(0, 0x5000, V3_ACC_WRITE), V3_OK);
 	check_leaf(vm, 0x5000, 4096, V3_ACC_ALL);
+	fake_take_requests(vm->vcpu[0]);
 	v3_mem_unhook(vm, 0x6000);
+	CHECK_EQ(fake_take_requests(vm->vcpu[0]), V3_REQ_FLUSH);
 	CHECK_EQ(stats_of(vm).leaves_4k, 0);
 	CHECK_EQ(stats_of(vm).table_pages, pages);
 	CHECK_EQ(mem_vm_fault(0, 0x6000, V3_ACC_WRITE), V3_OK);
@@ -269,6 +271,41 @@ static void test_nested_drop_at_the_edges(void)
 	CHECK_EQ(v3_nested_lookup(t, 3 * MIB, &(unsigned){0}), 0);
 	CHECK_EQ(v3_nested_lookup(t, 1ull << 50, &(unsigned){0}), 0);
 	CHECK(v3_nested_lookup(t, 6 * MIB, &(unsigned){0}) != 0);
+}
+
+/* Two vcpus fault at once, and the slower one wants less: the larger leaf stays. */
+static void test_nested_map_below_a_leaf(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+	uint64_t pages;
+
+	REQUIRE(vm);
+	CHECK_EQ(mem_vm_fault(0, 0, V3_ACC_READ), V3_OK);
+	pages = stats_of(vm).table_pages;
+	CHECK_EQ(v3_nested_map(&vm->mmu.nested, 0x5000, 0x1000, V3_ACC_READ, 0), V3_OK);
+	check_leaf(vm, 0x5000, V3_SIZE_2M, V3_ACC_ALL);
+	CHECK_EQ(stats_of(vm).table_pages, pages);
+	CHECK_EQ(stats_of(vm).leaves_4k, 0);
+}
+
+static void test_nested_retires_one_table_at_a_time(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+	struct v3_nested *t = &vm->mmu.nested;
+
+	REQUIRE(vm);
+	for (v3_gpa_t gpa = 0; gpa < 4 * MIB; gpa += V3_SIZE_2M)
+		CHECK_EQ(v3_nested_map(t, gpa, gpa, V3_ACC_ALL, 0), V3_OK);
+	CHECK(!v3_nested_retire(t, V3_SIZE_1G));
+	CHECK(!v3_nested_retire(t, 1ull << 50));
+	CHECK(v3_nested_retire(t, 0x5000));
+	CHECK(!v3_nested_retire(t, V3_SIZE_2M));
+	CHECK(!leaf_at(vm, 0).present);
+	CHECK(leaf_at(vm, V3_SIZE_2M).present);
+	v3_nested_reap(t);
+	CHECK(v3_nested_retire(t, V3_SIZE_2M));
+	CHECK_EQ(stats_of(vm).leaves_4k, 0);
+	CHECK_EQ(stats_of(vm).table_pages, 4); /* the second one waits */
 }
 
 static void test_nested_mmio_comes_and_goes(void)
@@ -481,6 +518,8 @@ static const struct tap_test tests[] = {
 	TAP(test_nested_split_without_memory),
 	TAP(test_nested_fault_out_of_memory_at_each_step),
 	TAP(test_nested_drop_at_the_edges),
+	TAP(test_nested_map_below_a_leaf),
+	TAP(test_nested_retires_one_table_at_a_time),
 	TAP(test_nested_mmio_comes_and_goes),
 	TAP(test_nested_never_shows_more_than_the_map),
 	TAP(test_flush_waits_for_vcpus_in_the_guest),

@@ -209,12 +209,46 @@ static void test_rtc_set_before_1970(void)
 {
 	REQUIRE(rtc_open_at(1700000000));
 	wr(B, 0x86);
-	set_clock(0x19, 1, 3, 1, 0, 0, 0);
+	set_clock(0x19, 1, 3, 1, 18, 30, 15);
 	wr(WEEKDAY, 6); /* Friday */
 	wr(B, 0x06);
-	check_time(-2172355200, false);
+	check_time(-2172288585, false);
 	bench_run(86400 * BENCH_S);
-	check_time(-2172355200 + 86400, false);
+	check_time(-2172288585 + 86400, false);
+}
+
+/* The day of the week is a counter of its own: what the guest sets goes on from there. */
+static void test_rtc_day_of_week(void)
+{
+	REQUIRE(rtc_open_at(1700000000));
+	CHECK_EQ(rd(WEEKDAY), 3);
+	wr(WEEKDAY, 6);
+	CHECK_EQ(rd(WEEKDAY), 6);
+	CHECK_EQ(rd(DAY), 0x14);
+	bench_run(86400 * BENCH_S);
+	CHECK_EQ(rd(WEEKDAY), 7);
+	bench_run(86400 * BENCH_S);
+	CHECK_EQ(rd(WEEKDAY), 1);
+}
+
+/* Setting the clock over the time of the alarm is no alarm, and no end of an update. */
+static void test_rtc_setting_raises_no_flags(void)
+{
+	REQUIRE(rtc_open_at(1700000000));
+	wr(A, 0x20);
+	wr(HOUR_ALARM, 0x22);
+	wr(MIN_ALARM, 0x15);
+	wr(SEC_ALARM, 0x00);
+	wr(B, 0x22);
+	rd(C);
+	wr(MIN, 0x30);
+	CHECK_EQ(rd(C), 0);
+	wr(B, 0xa2);
+	wr(HOUR, 0x23);
+	wr(B, 0x22);
+	CHECK_EQ(rd(C), 0);
+	bench_run(BENCH_S / 2);
+	CHECK(!IRQ8);
 }
 
 static void test_rtc_survives_reset(void)
@@ -509,6 +543,8 @@ static const struct tap_test tests[] = {
 	TAP(test_rtc_divider_reset_holds),
 	TAP(test_rtc_nonsense_is_limited),
 	TAP(test_rtc_set_before_1970),
+	TAP(test_rtc_day_of_week),
+	TAP(test_rtc_setting_raises_no_flags),
 	TAP(test_rtc_survives_reset),
 	TAP(test_rtc_update_in_progress),
 	TAP(test_rtc_periodic_rates),

@@ -14,7 +14,7 @@ static void test_stats_names(void)
 	CHECK_STR(v3_exit_name(V3_EXIT_CPUID), "cpuid");
 	CHECK_STR(v3_exit_name(V3_EXIT_UNKNOWN), "unknown");
 	CHECK_STR(v3_exit_name(V3_EXIT_NKINDS), "?");
-	CHECK_STR(v3_exit_name((enum v3_exit_kind)-1), "?");
+	CHECK_STR(v3_exit_name((enum v3_exit_kind) - 1), "?");
 	for (int i = 0; i < V3_EXIT_NKINDS; i++) {
 		for (int k = 0; k < i; k++)
 			CHECK(strcmp(v3_exit_name(i), v3_exit_name(k)));
@@ -23,8 +23,8 @@ static void test_stats_names(void)
 
 static void test_stats_count_and_histogram(void)
 {
-	struct v3_exit_stat kinds[V3_EXIT_NKINDS] = { 0 };
-	struct v3_vcpu_stats stats = { .kind = kinds };
+	struct v3_exit_stat kinds[V3_EXIT_NKINDS] = {0};
+	struct v3_vcpu_stats stats = {.kind = kinds};
 	struct v3_exit_stat *s = &kinds[V3_EXIT_IO];
 
 	v3_stats_count(&stats, V3_EXIT_IO, 0);
@@ -85,7 +85,7 @@ static void test_stats_rejects_wrong_numbers(void)
 	CHECK_EQ(v3_vm_exit_stat(vm, 1, V3_EXIT_IO, &s), V3_OK);
 	CHECK_EQ(v3_vm_exit_stat(vm, 2, V3_EXIT_IO, &s), V3_EINVAL);
 	CHECK_EQ(v3_vm_exit_stat(vm, 0, V3_EXIT_NKINDS, &s), V3_EINVAL);
-	CHECK_EQ(v3_vm_exit_stat(vm, 0, (enum v3_exit_kind)-1, &s), V3_EINVAL);
+	CHECK_EQ(v3_vm_exit_stat(vm, 0, (enum v3_exit_kind) - 1, &s), V3_EINVAL);
 }
 
 static void test_stats_print(void)
@@ -106,8 +106,8 @@ static void test_stats_print(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_stats_names),		  TAP(test_stats_count_and_histogram),
-	TAP(test_stats_of_a_guest),	  TAP(test_stats_rejects_wrong_numbers),
+	TAP(test_stats_names),	    TAP(test_stats_count_and_histogram),
+	TAP(test_stats_of_a_guest), TAP(test_stats_rejects_wrong_numbers),
 	TAP(test_stats_print),
 };
 TAP_MAIN(tests)

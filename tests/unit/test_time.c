@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_time.c
- * Guest time and timers: order, re-arming, pause, drift, the wall clock, the guest's TSC and kvmclock.
+ * Guest time and timers: order, re-arming, pause, drift, the wall clock, the guest's TSC and
+ * kvmclock.
  */
 #include "fake_vm.h"
 #include "palacios/timer.h"
@@ -90,7 +91,7 @@ static void test_time_wall_clock_follows_guest_time(void)
 static void test_time_timer_fires_once_at_its_deadline(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
@@ -112,7 +113,7 @@ static void test_time_timer_fires_once_at_its_deadline(void)
 static void test_time_timer_deadline_in_the_past_fires_at_once(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	pass(vm, S);
@@ -128,7 +129,7 @@ static void test_time_timer_deadline_in_the_past_fires_at_once(void)
 static void test_time_timer_far_away_does_not_fire(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
@@ -142,10 +143,10 @@ static void test_time_timer_far_away_does_not_fire(void)
 
 static void test_time_timers_fire_in_order(void)
 {
-	static const uint64_t at[5] = { 30, 10, 50, 10, 20 };
-	static const unsigned place[5] = { 4, 1, 5, 2, 3 };
+	static const uint64_t at[5] = {30, 10, 50, 10, 20};
+	static const unsigned place[5] = {4, 1, 5, 2, 3};
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s[5] = { 0 };
+	struct shot s[5] = {0};
 	unsigned order = 0;
 
 	REQUIRE(vm);
@@ -164,7 +165,7 @@ static void test_time_timers_fire_in_order(void)
 static void test_time_timer_rearm_replaces_the_deadline(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
@@ -183,7 +184,7 @@ static void test_time_timer_rearm_replaces_the_deadline(void)
 static void test_time_timer_cancel(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
@@ -201,7 +202,7 @@ static void test_time_timer_cancel(void)
 static void test_time_periodic_timer_does_not_drift(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { .period = MS, .deadline = MS };
+	struct shot s = {.period = MS, .deadline = MS};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
@@ -219,7 +220,7 @@ static void test_time_periodic_timer_does_not_drift(void)
 static void test_time_pause_holds_timers(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
@@ -240,7 +241,7 @@ static void test_time_pause_holds_timers(void)
 static void test_time_timer_belongs_to_its_vcpu(void)
 {
 	struct v3_vm *vm = fake_vm_bare(2, 8);
-	struct shot s = { 0 };
+	struct shot s = {0};
 
 	REQUIRE(vm);
 	REQUIRE_EQ(v3_timer_create(vm, vm->vcpu[1], shot_fires, &s, &s.timer), V3_OK);
@@ -280,7 +281,7 @@ static void test_time_timer_create_out_of_memory(void)
 static void test_time_random_timers(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
-	struct shot s[16] = { 0 };
+	struct shot s[16] = {0};
 	uint64_t deadline[16];
 
 	REQUIRE(vm);
@@ -323,7 +324,7 @@ static void test_time_random_timers(void)
 /* ---- TSC: the real one, so only bounds ---- */
 
 #define TSC_SOON (1ull << 40) /* ticks that no test takes */
-#define CENTURY (S * 86400 * 365 * 100)
+#define CENTURY	 (S * 86400 * 365 * 100)
 
 static void test_time_tsc_starts_at_zero(void)
 {
@@ -349,7 +350,8 @@ static void test_time_tsc_stands_still_while_paused(void)
 	v3_time_continue(vm);
 	after = v3_time_guest_tsc(vm->vcpu[0]);
 	CHECK(after > before);
-	CHECK_MSG(after - before < 25000000, "%llu ticks passed", (unsigned long long)(after - before));
+	CHECK_MSG(after - before < 25000000, "%llu ticks passed",
+		  (unsigned long long)(after - before));
 }
 
 static void test_time_tsc_after_reset_while_paused(void)
@@ -382,7 +384,8 @@ static void test_time_of_tsc(void)
 	CHECK_MSG(t > 9 * S && t <= 10 * S + 1, "%llu ns", (unsigned long long)t);
 }
 
-/* SDM 3A 10.5.4.1: the deadline is compared as an unsigned number: this one is in the far future. */
+/* SDM 3A 10.5.4.1: the deadline is compared as an unsigned number: this one is in the far future.
+ * */
 static void test_time_of_tsc_far_future(void)
 {
 	struct v3_vm *vm;

@@ -292,6 +292,23 @@ static void test_uart_interrupt_priorities(void)
 	CHECK_EQ(EDGES, 0); /* loopback turns OUT2 off */
 }
 
+/* The only line error there is, an overrun, happens in loopback and is reported after it. */
+static void test_uart_line_status_interrupt(void)
+{
+	REQUIRE(uart_open(0));
+	wr(MCR, 0x10);
+	for (unsigned i = 0; i < 17; i++)
+		wr(DATA, (uint8_t)i);
+	wr(IER, 0x04);
+	wr(MCR, 0x0b);
+	CHECK(IRQ);
+	CHECK_EQ(rd(IIR), 0xc6);
+	CHECK(IRQ); /* reading LSR ends it, not reading IIR */
+	CHECK_EQ(rd(LSR), 0x63);
+	CHECK(!IRQ);
+	CHECK_EQ(rd(LSR), 0x61);
+}
+
 static void test_uart_out2_gates_the_line(void)
 {
 	REQUIRE(uart_open(0x02));
@@ -533,6 +550,7 @@ static const struct tap_test tests[] = {
 	TAP(test_uart_thre_interrupt),
 	TAP(test_uart_thre_interrupt_after_reenabling),
 	TAP(test_uart_interrupt_priorities),
+	TAP(test_uart_line_status_interrupt),
 	TAP(test_uart_out2_gates_the_line),
 	TAP(test_uart_loopback_modem_lines),
 	TAP(test_uart_modem_deltas),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_vm.c
- * The life of a VM: create, start, pause, continue, reset, stop, destroy, in every state and order, with
- * guests that compute, halt, do I/O and talk to each other on real threads.
+ * The life of a VM: create, start, pause, continue, reset, stop, destroy, in every state and
+ * order, with guests that compute, halt, do I/O and talk to each other on real threads.
  */
 #include "fake_vm.h"
 #include "palacios/platform.h"
@@ -113,7 +113,8 @@ static void test_vm_create_names_the_wrong_line(void)
 	struct v3_vm *vm = NULL;
 
 	CHECK_EQ(fake_vm_create("[vm]\nname = \"x\"\nmemory = 12\n[boot]\ntype = \"multiboot\"\n"
-				"kernel = \"kernel.elf\"\n", NULL, 0, &vm),
+				"kernel = \"kernel.elf\"\n",
+				NULL, 0, &vm),
 		 V3_EBADMSG);
 	CHECK(fake_log_contains("guest.toml:3: memory:"));
 }
@@ -122,8 +123,10 @@ static void test_vm_create_without_its_kernel(void)
 {
 	struct v3_vm *vm = NULL;
 
-	CHECK_EQ(fake_vm_create("[vm]\nname = \"x\"\nmemory = \"16M\"\n[boot]\ntype = \"multiboot\"\n"
-				"kernel = \"missing\"\n", NULL, 0, &vm),
+	CHECK_EQ(fake_vm_create(
+			 "[vm]\nname = \"x\"\nmemory = \"16M\"\n[boot]\ntype = \"multiboot\"\n"
+			 "kernel = \"missing\"\n",
+			 NULL, 0, &vm),
 		 V3_ENOENT);
 	CHECK(fake_log_contains("missing"));
 }
@@ -132,8 +135,10 @@ static void test_vm_create_on_a_cpu_the_host_has_not(void)
 {
 	struct v3_vm *vm = NULL;
 
-	CHECK_EQ(fake_vm_create("[vm]\nname = \"x\"\nmemory = \"16M\"\ncpus = [4]\n[boot]\ntype = \"multiboot\"\n"
-				"kernel = \"kernel.elf\"\n", NULL, 0, &vm),
+	CHECK_EQ(fake_vm_create("[vm]\nname = \"x\"\nmemory = \"16M\"\ncpus = [4]\n[boot]\ntype = "
+				"\"multiboot\"\n"
+				"kernel = \"kernel.elf\"\n",
+				NULL, 0, &vm),
 		 V3_ERANGE);
 	CHECK(fake_log_contains("cpus"));
 }
@@ -338,7 +343,7 @@ static void test_vm_our_failure_stops_with_a_dump(void)
 /* ---- states and orders ---- */
 
 enum call { START, PAUSE, CONTINUE, RESET, STOP, NCALLS };
-static const char *const call_names[NCALLS] = { "start", "pause", "continue", "reset", "stop" };
+static const char *const call_names[NCALLS] = {"start", "pause", "continue", "reset", "stop"};
 
 static int do_call(struct v3_vm *vm, enum call call)
 {
@@ -356,12 +361,13 @@ static int do_call(struct v3_vm *vm, enum call call)
 	}
 }
 
-/* State after a call that is allowed, -1: V3_EBUSY. By state before (READY, RUNNING, PAUSED, STOPPED). */
+/* State after a call that is allowed, -1: V3_EBUSY. By state before (READY, RUNNING, PAUSED,
+ * STOPPED). */
 static const int after_call[4][NCALLS] = {
-	[V3_VM_READY] = { V3_VM_RUNNING, -1, -1, -1, V3_VM_STOPPED },
-	[V3_VM_RUNNING] = { -1, V3_VM_PAUSED, -1, V3_VM_RUNNING, V3_VM_STOPPED },
-	[V3_VM_PAUSED] = { -1, -1, V3_VM_RUNNING, V3_VM_PAUSED, V3_VM_STOPPED },
-	[V3_VM_STOPPED] = { -1, -1, -1, -1, V3_VM_STOPPED },
+	[V3_VM_READY] = {V3_VM_RUNNING, -1, -1, -1, V3_VM_STOPPED},
+	[V3_VM_RUNNING] = {-1, V3_VM_PAUSED, -1, V3_VM_RUNNING, V3_VM_STOPPED},
+	[V3_VM_PAUSED] = {-1, -1, V3_VM_RUNNING, V3_VM_PAUSED, V3_VM_STOPPED},
+	[V3_VM_STOPPED] = {-1, -1, -1, -1, V3_VM_STOPPED},
 };
 
 static void check_call(struct v3_vm *vm, enum call call)
@@ -370,15 +376,16 @@ static void check_call(struct v3_vm *vm, enum call call)
 	int expected = after_call[before][call], err = do_call(vm, call);
 
 	now = v3_vm_get_state(vm);
-	CHECK_MSG(err == (expected < 0 ? V3_EBUSY : V3_OK), "%s in state %d: %s", call_names[call], before,
-		  v3_strerror(err));
-	CHECK_MSG((int)now == (expected < 0 ? (int)before : expected), "%s in state %d: now %d", call_names[call],
-		  before, now);
+	CHECK_MSG(err == (expected < 0 ? V3_EBUSY : V3_OK), "%s in state %d: %s", call_names[call],
+		  before, v3_strerror(err));
+	CHECK_MSG((int)now == (expected < 0 ? (int)before : expected), "%s in state %d: now %d",
+		  call_names[call], before, now);
 }
 
 static void test_vm_every_call_in_every_state(void)
 {
-	static const enum call way[4][2] = { { NCALLS }, { START, NCALLS }, { START, PAUSE }, { STOP, NCALLS } };
+	static const enum call way[4][2] = {
+		{NCALLS}, {START, NCALLS}, {START, PAUSE}, {STOP, NCALLS}};
 
 	for (int state = V3_VM_READY; state <= V3_VM_STOPPED; state++) {
 		for (int call = 0; call < NCALLS; call++) {
@@ -397,7 +404,7 @@ static void test_vm_every_call_in_every_state(void)
 
 static void test_vm_random_orders(void)
 {
-	static const fake_program_fn guests[] = { guest_computes, guest_halts, guest_does_io };
+	static const fake_program_fn guests[] = {guest_computes, guest_halts, guest_does_io};
 
 	for (int round = 0; round < 20; round++) {
 		struct v3_vm *vm = NULL;
@@ -461,7 +468,7 @@ static bool has_progressed(void *arg)
 static void test_vm_continued_guest_runs_on(void)
 {
 	struct v3_vm *vm = running_vm(1, guest_does_io, NULL);
-	struct progress p = { vm, 0 };
+	struct progress p = {vm, 0};
 
 	REQUIRE(vm);
 	for (int i = 0; i < 20; i++) {
@@ -475,9 +482,9 @@ static void test_vm_continued_guest_runs_on(void)
 /* ---- reset ---- */
 
 struct starts {
-	unsigned n;	  /* programs started */
-	unsigned want;	  /* resets to ask for */
-	bool triple;	  /* by triple fault, else by port 0xcf9 */
+	unsigned n;    /* programs started */
+	unsigned want; /* resets to ask for */
+	bool triple;   /* by triple fault, else by port 0xcf9 */
 	uint64_t tsc, aux;
 };
 
@@ -506,7 +513,7 @@ static void guest_resets(struct fake_guest *g, void *arg)
 
 static void test_vm_guest_resets_itself(void)
 {
-	struct starts s = { .want = 3 };
+	struct starts s = {.want = 3};
 	struct v3_vm *vm = running_vm(2, guest_resets, &s);
 
 	REQUIRE(vm);
@@ -518,7 +525,7 @@ static void test_vm_guest_resets_itself(void)
 
 static void test_vm_triple_fault_resets(void)
 {
-	struct starts s = { .want = 2, .triple = true };
+	struct starts s = {.want = 2, .triple = true};
 	struct v3_vm *vm = running_vm(1, guest_resets, &s);
 
 	REQUIRE(vm);
@@ -549,12 +556,12 @@ static void test_vm_reset_restores_the_boot_image(void)
 
 /* ---- several vcpus ---- */
 
-#define ICR_LOW	     (V3_PC_LAPIC_BASE + 0x300)
-#define ICR_HIGH     (V3_PC_LAPIC_BASE + 0x310)
-#define LAPIC_SVR    (V3_PC_LAPIC_BASE + 0xf0)
-#define LAPIC_EOI    (V3_PC_LAPIC_BASE + 0xb0)
-#define AP_VECTOR    0x0a /* starts at 0xa000 */
-#define PING	     0x51
+#define ICR_LOW	  (V3_PC_LAPIC_BASE + 0x300)
+#define ICR_HIGH  (V3_PC_LAPIC_BASE + 0x310)
+#define LAPIC_SVR (V3_PC_LAPIC_BASE + 0xf0)
+#define LAPIC_EOI (V3_PC_LAPIC_BASE + 0xb0)
+#define AP_VECTOR 0x0a /* starts at 0xa000 */
+#define PING	  0x51
 
 static void send_ipi(struct fake_guest *g, unsigned to, uint32_t command)
 {
@@ -570,8 +577,8 @@ static void on_ping(struct fake_guest *g, uint8_t vector, void *arg)
 }
 
 struct party {
-	unsigned up;	    /* application processors that run */
-	unsigned pings[4];  /* received */
+	unsigned up;	   /* application processors that run */
+	unsigned pings[4]; /* received */
 	unsigned rounds;
 };
 
@@ -610,7 +617,7 @@ static void ring_boot_cpu(struct fake_guest *g, void *arg)
 	uint32_t value;
 
 	for (unsigned i = 1; i < n; i++) {
-		send_ipi(g, i, 0x4500);		   /* INIT */
+		send_ipi(g, i, 0x4500);		    /* INIT */
 		send_ipi(g, i, 0x4600 | AP_VECTOR); /* SIPI, twice as the manuals say */
 		send_ipi(g, i, 0x4600 | AP_VECTOR);
 	}
@@ -622,7 +629,7 @@ static void ring_boot_cpu(struct fake_guest *g, void *arg)
 
 static void test_vm_four_vcpus_ping_each_other(void)
 {
-	struct party p = { .rounds = 200 };
+	struct party p = {.rounds = 200};
 	struct v3_vm *vm = NULL;
 
 	REQUIRE_EQ(fake_vm_create(fake_pc_toml(4, 8), NULL, 0, &vm), V3_OK);
@@ -638,7 +645,7 @@ static void test_vm_four_vcpus_ping_each_other(void)
 
 static void test_vm_pause_in_the_middle_of_pings(void)
 {
-	struct party p = { .rounds = 2000 };
+	struct party p = {.rounds = 2000};
 	struct v3_vm *vm = NULL;
 	uint64_t n;
 
@@ -667,8 +674,10 @@ static void test_vm_vcpus_run_on_the_cpus_named(void)
 {
 	struct v3_vm *vm = NULL;
 
-	REQUIRE_EQ(fake_vm_create("[vm]\nname = \"x\"\nmemory = \"8M\"\nvcpus = 2\ncpus = [3, 1]\nplatform = \"none\"\n"
-				  "[boot]\ntype = \"multiboot\"\nkernel = \"kernel.elf\"\n", NULL, 0, &vm),
+	REQUIRE_EQ(fake_vm_create("[vm]\nname = \"x\"\nmemory = \"8M\"\nvcpus = 2\ncpus = [3, "
+				  "1]\nplatform = \"none\"\n"
+				  "[boot]\ntype = \"multiboot\"\nkernel = \"kernel.elf\"\n",
+				  NULL, 0, &vm),
 		   V3_OK);
 	CHECK_EQ(vm->vcpu[0]->host_cpu, 3);
 	CHECK_EQ(vm->vcpu[1]->host_cpu, 1);
@@ -704,7 +713,7 @@ static void guest_prints(struct fake_guest *g, void *arg)
 {
 	for (const char *s = arg; *s; s++)
 		g_out(g, V3_PC_PORT_COM1, 1, (uint8_t)*s);
-	g_out(g, V3_PC_PORT_DEBUGEXIT, 1, (uint8_t)*(const char *)arg);
+	g_out(g, V3_PC_PORT_DEBUGEXIT, 1, (uint8_t) * (const char *)arg);
 }
 
 static void test_vm_two_vms_share_nothing(void)
@@ -756,7 +765,7 @@ static void test_vm_power_button_needs_a_device(void)
 static void test_vm_yields_when_the_host_asks(void)
 {
 	struct v3_vm *vm = running_vm(1, guest_does_io, NULL);
-	struct progress p = { vm, 0 };
+	struct progress p = {vm, 0};
 
 	REQUIRE(vm);
 	CHECK(fake_wait_until(has_progressed, &p, 10000));
@@ -789,13 +798,14 @@ static bool job_done(void *arg)
 static void test_vm_work_runs_on_the_vcpu(void)
 {
 	struct v3_vm *vm = running_vm(2, guest_computes, NULL);
-	struct job jobs[2] = { 0 };
+	struct job jobs[2] = {0};
 
 	REQUIRE(vm);
 	for (int i = 0; i < 2; i++) {
 		jobs[i].work.fn = job_runs;
 		jobs[i].work.arg = &jobs[i];
-		v3_vcpu_queue_work(vm->vcpu[i], &jobs[i].work); /* one computes, one waits for SIPI */
+		v3_vcpu_queue_work(vm->vcpu[i],
+				   &jobs[i].work); /* one computes, one waits for SIPI */
 		CHECK(fake_wait_until(job_done, &jobs[i], 10000));
 		CHECK(jobs[i].on == vm->vcpu[i]);
 	}

@@ -657,9 +657,9 @@ static void test_walk_repeated_is_never_stale(void)
 		const unsigned access = 1u << rnd(3);
 
 		e = t.e[rnd(4)];
-		if (chance(20))
+		if (chance(10))
 			*e ^= 1ull << bits[rnd(V3_ARRAY_SIZE(bits))];
-		for (unsigned l = 0; l < 4 && chance(20); l++)
+		for (unsigned l = 0, all = chance(30); l < 4 && all; l++)
 			*t.e[l] = first[l];
 		memcpy(shadow + 0x10000, ram + 0x10000, 0x4000);
 		if (chance(5))
@@ -682,6 +682,49 @@ static void test_walk_repeated_is_never_stale(void)
 	CHECK_MSG(good > 10000, "only %u walks were allowed", good);
 }
 
+/* A walk that went well goes on to be refused as soon as anything it rested on has changed. */
+static void test_walk_repeated_sees_each_register(void)
+{
+	struct v3_view *view;
+	struct v3_walk w;
+	struct tree t;
+
+	REQUIRE(tree_make(&t, 0x67));
+	*t.e[1] |= 1ull << 63;
+	*t.e[2] &= ~4ull; /* system only */
+#define REPEAT_OK(access, cpl)                                                                     \
+	do {                                                                                       \
+		CHECK_EQ(v3_walk(t.v, GVA, access, cpl, &w), V3_OK);                               \
+		CHECK_EQ(v3_walk(t.v, GVA, access, cpl, &w), V3_OK);                               \
+		CHECK_EQ(w.gpa, 0x80abc);                                                          \
+	} while (0)
+	REPEAT_OK(V3_ACC_READ, 0);
+	CHECK_EQ(v3_walk(t.v, GVA, V3_ACC_READ, 3, &w), V3_EFAULT);
+	CHECK_EQ(v3_walk(t.v, GVA, V3_ACC_EXEC, 0, &w), V3_EFAULT);
+	REPEAT_OK(V3_ACC_READ, 0);
+	t.v->efer &= ~V3_EFER_NXE;
+	CHECK_EQ(v3_walk(t.v, GVA, V3_ACC_READ, 0, &w), V3_EFAULT);
+	CHECK_EQ(w.error, V3_PF_RSVD | V3_PF_PRESENT);
+	t.v->efer |= V3_EFER_NXE;
+	REPEAT_OK(V3_ACC_READ, 0);
+	t.v->cr4 |= V3_CR4_LA57;
+	CHECK_EQ(v3_walk(t.v, GVA, V3_ACC_READ, 0, &w), V3_EFAULT);
+	t.v->cr4 &= ~V3_CR4_LA57;
+	REPEAT_OK(V3_ACC_READ, 0);
+	t.v->cr3 = 0x20000;
+	CHECK_EQ(v3_walk(t.v, GVA, V3_ACC_READ, 0, &w), V3_EFAULT);
+	t.v->cr3 = 0x10000;
+	REPEAT_OK(V3_ACC_WRITE, 0);
+	*t.e[0] &= ~0x40ull; /* the guest made the page clean: the next write must show */
+	REPEAT_OK(V3_ACC_WRITE, 0);
+	CHECK_EQ(*t.e[0] & 0x40, 0x40);
+	REQUIRE_EQ(v3_view_create(t.vm, never, NULL, &view), V3_OK);
+	REQUIRE_EQ(v3_view_set_page(view, 0x13000, V3_ACC_READ, v3_mmu_root(t.v)), V3_OK);
+	v3_vcpu_set_view(t.v, view); /* shows another page in place of the page table */
+	CHECK_EQ(v3_walk(t.v, GVA, V3_ACC_READ, 0, &w), V3_EFAULT);
+#undef REPEAT_OK
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_walk_random_32bit),
 	TAP(test_walk_random_pse),
@@ -690,6 +733,7 @@ static const struct tap_test tests[] = {
 	TAP(test_walk_random_5level),
 	TAP(test_walk_random_4level_on_view),
 	TAP(test_walk_repeated_is_never_stale),
+	TAP(test_walk_repeated_sees_each_register),
 	TAP(test_walk_rules),
 	TAP(test_walk_sets_accessed_and_dirty),
 	TAP(test_walk_fault_leaves_leaf_alone),

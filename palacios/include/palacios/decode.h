@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file decode.h
- * The instruction decoder and the executor of single instructions. Both are pure: all they know of a
- * vcpu comes through their arguments, so they also run (and are tested) in user space.
- * Sources: AMD APM vol. 3 24594 ch. 1 (encoding) and appendix A (opcode maps), vol. 6 26568 (XOP, 3DNow!
- * in vol. 5); Intel SDM vol. 2 ch. 2 (VEX, EVEX) and appendix A.
+ * The instruction decoder and the executor of single instructions. Both are pure: all they know of
+ * a vcpu comes through their arguments, so they also run (and are tested) in user space.
+ * Sources: AMD APM vol. 3 24594 ch. 1 (encoding) and appendix A (opcode maps), vol. 6 26568 (XOP,
+ * 3DNow! in vol. 5); Intel SDM vol. 2 ch. 2 (VEX, EVEX) and appendix A.
  */
 #ifndef PALACIOS_DECODE_H
 #define PALACIOS_DECODE_H
@@ -64,24 +64,23 @@ struct v3_insn {
 	uint8_t prefix;	   /* V3_PFX_* */
 	uint8_t rex;	   /* V3_REX_* */
 	uint8_t flags;	   /* V3_INSN_* */
-	uint8_t opnd_size; /* bytes of a full-size operand: 2, 4, 8 (byte opcodes do not change it) */
+	uint8_t opnd_size; /* bytes of an operand: 2, 4, 8; byte opcodes do not change it */
 	uint8_t addr_size; /* bytes of an address: 2, 4, 8 */
-	uint8_t seg; /* enum v3_seg_num of the memory operand, override or default (no ModRM: DS) */
-	uint8_t modrm; /* raw; 0 if none */
-	uint8_t reg;   /* ModRM.reg, extended: 0..15, EVEX 0..31 */
-	uint8_t rm; /* ModRM.rm as register, extended; no ModRM: low opcode bits, extended by REX.B */
-	uint8_t base;	  /* memory operand: base register number or V3_REG_NONE */
-	uint8_t index;	  /* memory operand: index register number or V3_REG_NONE */
-	uint8_t scale;	  /* memory operand: index is shifted left by this: 0..3 */
-	uint8_t imm_size; /* bytes of the immediate (both, if two): 0..8 */
-	uint8_t pp; /* SIMD prefix: 0 none, 1 = 66, 2 = F3, 3 = F2; legacy: by prefix, F2/F3 first */
-	uint8_t vvvv;	  /* VEX, EVEX, XOP: second source register, not inverted; else 0 */
-	uint8_t vl;	  /* VEX, EVEX, XOP: vector length 0 = 128, 1 = 256, 2 = 512 bits */
-	uint8_t evex_aaa; /* EVEX byte 3: z in bit 7, b in bit 4, aaa in 2..0 */
-	uint16_t imm2;	  /* far pointer: selector; ENTER: level; EXTRQ/INSERTQ: second byte */
-	int32_t disp;	  /* displacement, sign-extended; EVEX disp8 is not scaled */
-	uint64_t
-		imm; /* immediate, branch distance or moffs address; sign-extended unless 8 bytes */
+	uint8_t seg;	   /* segment of the memory operand: override or default */
+	uint8_t modrm;	   /* raw; 0 if none */
+	uint8_t reg;	   /* ModRM.reg, extended: 0..15, EVEX 0..31 */
+	uint8_t rm;	   /* ModRM.rm as register, extended; no ModRM: of the opcode */
+	uint8_t base;	   /* memory operand: base register number or V3_REG_NONE */
+	uint8_t index;	   /* memory operand: index register number or V3_REG_NONE */
+	uint8_t scale;	   /* memory operand: index is shifted left by this: 0..3 */
+	uint8_t imm_size;  /* bytes of the immediate (both, if two): 0..8 */
+	uint8_t pp;	   /* SIMD prefix: 0 none, 1 = 66, 2 = F3, 3 = F2 */
+	uint8_t vvvv;	   /* VEX, EVEX, XOP: second source register, not inverted; else 0 */
+	uint8_t vl;	   /* VEX, EVEX, XOP: vector length 0 = 128, 1 = 256, 2 = 512 bits */
+	uint8_t evex_aaa;  /* EVEX byte 3: z in bit 7, b in bit 4, aaa in 2..0 */
+	uint16_t imm2;	   /* far pointer: selector; ENTER: level; EXTRQ/INSERTQ: second byte */
+	int32_t disp;	   /* displacement, sign-extended; EVEX disp8 is not scaled */
+	uint64_t imm;	   /* immediate, distance (sign-extended) or moffs address */
 };
 
 /**
@@ -92,9 +91,9 @@ struct v3_insn {
  * @param bits   default code size: 16 (real and virtual-8086 mode too), 32 or 64
  * @param insn   filled when the result is V3_OK, otherwise undefined
  *
- * @return V3_OK; V3_EAGAIN: more bytes are needed; V3_EINVAL: not an instruction in this mode (#UD);
- *         V3_E2BIG: longer than V3_INSN_MAX (#GP(0)).
- *         Opcodes that exist but are refused later (LOCK without need, privilege) are V3_OK here.
+ * @return V3_OK; V3_EAGAIN: more bytes are needed; V3_EINVAL: not an instruction in this mode
+ *         (#UD); V3_E2BIG: longer than V3_INSN_MAX (#GP(0)). Opcodes that exist but are refused
+ *         later (LOCK without need, privilege) are V3_OK here.
  */
 int v3_decode(const uint8_t *bytes, size_t avail, unsigned bits, struct v3_insn *insn);
 
@@ -105,17 +104,20 @@ int v3_decode(const uint8_t *bytes, size_t avail, unsigned bits, struct v3_insn 
 int v3_insn_length(const uint8_t *bytes, size_t avail, unsigned bits);
 
 /**
- * Offset (effective address) of the ModRM memory operand in segment insn->seg, wrapped to the address size.
- * Any context. @p regs: rip is that of the instruction itself. Meaningful only with V3_INSN_MEM.
+ * Offset (effective address) of the ModRM memory operand in segment insn->seg, wrapped to the
+ * address size. Any context. @p regs: rip is that of the instruction itself. Meaningful only with
+ * V3_INSN_MEM.
  */
 uint64_t v3_insn_offset(const struct v3_insn *insn, const struct v3_regs *regs);
 
 /**
- * Segmentation of one access: base, limit, type and canonical form (APM vol. 2 4.5, 4.7, 4.8). Any context.
+ * Segmentation of one access: base, limit, type and canonical form (APM vol. 2 4.5, 4.7, 4.8). Any
+ * context.
  *
  * @param seg     hidden part of segment register @p num
  * @param bits    code size: in 64-bit code only FS and GS have a base and there are no limits
- * @param protect protected mode without VM86: types and present bits count (in real mode only limits do)
+ * @param protect protected mode without VM86: types and present bits count (in real mode only
+ *         limits do)
  * @param offset  within the segment; @p size bytes, > 0
  * @param access  V3_ACC_READ and/or V3_ACC_WRITE, or V3_ACC_EXEC (mem.h)
  * @param linear  set when the result is V3_OK
@@ -126,9 +128,9 @@ int v3_seg_linear(const struct v3_seg *seg, enum v3_seg_num num, unsigned bits, 
 
 /**
  * What the executor asks its owner. All are called on the thread of v3_emulate(), with its priv.
- * Results of the int ones: V3_OK; V3_LEAVE: done, and leave the run loop when the instruction is complete;
- * V3_EFAULT: not done, a fault is queued for the guest (the instruction ends without effect);
- * any other negative: our failure, handed on by v3_emulate().
+ * Results of the int ones: V3_OK; V3_LEAVE: done, and leave the run loop when the instruction is
+ * complete; V3_EFAULT: not done, a fault is queued for the guest (the instruction ends without
+ * effect); any other negative: our failure, handed on by v3_emulate().
  */
 struct v3_emul_ops {
 	/**
@@ -139,23 +141,26 @@ struct v3_emul_ops {
 		      unsigned access, v3_gva_t *linear);
 	/**
 	 * Read @p size bytes (1, 2, 4, 8, 16, 32) at a linear address, which may cross a page.
-	 * @p access: V3_ACC_READ, or V3_ACC_READ | V3_ACC_WRITE if the same bytes are written next: then
-	 * the fault of a write is raised now.
+	 * @p access: V3_ACC_READ, or V3_ACC_READ | V3_ACC_WRITE if the same bytes are written next:
+	 * then the fault of a write is raised now.
 	 */
 	int (*read)(void *priv, v3_gva_t linear, void *buf, size_t size, unsigned access);
 	/** Write, same sizes. Must be all or nothing when it faults. */
 	int (*write)(void *priv, v3_gva_t linear, const void *buf, size_t size);
 	/**
-	 * Atomic compare-exchange on guest RAM for LOCK forms: if the @p size bytes (1, 2, 4, 8, 16) at
-	 * @p linear equal @p old, replace them by @p val and set *swapped, else copy them to @p old.
-	 * May be NULL. V3_ENOTSUP: no RAM there; the executor then reads and writes once each.
+	 * Atomic compare-exchange on guest RAM for LOCK forms: if the @p size bytes (1, 2, 4, 8,
+	 * 16) at @p linear equal @p old, replace them by @p val and set *swapped, else copy them
+	 * to @p old. May be NULL. V3_ENOTSUP: no RAM there; the executor then reads and writes
+	 * once each.
 	 */
 	int (*cmpxchg)(void *priv, v3_gva_t linear, void *old, const void *val, size_t size,
 		       bool *swapped);
 	/**
-	 * Host pointer to guest memory that may be read or written at will: speeds up REP strings. May be NULL.
-	 * @return NULL unless all of [linear, linear + size), within one page, is RAM, not hooked for
-	 * @p access, and accessible to the guest; queues nothing. Valid until v3_emulate() returns.
+	 * Host pointer to guest memory that may be read or written at will: speeds up REP strings.
+	 * May be NULL.
+	 * @return NULL unless all of [linear, linear + size), within one page, is RAM, not hooked
+	 * for @p access, and accessible to the guest; queues nothing. Valid until v3_emulate()
+	 * returns.
 	 */
 	void *(*ram)(void *priv, v3_gva_t linear, size_t size, unsigned access);
 	/** May the guest use these ports (IOPL, I/O permission bitmap)? Queues #GP(0) if not. */
@@ -165,7 +170,7 @@ struct v3_emul_ops {
 	int (*io_out)(void *priv, uint16_t port, unsigned size, uint32_t value);
 	/** Low @p size (16 or 32) bytes of vector register @p n, 0..15. */
 	int (*vec_get)(void *priv, unsigned n, void *buf, size_t size);
-	/** Set them; @p zero_upper: all higher bits of the register become 0 (VEX forms), else they stay. */
+	/** Set them; @p zero_upper: all higher bits become 0 (VEX forms), else they stay. */
 	int (*vec_set)(void *priv, unsigned n, const void *buf, size_t size, bool zero_upper);
 	/** Queue an exception found by the executor: #DE or #GP(0). */
 	void (*fault)(void *priv, enum v3_vector vector);
@@ -191,19 +196,19 @@ struct v3_emul {
 /**
  * Execute one decoded instruction on the state of @p emul. Vcpu thread; sleeps only if an op does.
  *
- * Covered: what can touch memory or ports (loads, stores, arithmetic, strings, bit and stack operations,
- * near calls and jumps through memory, SSE and AVX moves). Not checked: privilege and CR0/CR4/XCR0
- * enables, since the CPU did that before it intercepted the access.
+ * Covered: what can touch memory or ports (loads, stores, arithmetic, strings, bit and stack
+ * operations, near calls and jumps through memory, SSE and AVX moves). Not checked: privilege and
+ * CR0/CR4/XCR0 enables, since the CPU did that before it intercepted the access.
  *
- * A REP string instruction runs until its count ends, but at most V3_EMUL_REP_MAX iterations; then the
- * result is V3_OK with emul->retired false, RIP still on the instruction and the count registers
- * advanced: enter the guest again (or emulate again) after looking for interrupts. The same result
- * follows when another vcpu kept winning a LOCK race.
+ * A REP string instruction runs until its count ends, but at most V3_EMUL_REP_MAX iterations; then
+ * the result is V3_OK with emul->retired false, RIP still on the instruction and the count
+ * registers advanced: enter the guest again (or emulate again) after looking for interrupts. The
+ * same result follows when another vcpu kept winning a LOCK race.
  *
- * @return V3_OK or V3_LEAVE: done so far, see emul->retired; V3_EFAULT: a fault is queued, nothing was
- *         changed except by completed REP iterations; V3_EINVAL: undefined instruction (#UD; not queued);
- *         V3_ENOTSUP: the executor does not know this instruction, nothing was changed; else what an op
- *         returned.
+ * @return V3_OK or V3_LEAVE: done so far, see emul->retired; V3_EFAULT: a fault is queued, nothing
+ *         was changed except by completed REP iterations; V3_EINVAL: undefined instruction (#UD;
+ *         not queued); V3_ENOTSUP: the executor does not know this instruction, nothing was
+ *         changed; else what an op returned.
  */
 int v3_emulate(struct v3_emul *emul, const struct v3_insn *insn);
 

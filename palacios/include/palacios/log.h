@@ -36,7 +36,7 @@ void v3_log(struct v3_vm *vm, enum v3_log_level level, const char *tag, const ch
  */
 bool v3_log_allow(struct v3_vm *vm, const void *site);
 
-/** Set the most verbose level that is logged for @p vm. Any context. */
+/** Set the most verbose level that is logged for @p vm (NULL: for the library). Any context. */
 void v3_log_set_level(struct v3_vm *vm, enum v3_log_level level);
 
 #define V3_ERR(vm, ...)	  v3_log(vm, V3_LOG_ERR, V3_LOG_TAG, __VA_ARGS__)

@@ -97,13 +97,11 @@ static int pvclock_system_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *val
 static int pvclock_wall_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
 {
 	struct v3_vm *vm = vcpu->vm;
-	struct pvclock_wall w = {.version = 2};
-	uint64_t base_ns = v3_time_wall_s(vm) * 1000000000ull - v3_time_ns(vm);
+	/* The host tells whole seconds only. */
+	struct pvclock_wall w = {.version = 2, .sec = (uint32_t)vm->time.wall_base_s};
 
 	(void)msr;
 	(void)priv;
-	w.sec = (uint32_t)(base_ns / 1000000000ull);
-	w.nsec = (uint32_t)(base_ns % 1000000000ull);
 	if (v3_mem_write(vm, value & ~3ull, &w, sizeof(w)) != V3_OK)
 		V3_GUEST_WARN(vm, "kvmclock wall clock %#llx is not RAM",
 			      (unsigned long long)value);

@@ -42,7 +42,8 @@ void v3_alu_set_zsp(unsigned size, uint64_t result, uint64_t *flags)
 }
 
 /* carry: the vector of carries (or borrows) out of each bit. */
-static uint64_t alu_arith(unsigned size, uint64_t result, uint64_t carry, bool overflow, uint64_t *flags)
+static uint64_t alu_arith(unsigned size, uint64_t result, uint64_t carry, bool overflow,
+			  uint64_t *flags)
 {
 	*flags &= ~FLAGS_ARITH;
 	*flags |= alu_zsp(size, result) | flag_if(alu_top(carry, size), V3_RFLAGS_CF) |
@@ -109,7 +110,8 @@ static uint64_t alu_rotate(unsigned size, uint64_t a, unsigned count, bool right
 }
 
 /* RCL and RCR: one bit at a time through CF; at most 63 steps. */
-static uint64_t alu_rotate_carry(unsigned size, uint64_t a, unsigned count, bool right, uint64_t *flags)
+static uint64_t alu_rotate_carry(unsigned size, uint64_t a, unsigned count, bool right,
+				 uint64_t *flags)
 {
 	bool carry = *flags & V3_RFLAGS_CF, out, overflow;
 	unsigned top = 8 * size - 1;
@@ -219,8 +221,8 @@ static uint64_t alu_divide_wide(uint64_t high, uint64_t low, uint64_t by, uint64
 	return quotient;
 }
 
-static bool alu_divide_unsigned(unsigned size, uint64_t high, uint64_t low, uint64_t by, uint64_t *quotient,
-				uint64_t *remainder)
+static bool alu_divide_unsigned(unsigned size, uint64_t high, uint64_t low, uint64_t by,
+				uint64_t *quotient, uint64_t *remainder)
 {
 	uint64_t value;
 
@@ -236,13 +238,14 @@ static bool alu_divide_unsigned(unsigned size, uint64_t high, uint64_t low, uint
 	return true;
 }
 
-bool v3_alu_divide(unsigned size, uint64_t high, uint64_t low, uint64_t by, bool is_signed, uint64_t *quotient,
-		   uint64_t *remainder)
+bool v3_alu_divide(unsigned size, uint64_t high, uint64_t low, uint64_t by, bool is_signed,
+		   uint64_t *quotient, uint64_t *remainder)
 {
 	uint64_t mask = alu_mask(size), q, r, limit;
-	bool negative = is_signed && alu_top(high, size), by_negative = is_signed && alu_top(by, size);
+	bool negative = is_signed && alu_top(high, size),
+	     by_negative = is_signed && alu_top(by, size);
 
-	if (negative) { /* divide magnitudes, then put the signs back: the remainder has the dividend's */
+	if (negative) { /* divide magnitudes; the remainder has the dividend's sign */
 		low = (0 - low) & mask;
 		high = (~high + !low) & mask;
 	}
@@ -260,7 +263,8 @@ bool v3_alu_divide(unsigned size, uint64_t high, uint64_t low, uint64_t by, bool
 
 bool v3_alu_condition(unsigned cc, uint64_t flags)
 {
-	bool zf = flags & V3_RFLAGS_ZF, less = !(flags & V3_RFLAGS_SF) != !(flags & V3_RFLAGS_OF), yes;
+	bool zf = flags & V3_RFLAGS_ZF, less = !(flags & V3_RFLAGS_SF) != !(flags & V3_RFLAGS_OF),
+	     yes;
 
 	switch (cc >> 1) {
 	case 0:

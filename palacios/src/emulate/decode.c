@@ -2,17 +2,17 @@
 /**
  * @file decode.c
  * The instruction decoder: one pass over the bytes, driven by the attribute tables of tables.c.
- * Called by exit handlers (instruction length, memory operands) and before v3_emulate(); calls nothing.
- * Follows AMD APM vol. 3 ch. 1 (legacy, VEX, XOP) and Intel SDM vol. 2 2.6 and 2.7 (EVEX). Where the two
- * vendors differ (66 on a near branch in 64-bit code), this is AMD's reading.
+ * Called by exit handlers (instruction length, memory operands) and before v3_emulate(); calls
+ * nothing. Follows AMD APM vol. 3 ch. 1 (legacy, VEX, XOP) and Intel SDM vol. 2 2.6 and 2.7 (EVEX).
+ * Where the two vendors differ (66 on a near branch in 64-bit code), this is AMD's reading.
  */
 #include "palacios/decode.h"
 #include "palacios/error.h"
 #include "emulate/tables.h"
 
 /*
- * The decoder runs at every exit that needs a length, so its common path is inlined into one function and
- * keeps the cursor in registers; the rare paths get a copy of it.
+ * The decoder runs at every exit that needs a length, so its common path is inlined into one
+ * function and keeps the cursor in registers; the rare paths get a copy of it.
  */
 #define DECODE_HOT static inline __attribute__((always_inline))
 
@@ -50,7 +50,10 @@ DECODE_HOT int cursor_signed(struct cursor *c, unsigned n, int64_t *value)
 	return V3_OK;
 }
 
-/* The last of F2 and F3 counts; CS, DS, ES and SS overrides are ignored in 64-bit code (APM vol. 3 1.2.4). */
+/*
+ * The last of F2 and F3 counts; CS, DS, ES and SS overrides are ignored in 64-bit code (APM vol. 3
+ * 1.2.4).
+ */
 static void decode_prefix(struct v3_insn *insn, uint8_t byte)
 {
 	unsigned seg;
@@ -89,7 +92,8 @@ static void decode_prefix(struct v3_insn *insn, uint8_t byte)
 /* VEX, EVEX and XOP may not follow these (APM vol. 3 1.2.7): #UD. */
 static inline bool vex_prefix_bad(const struct v3_insn *insn)
 {
-	return (insn->prefix & (V3_PFX_OPSIZE | V3_PFX_LOCK | V3_PFX_REP | V3_PFX_REPNE)) || insn->rex;
+	return (insn->prefix & (V3_PFX_OPSIZE | V3_PFX_LOCK | V3_PFX_REP | V3_PFX_REPNE)) ||
+	       insn->rex;
 }
 
 /* Common part of the byte W vvvv L pp, third of VEX3 and XOP and (R for W) second of VEX2. */
@@ -150,10 +154,10 @@ static int decode_vex3(struct cursor *c, struct v3_insn *insn, bool xop)
 static int decode_evex(struct cursor *c, struct v3_insn *insn)
 {
 	/* Map number to our map and table; 0 = undefined. */
-	static const uint8_t maps[8] = { 0,	      V3_MAP_0F, V3_MAP_0F38, V3_MAP_0F3A,
-					 V3_MAP_ONE, V3_MAP_5,  V3_MAP_6,    0 };
-	static const uint8_t tables[8] = { 0, TABLE_EVEX1, TABLE_EVEX2, TABLE_EVEX3,
-					   0, TABLE_EVEX5, TABLE_EVEX6, 0 };
+	static const uint8_t maps[8] = {0,	    V3_MAP_0F, V3_MAP_0F38, V3_MAP_0F3A,
+					V3_MAP_ONE, V3_MAP_5,  V3_MAP_6,    0};
+	static const uint8_t tables[8] = {0, TABLE_EVEX1, TABLE_EVEX2, TABLE_EVEX3,
+					  0, TABLE_EVEX5, TABLE_EVEX6, 0};
 	unsigned map;
 
 	if (vex_prefix_bad(insn))
@@ -179,7 +183,10 @@ static int decode_evex(struct cursor *c, struct v3_insn *insn)
 	return v3_insn_attr[tables[map]][insn->opcode];
 }
 
-/* In 16- and 32-bit code the first byte of a VEX or EVEX prefix is one unless it looks like a register form. */
+/*
+ * In 16- and 32-bit code the first byte of a VEX or EVEX prefix is one unless it looks like a
+ * register form.
+ */
 static inline int vex_is_old(const struct cursor *c, const struct v3_insn *insn)
 {
 	if (insn->bits == 64)
@@ -216,7 +223,8 @@ static int decode_special(struct cursor *c, struct v3_insn *insn, unsigned speci
 			return V3_EAGAIN;
 		insn->map = special == SPECIAL_0F38 ? V3_MAP_0F38 : V3_MAP_0F3A;
 		insn->opcode = *c->p++;
-		return v3_insn_attr[special == SPECIAL_0F38 ? TABLE_0F38 : TABLE_0F3A][insn->opcode];
+		return v3_insn_attr[special == SPECIAL_0F38 ? TABLE_0F38 : TABLE_0F3A]
+				   [insn->opcode];
 	case SPECIAL_3DNOW: /* the opcode stands where an imm8 would */
 		insn->map = V3_MAP_3DNOW;
 		return INSN_MODRM | IMM_8;
@@ -265,11 +273,14 @@ DECODE_HOT int decode_opcode(struct cursor *c, struct v3_insn *insn)
 	return (int)attr;
 }
 
-/* Sizes by code size (16, 32, 64) and the prefixes 66 (bit 0) and 67 (bit 1), APM vol. 3 tables 1-2 and 1-3. */
+/*
+ * Sizes by code size (16, 32, 64) and the prefixes 66 (bit 0) and 67 (bit 1), APM vol. 3 tables 1-2
+ * and 1-3.
+ */
 DECODE_HOT void decode_sizes(struct v3_insn *insn, unsigned attr)
 {
-	static const uint8_t opnd[3][4] = { { 2, 4, 2, 4 }, { 4, 2, 4, 2 }, { 4, 2, 4, 2 } };
-	static const uint8_t addr[3][4] = { { 2, 2, 4, 4 }, { 4, 4, 2, 2 }, { 8, 8, 4, 4 } };
+	static const uint8_t opnd[3][4] = {{2, 4, 2, 4}, {4, 2, 4, 2}, {4, 2, 4, 2}};
+	static const uint8_t addr[3][4] = {{2, 2, 4, 4}, {4, 4, 2, 2}, {8, 8, 4, 4}};
 	unsigned mode = insn->bits >> 5, toggles = insn->prefix & (V3_PFX_OPSIZE | V3_PFX_ADSIZE);
 
 	insn->addr_size = addr[mode][toggles];
@@ -307,9 +318,10 @@ static int decode_disp16(struct cursor *c, struct v3_insn *insn)
 /* 16-bit addressing, APM vol. 3 table A-33. */
 static int decode_mem16(struct cursor *c, struct v3_insn *insn, unsigned mod, unsigned rm)
 {
-	static const uint8_t base[8] = { V3_RBX, V3_RBX, V3_RBP, V3_RBP, V3_RSI, V3_RDI, V3_RBP, V3_RBX };
-	static const uint8_t index[8] = { V3_RSI,      V3_RDI,	    V3_RSI,	 V3_RDI,
-					  V3_REG_NONE, V3_REG_NONE, V3_REG_NONE, V3_REG_NONE };
+	static const uint8_t base[8] = {V3_RBX, V3_RBX, V3_RBP, V3_RBP,
+					V3_RSI, V3_RDI, V3_RBP, V3_RBX};
+	static const uint8_t index[8] = {V3_RSI,      V3_RDI,	   V3_RSI,	V3_RDI,
+					 V3_REG_NONE, V3_REG_NONE, V3_REG_NONE, V3_REG_NONE};
 
 	if (mod == 0 && rm == 6)
 		return decode_disp16(c, insn);
@@ -499,7 +511,7 @@ DECODE_HOT int decode_all(struct cursor *c, struct v3_insn *insn)
 
 int v3_decode(const uint8_t *bytes, size_t avail, unsigned bits, struct v3_insn *insn)
 {
-	struct cursor c = { bytes, bytes + (avail < V3_INSN_MAX ? avail : V3_INSN_MAX) };
+	struct cursor c = {bytes, bytes + (avail < V3_INSN_MAX ? avail : V3_INSN_MAX)};
 	int err;
 
 	*insn = (struct v3_insn){
@@ -532,7 +544,8 @@ int v3_insn_length(const uint8_t *bytes, size_t avail, unsigned bits)
 		}
 		if (!(attr & (INSN_SPECIAL | INSN_IMM | INSN_MODRM)))
 			return (int)n;
-		if ((attr & (INSN_SPECIAL | INSN_IMM | INSN_MODRM)) == INSN_MODRM && bytes[n] >= 0xc0)
+		if ((attr & (INSN_SPECIAL | INSN_IMM | INSN_MODRM)) == INSN_MODRM &&
+		    bytes[n] >= 0xc0)
 			return (int)n + 1;
 	}
 	err = v3_decode(bytes, avail, bits, &insn);

@@ -10,27 +10,35 @@
 #include "palacios/error.h"
 #include "palacios/mem.h"
 
-/* Result of a handler beside those of v3_emulate(): done for now, but RIP stays on the instruction. */
+/*
+ * Result of a handler beside those of v3_emulate(): done for now, but RIP stays on the instruction.
+ */
 #define EXEC_AGAIN 2
 
-/* One execution. Handlers change rflags and rip here; they are committed when the handler returns V3_OK. */
+/*
+ * One execution. Handlers change rflags and rip here; they are committed when the handler returns
+ * V3_OK.
+ */
 struct exec {
 	struct v3_emul *emul;
 	const struct v3_insn *insn;
 	struct v3_regs *regs;
-	unsigned kind;	  /* the dispatch table's argument */
-	unsigned size;	  /* bytes of the operands: 1, 2, 4, 8 */
-	int leave;	  /* V3_LEAVE once an op asked for it */
-	bool linear_ok;	  /* linear is set */
-	v3_gva_t linear;  /* of the ModRM memory operand */
-	uint64_t src;	  /* second operand, for exec_update() */
-	uint64_t old;	  /* destination before exec_update() */
-	uint64_t rflags;  /* to be committed */
-	uint64_t rip;	  /* to be committed; set to the next instruction */
+	unsigned kind;	 /* the dispatch table's argument */
+	unsigned size;	 /* bytes of the operands: 1, 2, 4, 8 */
+	int leave;	 /* V3_LEAVE once an op asked for it */
+	bool linear_ok;	 /* linear is set */
+	v3_gva_t linear; /* of the ModRM memory operand */
+	uint64_t src;	 /* second operand, for exec_update() */
+	uint64_t old;	 /* destination before exec_update() */
+	uint64_t rflags; /* to be committed */
+	uint64_t rip;	 /* to be committed; set to the next instruction */
 };
 
 typedef int (*exec_fn)(struct exec *x);
-/* The new value of a destination, from the old one; may change x->rflags. Called again if a LOCK race is lost. */
+/*
+ * The new value of a destination, from the old one; may change x->rflags. Called again if a LOCK
+ * race is lost.
+ */
 typedef uint64_t (*exec_calc)(struct exec *x, uint64_t old);
 
 /* How an instruction is executed: entry of the dispatch tables. */
@@ -38,8 +46,23 @@ struct exec_op {
 	exec_fn fn;   /* NULL: not emulated */
 	uint8_t kind; /* handler's own */
 	uint8_t byte; /* true: byte operands when bit 0 of the opcode is clear */
-	uint8_t lock; /* LOCK is legal with a memory destination if the bit of number ModRM.reg is set */
+	uint8_t lock; /* bit ModRM.reg set: LOCK is legal with a memory destination */
 };
+
+/* Byte registers 4..7 without REX are AH..BH: where bits 8..15 of register n - 4 are meant. */
+static inline bool exec_high_byte(const struct v3_insn *insn, unsigned n, unsigned size)
+{
+	return size == 1 && n >= 4 && n < 8 && !(insn->rex & V3_REX_ANY);
+}
+
+/* RIP of the next instruction. */
+static inline uint64_t exec_next_rip(const struct v3_insn *insn, uint64_t rip)
+{
+	rip += insn->length;
+	if (V3_LIKELY(insn->bits == 64))
+		return rip;
+	return insn->bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+}
 
 /* Operands. All return V3_OK or a negative result of an op; V3_LEAVE is remembered in x->leave. */
 
@@ -62,17 +85,18 @@ int v3_exec_load_rm(struct exec *x, unsigned size, uint64_t *value);
 /** Set it; memory is written without having been read. */
 int v3_exec_store_rm(struct exec *x, unsigned size, uint64_t value);
 /**
- * Read, compute, write the ModRM.rm operand of x->size bytes, atomically with LOCK (or if @p locked).
- * x->old is its value before. @return also EXEC_AGAIN: lost too many races, nothing was done.
+ * Read, compute, write the ModRM.rm operand of x->size bytes, atomically with LOCK (or if @p
+ * locked). x->old is its value before. @return also EXEC_AGAIN: lost too many races, nothing was
+ * done.
  */
 int v3_exec_update(struct exec *x, exec_calc calc, bool locked);
 /** Queue #GP(0) or #DE. @return V3_EFAULT. */
 int v3_exec_fault(struct exec *x, enum v3_vector vector);
 
 /* Handlers, by file. */
-int v3_exec_string(struct exec *x);   /* exec_string.c; kind: enum exec_string */
-int v3_exec_vector(struct exec *x);   /* exec_vec.c */
-int v3_exec_push(struct exec *x);     /* exec_stack.c ... */
+int v3_exec_string(struct exec *x); /* exec_string.c; kind: enum exec_string */
+int v3_exec_vector(struct exec *x); /* exec_vec.c */
+int v3_exec_push(struct exec *x);   /* exec_stack.c ... */
 int v3_exec_pop(struct exec *x);
 int v3_exec_pusha(struct exec *x);
 int v3_exec_popa(struct exec *x);
@@ -83,7 +107,7 @@ int v3_exec_call(struct exec *x);
 int v3_exec_jump(struct exec *x);
 int v3_exec_ret(struct exec *x);
 int v3_exec_group5(struct exec *x);
-int v3_exec_alu(struct exec *x);      /* exec_int.c ... */
+int v3_exec_alu(struct exec *x); /* exec_int.c ... */
 int v3_exec_alu_imm(struct exec *x);
 int v3_exec_test(struct exec *x);
 int v3_exec_group3(struct exec *x);
@@ -115,6 +139,14 @@ int v3_exec_nop(struct exec *x);
 int v3_exec_in(struct exec *x);
 int v3_exec_out(struct exec *x);
 
-enum exec_string { STRING_MOVS, STRING_STOS, STRING_LODS, STRING_CMPS, STRING_SCAS, STRING_INS, STRING_OUTS };
+enum exec_string {
+	STRING_MOVS,
+	STRING_STOS,
+	STRING_LODS,
+	STRING_CMPS,
+	STRING_SCAS,
+	STRING_INS,
+	STRING_OUTS
+};
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file exec_int.c
- * Handlers of integer arithmetic, bit operations and exchanges. Called by exec.c through its tables.
- * Source: AMD APM vol. 3 ch. 3.
+ * Handlers of integer arithmetic, bit operations and exchanges. Called by exec.c through its
+ * tables. Source: AMD APM vol. 3 ch. 3.
  */
 #include "emulate/alu.h"
 #include "emulate/exec.h"
@@ -109,7 +109,8 @@ static int multiply(struct exec *x, bool is_signed)
 
 	if (err)
 		return err;
-	low = v3_alu_multiply(x->size, v3_exec_reg(x, V3_RAX, x->size), by, is_signed, &high, &x->rflags);
+	low = v3_alu_multiply(x->size, v3_exec_reg(x, V3_RAX, x->size), by, is_signed, &high,
+			      &x->rflags);
 	set_wide(x, low, high);
 	return V3_OK;
 }
@@ -196,8 +197,8 @@ static uint64_t calc_shift_double(struct exec *x, uint64_t old)
 	bool by_cl = x->insn->opcode & 1;
 	uint64_t count = by_cl ? x->regs->gpr[V3_RCX] : x->insn->imm;
 
-	return v3_alu_shift_double(x->size, old, x->src, (unsigned)count & 0xff, x->insn->opcode & 8,
-				   &x->rflags);
+	return v3_alu_shift_double(x->size, old, x->src, (unsigned)count & 0xff,
+				   x->insn->opcode & 8, &x->rflags);
 }
 
 /* 0F A4, A5, AC, AD */
@@ -215,7 +216,8 @@ int v3_exec_imul(struct exec *x)
 
 	if (err)
 		return err;
-	b = x->insn->imm_size ? x->insn->imm & alu_mask(x->size) : v3_exec_reg(x, x->insn->reg, x->size);
+	b = x->insn->imm_size ? x->insn->imm & alu_mask(x->size)
+			      : v3_exec_reg(x, x->insn->reg, x->size);
 	v3_exec_set_reg(x, x->insn->reg, x->size,
 			v3_alu_multiply(x->size, a, b, true, &high, &x->rflags));
 	return V3_OK;
@@ -272,7 +274,8 @@ int v3_exec_bit(struct exec *x)
 		offset = v3_insn_offset(insn, x->regs);
 		offset += (uint64_t)(alu_signed(number, x->size) >> shift) * x->size;
 		err = v3_exec_linear(x, insn->seg, offset & alu_mask(insn->addr_size), x->size,
-				     x->kind ? V3_ACC_READ | V3_ACC_WRITE : V3_ACC_READ, &x->linear);
+				     x->kind ? V3_ACC_READ | V3_ACC_WRITE : V3_ACC_READ,
+				     &x->linear);
 		if (err)
 			return err;
 		x->linear_ok = true;
@@ -432,7 +435,8 @@ int v3_exec_cmpxchg_wide(struct exec *x)
 {
 	unsigned half = x->size == 8 ? 8 : 4;
 	size_t size = 2 * half;
-	uint64_t low = 0, high = 0, rax = v3_exec_reg(x, V3_RAX, half), rdx = v3_exec_reg(x, V3_RDX, half);
+	uint64_t low = 0, high = 0, rax = v3_exec_reg(x, V3_RAX, half),
+		 rdx = v3_exec_reg(x, V3_RDX, half);
 	uint8_t old[16], val[16];
 	bool equal;
 	int err;

@@ -41,8 +41,8 @@ int v3_exec_mov_moffs(struct exec *x)
 	v3_gva_t linear;
 	int err;
 
-	err = v3_exec_linear(x, x->insn->seg, x->insn->imm, x->size, store ? V3_ACC_WRITE : V3_ACC_READ,
-			     &linear);
+	err = v3_exec_linear(x, x->insn->seg, x->insn->imm, x->size,
+			     store ? V3_ACC_WRITE : V3_ACC_READ, &linear);
 	if (err)
 		return err;
 	if (store)
@@ -139,7 +139,8 @@ int v3_exec_xlat(struct exec *x)
 	uint8_t value;
 	int err;
 
-	err = v3_exec_linear(x, x->insn->seg, offset & alu_mask(x->insn->addr_size), 1, V3_ACC_READ, &linear);
+	err = v3_exec_linear(x, x->insn->seg, offset & alu_mask(x->insn->addr_size), 1, V3_ACC_READ,
+			     &linear);
 	if (!err)
 		err = v3_exec_read(x, linear, &value, 1, V3_ACC_READ);
 	if (!err)
@@ -147,7 +148,9 @@ int v3_exec_xlat(struct exec *x)
 	return err;
 }
 
-/* Prefetches, hint NOPs and cache line flushes; kind: 1 for 0F AE, where only /6 and /7 are those. */
+/*
+ * Prefetches, hint NOPs and cache line flushes; kind: 1 for 0F AE, where only /6 and /7 are those.
+ */
 int v3_exec_nop(struct exec *x)
 {
 	if (!(x->insn->flags & V3_INSN_MEM))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file exec_stack.c
- * Handlers of stack operations, near calls, jumps and returns. Called by exec.c.
- * Source: AMD APM vol. 3 ch. 3, vol. 1 3.7.3. Registers change only after the last access that can fault.
+ * Handlers of stack operations, near calls, jumps and returns. Called by exec.c. Source: AMD APM
+ * vol. 3 ch. 3, vol. 1 3.7.3. Registers change only after the last access that can fault.
  */
 #include "emulate/alu.h"
 #include "emulate/exec.h"

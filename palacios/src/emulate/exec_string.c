@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file exec_string.c
- * String instructions, alone and repeated, ports included. Called by exec.c. Sides of an iteration that lie
- * in plain RAM are reached through a host pointer, page by page, so that a REP MOVS between a device
- * and RAM costs one device access per element and little more.
- * Source: AMD APM vol. 3 1.2.6 (repeat prefixes) and ch. 3.
+ * String instructions, alone and repeated, ports included. Called by exec.c. Sides of an iteration
+ * that lie in plain RAM are reached through a host pointer, page by page, so that a REP MOVS
+ * between a device and RAM costs one device access per element and little more. Source: AMD APM
+ * vol. 3 1.2.6 (repeat prefixes) and ch. 3.
  */
 #include "emulate/alu.h"
 #include "emulate/exec.h"
@@ -20,11 +20,11 @@ struct side {
 };
 
 struct string {
-	unsigned size;	  /* bytes of an element */
-	unsigned addr;	  /* bytes of an address and of the counter */
-	uint64_t step;	  /* +size or -size */
-	uint64_t left;	  /* iterations the guest still wants */
-	unsigned budget;  /* iterations this call may still do */
+	unsigned size;	 /* bytes of an element */
+	unsigned addr;	 /* bytes of an address and of the counter */
+	uint64_t step;	 /* +size or -size */
+	uint64_t left;	 /* iterations the guest still wants */
+	unsigned budget; /* iterations this call may still do */
 	uint16_t port;
 	struct side src, dst;
 };
@@ -50,12 +50,14 @@ static const uint8_t string_steps[] = {
 };
 
 /*
- * How many elements from offset on lie in the same page and before the offset wraps, when going up. Only in
- * 64-bit code, where no segment limit can end them sooner.
+ * How many elements from offset on lie in the same page and before the offset wraps, when going up.
+ * Only in 64-bit code, where no segment limit can end them sooner.
  */
-static uint64_t side_run(const struct exec *x, const struct string *s, uint64_t offset, v3_gva_t linear)
+static uint64_t side_run(const struct exec *x, const struct string *s, uint64_t offset,
+			 v3_gva_t linear)
 {
-	uint64_t bytes = V3_PAGE_SIZE - (linear & (V3_PAGE_SIZE - 1)), wrap = alu_mask(s->addr) - offset;
+	uint64_t bytes = V3_PAGE_SIZE - (linear & (V3_PAGE_SIZE - 1)),
+		 wrap = alu_mask(s->addr) - offset;
 
 	if (x->insn->bits != 64 || s->step != s->size)
 		return 0;
@@ -65,6 +67,34 @@ static uint64_t side_run(const struct exec *x, const struct string *s, uint64_t 
 	if (bytes > s->left)
 		bytes = s->left;
 	return bytes < s->budget ? bytes : s->budget;
+}
+
+/* One access as wide as the element, so that an aligned one is not torn. */
+static inline uint64_t ram_load(const uint8_t *p, unsigned size)
+{
+	uint64_t value = 0;
+
+	if (size == 1)
+		return *p;
+	if (size == 2)
+		__builtin_memcpy(&value, p, 2);
+	else if (size == 4)
+		__builtin_memcpy(&value, p, 4);
+	else
+		__builtin_memcpy(&value, p, 8);
+	return value;
+}
+
+static inline void ram_store(uint8_t *p, unsigned size, uint64_t value)
+{
+	if (size == 1)
+		*p = (uint8_t)value;
+	else if (size == 2)
+		__builtin_memcpy(p, &value, 2);
+	else if (size == 4)
+		__builtin_memcpy(p, &value, 4);
+	else
+		__builtin_memcpy(p, &value, 8);
 }
 
 /* Find the next element of a side. */
@@ -81,7 +111,8 @@ static int side_locate(struct exec *x, struct string *s, struct side *side)
 	side->elements = side_run(x, s, offset, side->linear);
 	if (!side->elements)
 		return V3_OK;
-	side->ram = x->emul->ops->ram(x->emul->priv, side->linear, side->elements * s->size, side->access);
+	side->ram = x->emul->ops->ram(x->emul->priv, side->linear, side->elements * s->size,
+				      side->access);
 	if (!side->ram)
 		side->elements = 0;
 	return V3_OK;
@@ -96,7 +127,7 @@ static int side_load(struct exec *x, struct string *s, struct side *side, uint64
 	*value = 0;
 	if (!side->elements)
 		return v3_exec_read(x, side->linear, value, s->size, V3_ACC_READ);
-	__builtin_memcpy(value, side->ram, s->size);
+	*value = ram_load(side->ram, s->size);
 	return V3_OK;
 }
 
@@ -105,7 +136,7 @@ static int side_store(struct exec *x, struct string *s, struct side *side, uint6
 {
 	if (!side->elements)
 		return v3_exec_write(x, side->linear, &value, s->size);
-	__builtin_memcpy(side->ram, &value, s->size);
+	ram_store(side->ram, s->size, value);
 	return V3_OK;
 }
 
@@ -158,7 +189,8 @@ static int string_once(struct exec *x, struct string *s, unsigned steps)
 	if (!err && (steps & STRING_IN))
 		err = string_in(x, s, &value);
 	if (!err && (steps & STRING_OUT))
-		err = string_result(x, x->emul->ops->io_out(x->emul->priv, s->port, s->size, (uint32_t)value));
+		err = string_result(
+			x, x->emul->ops->io_out(x->emul->priv, s->port, s->size, (uint32_t)value));
 	if (!err && (steps & STRING_STO))
 		err = side_store(x, s, &s->dst, value);
 	if (err)
@@ -208,8 +240,8 @@ int v3_exec_string(struct exec *x)
 		.addr = x->insn->addr_size,
 		.budget = V3_EMUL_REP_MAX,
 		.port = (uint16_t)x->regs->gpr[V3_RDX],
-		.src = { .seg = x->insn->seg, .reg = V3_RSI, .access = V3_ACC_READ },
-		.dst = { .seg = V3_ES, .reg = V3_RDI, .access = V3_ACC_READ },
+		.src = {.seg = x->insn->seg, .reg = V3_RSI, .access = V3_ACC_READ},
+		.dst = {.seg = V3_ES, .reg = V3_RDI, .access = V3_ACC_READ},
 	};
 	int err;
 

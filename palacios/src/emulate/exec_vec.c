@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file exec_vec.c
- * SSE and AVX moves between memory and vector registers. Called by exec.c. The registers themselves belong
- * to the owner of the executor: this file is built without SIMD and only moves bytes.
+ * SSE and AVX moves between memory and vector registers. Called by exec.c. The registers themselves
+ * belong to the owner of the executor: this file is built without SIMD and only moves bytes.
  * Source: AMD APM vol. 4 ch. 2, Intel SDM vol. 2 (VEX forms: bits above the destination become 0).
  */
 #include "emulate/exec.h"
@@ -21,11 +21,11 @@ enum vec_move {
 	VEC_DUP_LOW
 };
 
-#define VEC_FULL    0    /* bytes: as long as the register (16 or 32) */
-#define VEC_GPR	    0xff /* bytes: 8 with REX.W, else 4 */
-#define VEC_ALIGNED 0x01
+#define VEC_FULL	0    /* bytes: as long as the register (16 or 32) */
+#define VEC_GPR		0xff /* bytes: 8 with REX.W, else 4 */
+#define VEC_ALIGNED	0x01
 #define VEC_ALIGNED_SSE 0x04 /* only the legacy form must be aligned */
-#define VEC_NO256   0x02 /* no 256-bit form */
+#define VEC_NO256	0x02 /* no 256-bit form */
 
 struct vec_op {
 	uint8_t map, opcode, pp; /* pp: as v3_insn.pp */
@@ -34,45 +34,45 @@ struct vec_op {
 
 static const struct vec_op vec_ops[] = {
 	/* MOVUPS, MOVUPD, MOVSS, MOVSD */
-	{ V3_MAP_0F, 0x10, 0, VEC_LOAD, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0x10, 1, VEC_LOAD, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0x10, 2, VEC_LOAD_LOW, 4, 0 },
-	{ V3_MAP_0F, 0x10, 3, VEC_LOAD_LOW, 8, 0 },
-	{ V3_MAP_0F, 0x11, 0, VEC_STORE, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0x11, 1, VEC_STORE, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0x11, 2, VEC_STORE_LOW, 4, 0 },
-	{ V3_MAP_0F, 0x11, 3, VEC_STORE_LOW, 8, 0 },
+	{V3_MAP_0F, 0x10, 0, VEC_LOAD, VEC_FULL, 0},
+	{V3_MAP_0F, 0x10, 1, VEC_LOAD, VEC_FULL, 0},
+	{V3_MAP_0F, 0x10, 2, VEC_LOAD_LOW, 4, 0},
+	{V3_MAP_0F, 0x10, 3, VEC_LOAD_LOW, 8, 0},
+	{V3_MAP_0F, 0x11, 0, VEC_STORE, VEC_FULL, 0},
+	{V3_MAP_0F, 0x11, 1, VEC_STORE, VEC_FULL, 0},
+	{V3_MAP_0F, 0x11, 2, VEC_STORE_LOW, 4, 0},
+	{V3_MAP_0F, 0x11, 3, VEC_STORE_LOW, 8, 0},
 	/* MOVLPS, MOVLPD, MOVSLDUP, MOVDDUP, MOVHPS, MOVHPD, MOVSHDUP */
-	{ V3_MAP_0F, 0x12, 0, VEC_MERGE_LOW, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x12, 1, VEC_MERGE_LOW, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x12, 2, VEC_DUP_EVEN, VEC_FULL, VEC_ALIGNED_SSE },
-	{ V3_MAP_0F, 0x12, 3, VEC_DUP_LOW, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0x13, 0, VEC_STORE_LOW, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x13, 1, VEC_STORE_LOW, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x16, 0, VEC_MERGE_HIGH, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x16, 1, VEC_MERGE_HIGH, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x16, 2, VEC_DUP_ODD, VEC_FULL, VEC_ALIGNED_SSE },
-	{ V3_MAP_0F, 0x17, 0, VEC_STORE_HIGH, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x17, 1, VEC_STORE_HIGH, 8, VEC_NO256 },
+	{V3_MAP_0F, 0x12, 0, VEC_MERGE_LOW, 8, VEC_NO256},
+	{V3_MAP_0F, 0x12, 1, VEC_MERGE_LOW, 8, VEC_NO256},
+	{V3_MAP_0F, 0x12, 2, VEC_DUP_EVEN, VEC_FULL, VEC_ALIGNED_SSE},
+	{V3_MAP_0F, 0x12, 3, VEC_DUP_LOW, VEC_FULL, 0},
+	{V3_MAP_0F, 0x13, 0, VEC_STORE_LOW, 8, VEC_NO256},
+	{V3_MAP_0F, 0x13, 1, VEC_STORE_LOW, 8, VEC_NO256},
+	{V3_MAP_0F, 0x16, 0, VEC_MERGE_HIGH, 8, VEC_NO256},
+	{V3_MAP_0F, 0x16, 1, VEC_MERGE_HIGH, 8, VEC_NO256},
+	{V3_MAP_0F, 0x16, 2, VEC_DUP_ODD, VEC_FULL, VEC_ALIGNED_SSE},
+	{V3_MAP_0F, 0x17, 0, VEC_STORE_HIGH, 8, VEC_NO256},
+	{V3_MAP_0F, 0x17, 1, VEC_STORE_HIGH, 8, VEC_NO256},
 	/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD */
-	{ V3_MAP_0F, 0x28, 0, VEC_LOAD, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x28, 1, VEC_LOAD, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x29, 0, VEC_STORE, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x29, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x2b, 0, VEC_STORE, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x2b, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED },
+	{V3_MAP_0F, 0x28, 0, VEC_LOAD, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x28, 1, VEC_LOAD, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x29, 0, VEC_STORE, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x29, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x2b, 0, VEC_STORE, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x2b, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED},
 	/* MOVD, MOVQ, MOVDQA, MOVDQU, MOVNTDQ, LDDQU, MOVNTDQA */
-	{ V3_MAP_0F, 0x6e, 1, VEC_LOAD_LOW, VEC_GPR, VEC_NO256 },
-	{ V3_MAP_0F, 0x6f, 1, VEC_LOAD, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x6f, 2, VEC_LOAD, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0x7e, 1, VEC_STORE_LOW, VEC_GPR, VEC_NO256 },
-	{ V3_MAP_0F, 0x7e, 2, VEC_LOAD_LOW, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0x7f, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0x7f, 2, VEC_STORE, VEC_FULL, 0 },
-	{ V3_MAP_0F, 0xd6, 1, VEC_STORE_LOW, 8, VEC_NO256 },
-	{ V3_MAP_0F, 0xe7, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED },
-	{ V3_MAP_0F, 0xf0, 3, VEC_LOAD, VEC_FULL, 0 },
-	{ V3_MAP_0F38, 0x2a, 1, VEC_LOAD, VEC_FULL, VEC_ALIGNED },
+	{V3_MAP_0F, 0x6e, 1, VEC_LOAD_LOW, VEC_GPR, VEC_NO256},
+	{V3_MAP_0F, 0x6f, 1, VEC_LOAD, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x6f, 2, VEC_LOAD, VEC_FULL, 0},
+	{V3_MAP_0F, 0x7e, 1, VEC_STORE_LOW, VEC_GPR, VEC_NO256},
+	{V3_MAP_0F, 0x7e, 2, VEC_LOAD_LOW, 8, VEC_NO256},
+	{V3_MAP_0F, 0x7f, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0x7f, 2, VEC_STORE, VEC_FULL, 0},
+	{V3_MAP_0F, 0xd6, 1, VEC_STORE_LOW, 8, VEC_NO256},
+	{V3_MAP_0F, 0xe7, 1, VEC_STORE, VEC_FULL, VEC_ALIGNED},
+	{V3_MAP_0F, 0xf0, 3, VEC_LOAD, VEC_FULL, 0},
+	{V3_MAP_0F38, 0x2a, 1, VEC_LOAD, VEC_FULL, VEC_ALIGNED},
 };
 
 static const struct vec_op *vec_find(const struct v3_insn *insn)
@@ -96,7 +96,8 @@ static int vec_store(struct exec *x, const struct vec_op *op, unsigned len, unsi
 	uint8_t reg[32];
 	int err = vec_get(x, x->insn->reg, reg, len);
 
-	return err ? err : v3_exec_write(x, x->linear, reg + (op->move == VEC_STORE_HIGH ? 8 : 0), bytes);
+	return err ? err
+		   : v3_exec_write(x, x->linear, reg + (op->move == VEC_STORE_HIGH ? 8 : 0), bytes);
 }
 
 /* Copy elements in pairs, within the register. */
@@ -147,7 +148,8 @@ int v3_exec_vector(struct exec *x)
 	if (!op || !(insn->flags & V3_INSN_MEM))
 		return V3_ENOTSUP;
 	merge = op->move == VEC_MERGE_LOW || op->move == VEC_MERGE_HIGH;
-	if (insn->enc == V3_ENC_VEX && ((insn->vvvv && !merge) || (insn->vl && (op->flags & VEC_NO256))))
+	if (insn->enc == V3_ENC_VEX &&
+	    ((insn->vvvv && !merge) || (insn->vl && (op->flags & VEC_NO256))))
 		return V3_EINVAL;
 	bytes = op->bytes;
 	if (bytes == VEC_FULL)

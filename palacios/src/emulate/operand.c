@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file operand.c
- * Register and memory operands of the executor: every access of its handlers to the guest goes through here.
- * Calls the ops of the owner. Source: AMD APM vol. 1 3.1.2 (partial registers), vol. 2 7.3 (LOCK).
+ * Register and memory operands of the executor: every access of its handlers to the guest goes
+ * through here. Calls the ops of the owner. Source: AMD APM vol. 1 3.1.2 (partial registers), vol.
+ * 2 7.3 (LOCK).
  */
 #include "emulate/alu.h"
 #include "emulate/exec.h"
@@ -10,14 +11,9 @@
 /* How often a LOCK form tries again before the guest is entered again to let others go on. */
 #define UPDATE_TRIES 16
 
-static inline bool reg_is_high_byte(const struct exec *x, unsigned n, unsigned size)
-{
-	return size == 1 && n >= 4 && n < 8 && !(x->insn->rex & V3_REX_ANY);
-}
-
 uint64_t v3_exec_reg(const struct exec *x, unsigned n, unsigned size)
 {
-	if (reg_is_high_byte(x, n, size))
+	if (exec_high_byte(x->insn, n, size))
 		return (x->regs->gpr[n - 4] >> 8) & 0xff;
 	return x->regs->gpr[n & 15] & alu_mask(size);
 }
@@ -26,7 +22,7 @@ void v3_exec_set_reg(struct exec *x, unsigned n, unsigned size, uint64_t value)
 {
 	uint64_t *reg = &x->regs->gpr[n & 15];
 
-	if (reg_is_high_byte(x, n, size)) {
+	if (exec_high_byte(x->insn, n, size)) {
 		reg -= 4;
 		*reg = (*reg & ~0xff00ull) | (value & 0xff) << 8;
 	} else if (size >= 4) {
@@ -64,8 +60,8 @@ int v3_exec_write(struct exec *x, v3_gva_t linear, const void *buf, size_t size)
 int v3_exec_linear(struct exec *x, unsigned seg, uint64_t offset, size_t size, unsigned access,
 		   v3_gva_t *linear)
 {
-	return exec_result(x, x->emul->ops->linear(x->emul->priv, (enum v3_seg_num)seg, offset, size, access,
-						   linear));
+	return exec_result(x, x->emul->ops->linear(x->emul->priv, (enum v3_seg_num)seg, offset,
+						   size, access, linear));
 }
 
 int v3_exec_mem(struct exec *x, size_t size, unsigned access)
@@ -74,7 +70,8 @@ int v3_exec_mem(struct exec *x, size_t size, unsigned access)
 
 	if (x->linear_ok)
 		return V3_OK;
-	err = v3_exec_linear(x, x->insn->seg, v3_insn_offset(x->insn, x->regs), size, access, &x->linear);
+	err = v3_exec_linear(x, x->insn->seg, v3_insn_offset(x->insn, x->regs), size, access,
+			     &x->linear);
 	x->linear_ok = !err;
 	return err;
 }
@@ -105,8 +102,8 @@ int v3_exec_store_rm(struct exec *x, unsigned size, uint64_t value)
 }
 
 /*
- * Store val over x->old in memory. Returns V3_OK with *swapped false if somebody else changed it meanwhile;
- * x->old is then what is there now. Device memory has no such somebody.
+ * Store val over x->old in memory. Returns V3_OK with *swapped false if somebody else changed it
+ * meanwhile; x->old is then what is there now. Device memory has no such somebody.
  */
 static int update_memory(struct exec *x, uint64_t val, bool locked, bool *swapped)
 {
@@ -115,7 +112,8 @@ static int update_memory(struct exec *x, uint64_t val, bool locked, bool *swappe
 
 	*swapped = false;
 	if (locked && ops->cmpxchg)
-		err = exec_result(x, ops->cmpxchg(x->emul->priv, x->linear, &x->old, &val, x->size, swapped));
+		err = exec_result(
+			x, ops->cmpxchg(x->emul->priv, x->linear, &x->old, &val, x->size, swapped));
 	if (err != V3_ENOTSUP)
 		return err;
 	*swapped = true;

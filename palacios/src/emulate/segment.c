@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file segment.c
- * Checks of one access through a segment register. Pure; for owners of the executor and of exit handlers.
- * Source: AMD APM vol. 2 4.5.3 (base), 4.7 (types), 4.8.1 (long mode), 4.12 (limits), 5.3.1 (canonical form).
+ * Checks of one access through a segment register. Pure; for owners of the executor and of exit
+ * handlers. Source: AMD APM vol. 2 4.5.3 (base), 4.7 (types), 4.8.1 (long mode), 4.12 (limits),
+ * 5.3.1 (canonical form).
  */
 #include "palacios/decode.h"
 #include "palacios/error.h"
@@ -30,7 +31,8 @@ static bool segment_limit_allows(const struct v3_seg *seg, uint64_t offset, size
 	uint64_t last = offset + size - 1;
 
 	if ((seg->attr & (SEG_CODE | SEG_DOWN)) == SEG_DOWN)
-		return offset > seg->limit && last <= (seg->attr & V3_SEG_DB ? 0xffffffffu : 0xffffu);
+		return offset > seg->limit &&
+		       last <= (seg->attr & V3_SEG_DB ? 0xffffffffu : 0xffffu);
 	return last <= seg->limit;
 }
 
@@ -42,8 +44,8 @@ static bool segment_canonical(uint64_t first, uint64_t last)
 	       (int64_t)(last << shift) >> shift == (int64_t)last;
 }
 
-int v3_seg_linear(const struct v3_seg *seg, enum v3_seg_num num, unsigned bits, bool protect, uint64_t offset,
-		  size_t size, unsigned access, v3_gva_t *linear)
+int v3_seg_linear(const struct v3_seg *seg, enum v3_seg_num num, unsigned bits, bool protect,
+		  uint64_t offset, size_t size, unsigned access, v3_gva_t *linear)
 {
 	uint64_t addr = offset;
 

@@ -18,7 +18,7 @@ void v3_log(struct v3_vm *vm, enum v3_log_level level, const char *tag, const ch
 	va_list ap;
 	int n;
 
-	if (!v3_lib.ops.log || (vm && level > vm->log_level) || (!vm && level > V3_LOG_INFO))
+	if (!v3_lib.ops.log || level > (vm ? vm->log_level : v3_lib.log_level))
 		return;
 	if (vm)
 		n = v3_snprintf(line, sizeof(line), "v3[%s] %s: ", vm->name, tag);
@@ -32,7 +32,10 @@ void v3_log(struct v3_vm *vm, enum v3_log_level level, const char *tag, const ch
 
 void v3_log_set_level(struct v3_vm *vm, enum v3_log_level level)
 {
-	vm->log_level = (uint8_t)level;
+	if (vm)
+		vm->log_level = (uint8_t)level;
+	else
+		v3_lib.log_level = (uint8_t)level;
 }
 
 /* The slot a call site counts in: its own if it has one, else a free one, else a shared one. */

@@ -31,13 +31,14 @@ uint32_t v3_time_tsc_khz(struct v3_vm *vm)
 
 uint64_t v3_time_of_tsc(struct v3_vcpu *vcpu, uint64_t tsc)
 {
-	uint64_t ticks = tsc - v3_time_guest_tsc(vcpu);
+	uint64_t now_tsc = v3_time_guest_tsc(vcpu);
+	uint64_t now = v3_time_ns(vcpu->vm) + 1; /* rounded up: a timer must not fire early */
+	unsigned __int128 ns;
 
-	if ((int64_t)ticks <= 0)
+	if (tsc <= now_tsc)
 		return 0;
-	/* Rounded up: a timer must not fire before the TSC is there. */
-	return v3_time_ns(vcpu->vm) + 1 +
-	       (uint64_t)(((unsigned __int128)ticks * vcpu->vm->time.ns_per_tick) >> 32);
+	ns = (unsigned __int128)(tsc - now_tsc) * vcpu->vm->time.ns_per_tick >> 32;
+	return ns > ~0ull - now ? ~0ull : now + (uint64_t)ns;
 }
 
 uint64_t v3_time_wall_s(struct v3_vm *vm)
@@ -221,12 +222,21 @@ static struct v3_timer *timer_take_due(struct v3_vcpu_time *q, uint64_t now)
 	return t;
 }
 
+/* Host time of the queue's head, 0 if there is none or it is beyond all host time. */
+static uint64_t timer_head_ns(const struct v3_vcpu *vcpu)
+{
+	const struct v3_timer *head = vcpu->time.queue;
+	uint64_t base = vcpu->vm->time.base_ns;
+
+	return head && head->deadline_ns <= ~0ull - base ? head->deadline_ns + base : 0;
+}
+
 /* Arm the host timer for the head of the queue, if it is not armed for just that. */
 static void timer_arm_host(struct v3_vcpu *vcpu)
 {
 	struct v3_vcpu_time *q = &vcpu->time;
 	unsigned long flags = v3_lock_acquire(&q->lock);
-	uint64_t want = q->queue ? q->queue->deadline_ns + vcpu->vm->time.base_ns : 0;
+	uint64_t want = timer_head_ns(vcpu);
 	bool change = want != q->armed_ns;
 
 	q->armed_ns = want;

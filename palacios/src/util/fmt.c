@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fmt.c
- * The formatter behind log lines, error messages and reports. Pure; called from any context, also with
- * interrupts off. The conversions are the integer and text subset of ISO C 7.21.6.1.
+ * The formatter behind log lines, error messages and reports. Pure; called from any context, also
+ * with interrupts off. The conversions are the integer and text subset of ISO C 7.21.6.1.
  */
 #include "palacios/util/fmt.h"
 
@@ -10,10 +10,10 @@
 
 #define FMT_LEFT  0x01u /* '-' */
 #define FMT_ZERO  0x02u /* '0' */
-#define FMT_ALT   0x04u /* '#' */
+#define FMT_ALT	  0x04u /* '#' */
 #define FMT_PLUS  0x08u /* '+' */
 #define FMT_UPPER 0x10u /* %X */
-#define FMT_NEG   0x20u /* the number is negative, its magnitude is printed */
+#define FMT_NEG	  0x20u /* the number is negative, its magnitude is printed */
 
 #define FMT_DIGITS 20 /* longest number: 2^64 - 1 in decimal */
 #define FMT_MAX	   0x7fffffff
@@ -92,7 +92,8 @@ static void fmt_number(struct fmt_out *out, const struct fmt_spec *spec, uint64_
 	    spec->width > ndigits + extra)
 		zeros = spec->width - ndigits - extra;
 	/* 64 bits: a precision near INT_MAX must not overflow the sum. */
-	pad = (int64_t)zeros + ndigits + extra < spec->width ? spec->width - zeros - ndigits - extra : 0;
+	pad = (int64_t)zeros + ndigits + extra < spec->width ? spec->width - zeros - ndigits - extra
+							     : 0;
 
 	if (!(spec->flags & FMT_LEFT))
 		fmt_pad(out, ' ', pad);
@@ -200,7 +201,8 @@ static int64_t fmt_signed(struct fmt_args *args, enum fmt_length length)
 	return va_arg(args->ap, int);
 }
 
-static void fmt_convert(struct fmt_out *out, struct fmt_spec *spec, char conv, struct fmt_args *args)
+static void fmt_convert(struct fmt_out *out, struct fmt_spec *spec, char conv,
+			struct fmt_args *args)
 {
 	int64_t value;
 
@@ -243,7 +245,7 @@ static void fmt_convert(struct fmt_out *out, struct fmt_spec *spec, char conv, s
 /* One conversion, @p fmt behind its '%'. @return what follows it. */
 static const char *fmt_one(struct fmt_out *out, const char *fmt, struct fmt_args *args)
 {
-	struct fmt_spec spec = { .precision = -1 };
+	struct fmt_spec spec = {.precision = -1};
 
 	fmt = fmt_flags(fmt, &spec.flags);
 	if (*fmt == '*') {
@@ -276,7 +278,7 @@ static const char *fmt_one(struct fmt_out *out, const char *fmt, struct fmt_args
 
 int v3_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 {
-	struct fmt_out out = { .buf = buf, .size = size };
+	struct fmt_out out = {.buf = buf, .size = size};
 	struct fmt_args args;
 
 	va_copy(args.ap, ap);

@@ -24,8 +24,23 @@
 
 /* Exception vectors */
 enum {
-	X_DE = 0, X_DB = 1, X_NMI = 2, X_BP = 3, X_OF = 4, X_BR = 5, X_UD = 6, X_NM = 7, X_DF = 8,
-	X_TS = 10, X_NP = 11, X_SS = 12, X_GP = 13, X_PF = 14, X_MF = 16, X_AC = 17, X_XM = 19,
+	X_DE = 0,
+	X_DB = 1,
+	X_NMI = 2,
+	X_BP = 3,
+	X_OF = 4,
+	X_BR = 5,
+	X_UD = 6,
+	X_NM = 7,
+	X_DF = 8,
+	X_TS = 10,
+	X_NP = 11,
+	X_SS = 12,
+	X_GP = 13,
+	X_PF = 14,
+	X_MF = 16,
+	X_AC = 17,
+	X_XM = 19,
 	X_NONE = -1,
 };
 
@@ -77,7 +92,7 @@ void g_set_boot_count(uint8_t n);
 void g_start_ap(uint32_t apic_id, void (*fn)(void));
 void g_ap_entry(void);
 
-#define CHECK(cond)	  g_check(cond, __FILE__, __LINE__, #cond)
+#define CHECK(cond) g_check(cond, __FILE__, __LINE__, #cond)
 #define CHECK_M(cond, ...)                                                                         \
 	do {                                                                                       \
 		bool ok_ = (cond);                                                                 \
@@ -155,7 +170,9 @@ static inline struct g_regs cpuid(uint32_t leaf, uint32_t sub)
 {
 	struct g_regs r;
 
-	__asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
+	__asm__ volatile("cpuid"
+			 : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
+			 : "a"(leaf), "c"(sub));
 	return r;
 }
 
@@ -169,7 +186,10 @@ static inline uint64_t rdmsr(uint32_t msr)
 
 static inline void wrmsr(uint32_t msr, uint64_t v)
 {
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))
+			 : "memory");
 }
 
 /* @return the exception raised, X_NONE for none */
@@ -263,15 +283,31 @@ static inline void mmio_write(uint64_t pa, uint32_t v)
 
 /* ---- interrupt controllers, apic.c ---- */
 
-#define LAPIC 0xfee00000ull
+#define LAPIC  0xfee00000ull
 #define IOAPIC 0xfec00000ull
 
 enum {
-	APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_PPR = 0xa0, APIC_EOI = 0xb0,
-	APIC_LDR = 0xd0, APIC_DFR = 0xe0, APIC_SVR = 0xf0, APIC_ISR = 0x100, APIC_TMR = 0x180,
-	APIC_IRR = 0x200, APIC_ESR = 0x280, APIC_ICR = 0x300, APIC_ICR2 = 0x310,
-	APIC_LVT_TIMER = 0x320, APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360,
-	APIC_LVT_ERROR = 0x370, APIC_TMICT = 0x380, APIC_TMCCT = 0x390, APIC_TDCR = 0x3e0,
+	APIC_ID = 0x20,
+	APIC_VERSION = 0x30,
+	APIC_TPR = 0x80,
+	APIC_PPR = 0xa0,
+	APIC_EOI = 0xb0,
+	APIC_LDR = 0xd0,
+	APIC_DFR = 0xe0,
+	APIC_SVR = 0xf0,
+	APIC_ISR = 0x100,
+	APIC_TMR = 0x180,
+	APIC_IRR = 0x200,
+	APIC_ESR = 0x280,
+	APIC_ICR = 0x300,
+	APIC_ICR2 = 0x310,
+	APIC_LVT_TIMER = 0x320,
+	APIC_LVT_LINT0 = 0x350,
+	APIC_LVT_LINT1 = 0x360,
+	APIC_LVT_ERROR = 0x370,
+	APIC_TMICT = 0x380,
+	APIC_TMCCT = 0x390,
+	APIC_TDCR = 0x3e0,
 };
 
 #define MSR_APIC_BASE	 0x1b
@@ -293,9 +329,9 @@ void g_x2apic_enable(void);
 void g_apic_eoi(void);
 /** Send an interrupt command (vector, delivery mode, shorthand bits) and wait until it is accepted. */
 void g_apic_icr(uint32_t dest, uint32_t command);
-#define ICR_SELF 0x40000
+#define ICR_SELF	 0x40000
 #define ICR_ALL_BUT_SELF 0xc0000
-#define ICR_NMI 0x400
+#define ICR_NMI		 0x400
 
 uint32_t g_ioapic_read(uint32_t reg);
 void g_ioapic_write(uint32_t reg, uint32_t v);

@@ -188,7 +188,8 @@ void g_trap(struct g_frame *f)
 		}
 	}
 	g_print("FAILED: unexpected %s %lu error %lx rip %lx rsp %lx cr2 %lx\n",
-		f->vector < 32 ? "exception" : "interrupt", f->vector, f->error, f->rip, f->rsp, cr2);
+		f->vector < 32 ? "exception" : "interrupt", f->vector, f->error, f->rip, f->rsp,
+		cr2);
 	g_exit(G_FAIL);
 }
 
@@ -331,7 +332,8 @@ const uint8_t *g_acpi_table(const char *signature)
 	if (!rsdp)
 		return NULL;
 	size = rsdp[15] >= 2 && *(const uint64_t *)(rsdp + 24) ? 8 : 4;
-	root = (const uint8_t *)(size == 8 ? *(const uint64_t *)(rsdp + 24) : *(const uint32_t *)(rsdp + 16));
+	root = (const uint8_t *)(size == 8 ? *(const uint64_t *)(rsdp + 24)
+					   : *(const uint32_t *)(rsdp + 16));
 	len = *(const uint32_t *)(root + 4);
 	if (same(root, signature, 4))
 		return root;
@@ -400,7 +402,8 @@ void g_ap_entry(void)
 
 void g_start_ap(uint32_t apic_id, void (*fn)(void))
 {
-	memcpy((void *)TRAMPOLINE, g_ap_trampoline, (size_t)(g_ap_trampoline_end - g_ap_trampoline));
+	memcpy((void *)TRAMPOLINE, g_ap_trampoline,
+	       (size_t)(g_ap_trampoline_end - g_ap_trampoline));
 	g_ap_stack = (uint64_t)(ap_stacks[ap_started++ % 8] + sizeof(ap_stacks[0]));
 	ap_fn = fn;
 	ap_up = false;

@@ -15,7 +15,7 @@ debian-guests := \
 	poweroff:256:1:job=poweroff \
 	selftest:256:1:job=selftest,want_cpus=1,want_mib=256 \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
-	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256 \
+	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)

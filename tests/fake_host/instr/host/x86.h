@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file x86.h
- * Takes the place of palacios/src/host/x86.h in unit tests: the same functions, answered by a simulated
- * CPU (fake_instr.c) because user space may not execute the instructions.
+ * Takes the place of palacios/src/host/x86.h in unit tests: the same functions, answered by a
+ * simulated CPU (fake_instr.c) because user space may not execute the instructions.
  */
 #ifndef TESTS_FAKE_HOST_X86_H
 #define TESTS_FAKE_HOST_X86_H
@@ -16,7 +16,8 @@ uint64_t fake_instr_xgetbv(void);
 void fake_instr_xsetbv(uint64_t value);
 uint64_t fake_instr_cr4(void);
 
-static inline void v3_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
+static inline void v3_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *a, uint32_t *b, uint32_t *c,
+			    uint32_t *d)
 {
 	uint32_t out[4];
 
