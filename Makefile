@@ -216,7 +216,7 @@ check:
 # $(call prove,group,test files,options): run TAP producers, totals to $(B)/check/group.json.
 define prove
 @mkdir -p $(B)/check
-$(Q)V3_BUILD='$(B)' V3_SUMMARY='$(B)/check/$(1).json' \
+$(Q)V3_BUILD='$(abspath $(B))' V3_SUMMARY='$(B)/check/$(1).json' \
 	PERL5LIB=tests/lib prove --harness V3Harness $(if $(filter 1,$(V))$(CI),-v) $(PROVE_FLAGS) $(3) $(2) </dev/null
 endef
 
@@ -229,10 +229,10 @@ check-svm: $(if $(early),,$(products) debian-guest)
 	$(call prove,svm,$(sort $(wildcard tests/system/*.t)))
 
 do-run: $(products) $(if $(GUEST),,debian-guest)
-	$(Q)V3_BUILD='$(B)' tests/run_guest.sh --interactive '$(or $(GUEST),$(DEBIAN)/guest.toml)'
+	$(Q)V3_BUILD='$(abspath $(B))' tests/run_guest.sh --interactive '$(or $(GUEST),$(DEBIAN)/guest.toml)'
 
 do-bench: $(products) debian-guest
-	$(Q)V3_BUILD='$(B)' tests/bench/bench.py
+	$(Q)V3_BUILD='$(abspath $(B))' tests/bench/bench.py
 
 format:
 	$(Q)find palacios guest_tools tests -name '*.[ch]' | xargs $(CLANG_FORMAT) -i

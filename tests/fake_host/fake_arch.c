@@ -441,7 +441,7 @@ static int arch_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		cpu->refused++;
 		return V3_EAGAIN;
 	}
-	cpu->entries++;
+	__atomic_fetch_add(&cpu->entries, 1, __ATOMIC_RELAXED); /* tests look at it */
 	memset(exit, 0, sizeof(*exit));
 	exit->kind = V3_EXIT_UNKNOWN;
 	enter_deliver(vcpu, cpu);

@@ -324,7 +324,8 @@ static void lock_destroy(enum fake_kind kind, struct fake_lock *l)
 static bool lock_mine(struct fake_lock *l)
 {
 	return __atomic_load_n(&l->held, __ATOMIC_RELAXED) &&
-	       pthread_equal(l->owner, pthread_self());
+
+	       __atomic_load_n(&l->owner, __ATOMIC_RELAXED) == pthread_self();
 }
 
 static void lock_take(struct fake_lock *l, const char *op)
@@ -334,7 +335,7 @@ static void lock_take(struct fake_lock *l, const char *op)
 		abort(); /* it would hang */
 	}
 	pthread_mutex_lock(&l->lock);
-	l->owner = pthread_self();
+	__atomic_store_n(&l->owner, pthread_self(), __ATOMIC_RELAXED);
 	__atomic_store_n(&l->held, 1, __ATOMIC_RELAXED);
 }
 
@@ -404,13 +405,13 @@ void fake_irq_pass(int vector)
 	if (fake_self.irq)
 		fake_violation("irq_pass() in interrupt context");
 	__atomic_fetch_add(&thr.irqs, 1, __ATOMIC_RELAXED);
-	thr.last_vector = vector;
+	__atomic_store_n(&thr.last_vector, vector, __ATOMIC_RELAXED);
 }
 
 unsigned fake_irqs_passed(int *last_vector)
 {
 	if (last_vector)
-		*last_vector = thr.last_vector;
+		*last_vector = __atomic_load_n(&thr.last_vector, __ATOMIC_RELAXED);
 	return __atomic_load_n(&thr.irqs, __ATOMIC_RELAXED);
 }
 

@@ -12,6 +12,8 @@ NO_SPDX = (".json", ".bin", ".md", ".txt", ".hex", ".cfg", ".conf", ".tmpl", ".d
 SPDX = "SPDX-License-Identifier: BSD-3-Clause"
 LINES_MAX = 1000
 FUNCTION_MAX = 100
+# The two lists of what is in the library: the only places that ask for a feature by #ifdef.
+COMPOSITION = {"palacios/src/arch/backends.c", "palacios/src/devices/list.c"}
 
 
 def lines(tree, *suffixes):
@@ -118,7 +120,7 @@ def check_cpp_conditionals(tree):
     bad = []
     for path in tree.files(".c", under="palacios/src"):
         for i, line in enumerate(tree.read(path).splitlines(), 1):
-            if re.match(r"\s*#\s*(if|ifdef|ifndef)\b", line):
+            if path not in COMPOSITION and re.match(r"\s*#\s*(if|ifdef|ifndef)\b", line):
                 bad.append(f"{path}:{i}: {line.strip()}: conditionals belong to headers")
     return bad
 

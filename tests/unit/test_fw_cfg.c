@@ -302,6 +302,33 @@ static void test_fw_cfg_dma_errors(void)
 		CHECK_EQ(dma(cases[i].control, cases[i].len, cases[i].addr), 1);
 }
 
+/* Zeros past an item's end: a megabyte at most. */
+static void test_fw_cfg_dma_padding_is_limited(void)
+{
+	uint8_t byte = 0xff;
+
+	REQUIRE(bench_open(&v3_device_fw_cfg, ""));
+	CHECK_EQ(v3_mem_set(bench.vm, 0x100000, 0xff, 0x200000), V3_OK);
+	CHECK_EQ(dma(0x0a, 4 + 0x100000, 0x100000), 0);
+	CHECK_EQ(v3_mem_read(bench.vm, 0x200003, &byte, 1), V3_OK);
+	CHECK_EQ(byte, 0);
+	CHECK_EQ(v3_mem_read(bench.vm, 0x200004, &byte, 1), V3_OK);
+	CHECK_EQ(byte, 0xff);
+	CHECK_EQ(dma(0x0a, 4 + 0x100001, 0x100000), 1);
+}
+
+/* Each command needs its own upper half of the address. */
+static void test_fw_cfg_dma_high_half_is_used_up(void)
+{
+	REQUIRE(bench_open(&v3_device_fw_cfg, ""));
+	CHECK_EQ(dma(0x0a, 4, BUF), 0);
+	fake_out(bench.vm, DMA_HIGH, 4, __builtin_bswap32(1));
+	fake_out(bench.vm, DMA_LOW, 4, __builtin_bswap32(CMD));
+	CHECK_EQ(fake_log_count("not in RAM"), 1);
+	fake_out(bench.vm, DMA_LOW, 4, __builtin_bswap32(CMD));
+	CHECK_EQ(fake_log_count("not in RAM"), 1);
+}
+
 /* A command that cannot be read is not performed, and the address register is used up. */
 static void test_fw_cfg_dma_command_outside_ram(void)
 {
@@ -333,7 +360,6 @@ static void test_fw_cfg_reset(void)
 	fake_out(bench.vm, DMA_HIGH, 4, 0xffffffff);
 	bench_reset();
 	CHECK_EQ(in8(DATA), 'Q');
-	put_be32((uint8_t[4]){0}, 0);
 	fake_out(bench.vm, DMA_LOW, 4, __builtin_bswap32(CMD)); /* the upper half is 0 again */
 	CHECK(!fake_log_contains("not in RAM"));
 }
@@ -380,6 +406,8 @@ static const struct tap_test tests[] = {
 	TAP(test_fw_cfg_dma_in_steps),
 	TAP(test_fw_cfg_dma_select_a_file),
 	TAP(test_fw_cfg_dma_errors),
+	TAP(test_fw_cfg_dma_padding_is_limited),
+	TAP(test_fw_cfg_dma_high_half_is_used_up),
 	TAP(test_fw_cfg_dma_command_outside_ram),
 	TAP(test_fw_cfg_dma_over_its_own_command),
 	TAP(test_fw_cfg_reset),

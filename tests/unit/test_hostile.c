@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_hostile.c
- * A hostile guest on a whole PC: random and boundary values into every port, MSR, MMIO register, control
- * register and hypercall, from one vcpu and from four at once. Nothing of it may be a failure of ours, break
- * the host's contract, hang, leak or touch memory it should not (the sanitizers watch).
+ * A hostile guest on a whole PC: random and boundary values into every port, MSR, MMIO register,
+ * control register and hypercall, from one vcpu and from four at once. Nothing of it may be a
+ * failure of ours, break the host's contract, hang, leak or touch memory it should not (the
+ * sanitizers watch).
  */
 #include "fake_vm.h"
 #include "palacios/platform.h"
@@ -11,9 +12,10 @@
 
 #include <unistd.h>
 
-static const uint32_t edges[] = {0,	     1,		 2,	     0x7f,	 0x80,	     0xff,
-				 0x100,	     0x7fff,	 0x8000,     0xffff,	 0x10000,    0x7fffffff,
-				 0x80000000, 0xfffffffe, 0xffffffff, 0x55555555, 0xaaaaaaaa, 0x12345678};
+static const uint32_t edges[] = {0,	     1,		 2,	     0x7f,	 0x80,
+				 0xff,	     0x100,	 0x7fff,     0x8000,	 0xffff,
+				 0x10000,    0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff,
+				 0x55555555, 0xaaaaaaaa, 0x12345678};
 
 static uint64_t rnd_next(uint64_t *state)
 {
@@ -28,16 +30,18 @@ static uint32_t rnd_value(uint64_t *state)
 {
 	uint64_t r = rnd_next(state);
 
-	return r & 1 ? edges[(r >> 1) % V3_ARRAY_SIZE(edges)] : (uint32_t)(r >> 32) >> (r >> 8 & 31);
+	return r & 1 ? edges[(r >> 1) % V3_ARRAY_SIZE(edges)]
+		     : (uint32_t)(r >> 32) >> (r >> 8 & 31);
 }
 
 /* Half of them where devices are. Never those that end or reset the VM. */
 static uint16_t rnd_port(uint64_t *state)
 {
-	static const uint16_t busy[] = {
-		V3_PC_PORT_PIC1, V3_PC_PORT_PIT,  V3_PC_PORT_SPEAKER, V3_PC_PORT_RTC,	   V3_PC_PORT_PIC2,
-		V3_PC_PORT_COM1, V3_PC_PORT_ELCR, V3_PC_PORT_FW_CFG,  V3_PC_PORT_PCI_ADDR, V3_PC_PM_BASE,
-		V3_PC_GPE0,	 V3_PC_PORT_POST, V3_PC_PORT_DEBUGCON, V3_PC_PORT_KBC,	   0};
+	static const uint16_t busy[] = {V3_PC_PORT_PIC1,     V3_PC_PORT_PIT,	V3_PC_PORT_SPEAKER,
+					V3_PC_PORT_RTC,	     V3_PC_PORT_PIC2,	V3_PC_PORT_COM1,
+					V3_PC_PORT_ELCR,     V3_PC_PORT_FW_CFG, V3_PC_PORT_PCI_ADDR,
+					V3_PC_PM_BASE,	     V3_PC_GPE0,	V3_PC_PORT_POST,
+					V3_PC_PORT_DEBUGCON, V3_PC_PORT_KBC,	0};
 	uint64_t r = rnd_next(state);
 	uint16_t port = (uint16_t)(r >> 16);
 
@@ -103,8 +107,10 @@ static void test_hostile_ports(void)
 		if (rnd_next(&state) & 1)
 			fake_in(vm, port, size);
 		else if (!ends_the_vm(port))
-			err = fake_out(vm, port, size, size == 4 ? value : value & ((1u << size * 8) - 1));
-		if (!CHECK_MSG(err >= 0, "OUT %#x size %u value %#x: %s", port, size, value, v3_strerror(err)))
+			err = fake_out(vm, port, size,
+				       size == 4 ? value : value & ((1u << size * 8) - 1));
+		if (!CHECK_MSG(err >= 0, "OUT %#x size %u value %#x: %s", port, size, value,
+			       v3_strerror(err)))
 			break;
 		if (i % 64 == 0) {
 			fake_clock_advance(rnd_next(&state) >> (34 + (rnd_next(&state) & 15)));
@@ -125,7 +131,8 @@ static void test_hostile_every_port_every_size(void)
 	}
 	for (uint32_t port = 0; port < 0x10000; port++) {
 		for (unsigned size = 1; size <= 4 && !ends_the_vm((uint16_t)port); size *= 2)
-			CHECK(fake_out(vm, (uint16_t)port, size, size == 4 ? ~0u : (1u << size * 8) - 1) >= 0);
+			CHECK(fake_out(vm, (uint16_t)port, size,
+				       size == 4 ? ~0u : (1u << size * 8) - 1) >= 0);
 	}
 }
 
@@ -147,7 +154,8 @@ static void test_hostile_mmio(void)
 			fake_vcpu_mmio_read(vcpu, gpa, size);
 		else
 			err = fake_vcpu_mmio_write(vcpu, gpa, size, value);
-		if (!CHECK_MSG(err >= 0, "write %#llx size %u: %s", (unsigned long long)gpa, size, v3_strerror(err)))
+		if (!CHECK_MSG(err >= 0, "write %#llx size %u: %s", (unsigned long long)gpa, size,
+			       v3_strerror(err)))
 			break;
 		if (i % 64 == 0) {
 			fake_clock_advance(rnd_next(&state) >> (34 + (rnd_next(&state) & 15)));
@@ -160,17 +168,19 @@ static void test_hostile_mmio(void)
 
 static void test_hostile_msrs(void)
 {
-	static const uint32_t bases[] = {0,	 0x10,	0x1b,  0x3a,	    0x79,	0xc1,	    0xfe,
-					 0x170,	 0x1a0, 0x1d9, 0x200,	    0x250,	0x277,	    0x2ff,
-					 0x400,	 0x6e0, 0x800, 0x830,	    0xda0,	0x40000000, 0x4b564d00,
-					 0xc0000080, 0xc0000100, 0xc0010000, 0xc0010110, 0xc0011020};
+	static const uint32_t bases[] = {
+		0,	    0x10,	0x1b,	    0x3a,	0x79,	   0xc1,       0xfe,
+		0x170,	    0x1a0,	0x1d9,	    0x200,	0x250,	   0x277,      0x2ff,
+		0x400,	    0x6e0,	0x800,	    0x830,	0xda0,	   0x40000000, 0x4b564d00,
+		0xc0000080, 0xc0000100, 0xc0010000, 0xc0010110, 0xc0011020};
 	struct v3_vm *vm = hostile_vm(1);
 	uint64_t state = tap_rand(), value;
 
 	REQUIRE(vm);
 	v3_time_continue(vm);
 	for (int i = 0; i < 100000; i++) {
-		uint32_t msr = bases[rnd_next(&state) % V3_ARRAY_SIZE(bases)] + (rnd_next(&state) & 31);
+		uint32_t msr =
+			bases[rnd_next(&state) % V3_ARRAY_SIZE(bases)] + (rnd_next(&state) & 31);
 
 		if (rnd_next(&state) & 7)
 			value = rnd_value(&state) | (uint64_t)rnd_value(&state) << 32;
@@ -195,23 +205,25 @@ static void test_hostile_exits(void)
 	vcpu = vm->vcpu[0];
 	for (int i = 0; i < 100000; i++) {
 		static const enum v3_exit_kind kinds[] = {
-			V3_EXIT_CPUID,	   V3_EXIT_CR_READ, V3_EXIT_CR_WRITE,  V3_EXIT_DR_ACCESS,
+			V3_EXIT_CPUID,	   V3_EXIT_CR_READ, V3_EXIT_CR_WRITE,	  V3_EXIT_DR_ACCESS,
 			V3_EXIT_HYPERCALL, V3_EXIT_XSETBV,  V3_EXIT_NESTED_FAULT, V3_EXIT_RDTSC,
 			V3_EXIT_INVLPG,	   V3_EXIT_CACHE,   V3_EXIT_TASK_SWITCH,  V3_EXIT_IO,
-			V3_EXIT_HLT,	   V3_EXIT_PAUSE,   V3_EXIT_RDPMC,     V3_EXIT_MONITOR};
+			V3_EXIT_HLT,	   V3_EXIT_PAUSE,   V3_EXIT_RDPMC,	  V3_EXIT_MONITOR};
 		struct v3_exit exit = fake_exit(kinds[rnd_next(&state) % V3_ARRAY_SIZE(kinds)], 0);
 		uint64_t code[2] = {rnd_next(&state), rnd_next(&state)};
 		struct v3_event ev;
 		int err;
 
-		/* Random instruction bytes at a random place, random registers, sometimes long mode. */
+		/* Random instruction bytes at a random place, random registers, sometimes long
+		 * mode. */
 		for (int r = 0; r < V3_NGPR; r++)
 			vcpu->regs.gpr[r] = rnd_next(&state) >> (rnd_next(&state) & 63);
 		vcpu->regs.rip = rnd_next(&state) & 1 ? 0x9000 : rnd_next(&state) & 0xfffff;
 		vcpu->regs.rflags = 2 | (rnd_next(&state) & 0x10cd5);
 		memcpy(exit.insn, code, sizeof(exit.insn));
 		if (exit.kind == V3_EXIT_IO) {
-			exit = fake_exit_io(vcpu, rnd_port(&state), 1u << rnd_next(&state) % 3, true);
+			exit = fake_exit_io(vcpu, rnd_port(&state), 1u << rnd_next(&state) % 3,
+					    true);
 			exit.u.io.string = exit.u.io.rep = rnd_next(&state) & 1;
 		} else if (exit.kind == V3_EXIT_NESTED_FAULT) {
 			exit.u.fault.gpa = rnd_gpa(&state, 1);
@@ -223,8 +235,9 @@ static void test_hostile_exits(void)
 		}
 		v3_mem_write(vm, vcpu->regs.rip, code, sizeof(code));
 		err = fake_dispatch(vcpu, &exit, &ev);
-		if (!CHECK_MSG(err >= 0, "exit %s, bytes %016llx %016llx: %s", v3_exit_name(exit.kind),
-			       (unsigned long long)code[0], (unsigned long long)code[1], v3_strerror(err)))
+		if (!CHECK_MSG(err >= 0, "exit %s, bytes %016llx %016llx: %s",
+			       v3_exit_name(exit.kind), (unsigned long long)code[0],
+			       (unsigned long long)code[1], v3_strerror(err)))
 			break;
 		vcpu->state = V3_VCPU_RUNNABLE;
 	}
@@ -337,7 +350,8 @@ static void storm(struct fake_guest *g, void *arg)
 	struct crowd *c = arg;
 	struct v3_vm *vm = v3_vcpu_vm(g_vcpu(g));
 	unsigned self = v3_vcpu_index(g_vcpu(g));
-	uint64_t state = c->seed + self + __atomic_add_fetch(&c->done, 1, __ATOMIC_SEQ_CST) * 104729;
+	uint64_t state =
+		c->seed + self + __atomic_add_fetch(&c->done, 1, __ATOMIC_SEQ_CST) * 104729;
 
 	g_flat32(g);
 	g_on_irq(g, crowd_irq, NULL);
@@ -377,9 +391,9 @@ static void test_hostile_ipi_storm(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_hostile_ports),	     TAP(test_hostile_every_port_every_size),
-	TAP(test_hostile_mmio),		     TAP(test_hostile_msrs),
-	TAP(test_hostile_exits),	     TAP(test_hostile_four_vcpus_at_once),
+	TAP(test_hostile_ports),     TAP(test_hostile_every_port_every_size),
+	TAP(test_hostile_mmio),	     TAP(test_hostile_msrs),
+	TAP(test_hostile_exits),     TAP(test_hostile_four_vcpus_at_once),
 	TAP(test_hostile_ipi_storm),
 };
 TAP_MAIN(tests)

@@ -161,7 +161,8 @@ static bool script_step(struct v3_vcpu *vcpu, struct v3_exit *exit, void *arg)
 	vcpu->regs.rflags |= s->rflags;
 	if (s->next == s->n)
 		return false;
-	*exit = s->exit[s->next++];
+	*exit = s->exit[s->next];
+	__atomic_fetch_add(&s->next, 1, __ATOMIC_SEQ_CST);
 	return true;
 }
 

@@ -10,8 +10,6 @@
 
 #include <unistd.h>
 
-#define PORT 0x1230 /* nobody's, for the tests' own handlers */
-
 /* ---- guests ---- */
 
 static void guest_computes(struct fake_guest *g, void *arg)
@@ -183,11 +181,6 @@ static void test_vm_create_in_4_kib_pieces_of_memory(void)
 	CHECK_EQ(stats.backed_4k, 8 << 20);
 }
 
-static int create_8m(void *arg)
-{
-	return create_image(arg);
-}
-
 static void test_vm_create_in_too_little_memory(void)
 {
 	struct image image;
@@ -195,9 +188,9 @@ static void test_vm_create_in_too_little_memory(void)
 	REQUIRE_EQ(fake_lib_init(), V3_OK);
 	image.data = fake_image(fake_pc_toml(1, 8), NULL, 0, &image.len);
 	fake_ram_limit(7 << 20);
-	CHECK_EQ(create_8m(&image), V3_ENOMEM);
+	CHECK_EQ(create_image(&image), V3_ENOMEM);
 	fake_ram_fragment(V3_PAGE_SIZE);
-	CHECK_EQ(create_8m(&image), V3_ENOMEM);
+	CHECK_EQ(create_image(&image), V3_ENOMEM);
 }
 
 /* ---- start, stop ---- */
@@ -554,6 +547,21 @@ static void test_vm_reset_restores_the_boot_image(void)
 	CHECK_EQ(vm->resets, 1);
 }
 
+/* A reset asked for while the VM is paused is over before the VM runs on. */
+static void test_vm_continue_waits_for_the_reset(void)
+{
+	struct v3_vm *vm = running_vm(4, guest_does_io, NULL);
+
+	REQUIRE(vm);
+	for (unsigned i = 1; i <= 50; i++) {
+		REQUIRE_EQ(v3_vm_pause(vm), V3_OK);
+		CHECK_EQ(v3_vm_reset(vm), V3_OK);
+		CHECK_EQ(v3_vm_continue(vm), V3_OK);
+		if (!CHECK_EQ(vm->resets, i))
+			break;
+	}
+}
+
 /* ---- several vcpus ---- */
 
 #define ICR_LOW	  (V3_PC_LAPIC_BASE + 0x300)
@@ -838,6 +846,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vm_guest_resets_itself),
 	TAP(test_vm_triple_fault_resets),
 	TAP(test_vm_reset_restores_the_boot_image),
+	TAP(test_vm_continue_waits_for_the_reset),
 	TAP(test_vm_four_vcpus_ping_each_other),
 	TAP(test_vm_pause_in_the_middle_of_pings),
 	TAP(test_vm_vcpus_run_on_the_cpus_named),

@@ -54,7 +54,10 @@ enum v3_insn_enc { V3_ENC_LEGACY, V3_ENC_VEX, V3_ENC_EVEX, V3_ENC_XOP };
 
 #define V3_REG_NONE 0xff /* no base or no index */
 
-/** One decoded instruction. Nothing in it points anywhere: may be copied and kept. */
+/**
+ * One decoded instruction. Nothing in it points anywhere: may be copied and kept. (Fields that are
+ * computed together do not lie side by side: compilers would merge the stores at greater cost.)
+ */
 struct v3_insn {
 	uint8_t length;	   /* bytes, 1..15 */
 	uint8_t bits;	   /* code size it was decoded for: 16, 32, 64 */
@@ -65,17 +68,17 @@ struct v3_insn {
 	uint8_t rex;	   /* V3_REX_* */
 	uint8_t flags;	   /* V3_INSN_* */
 	uint8_t opnd_size; /* bytes of an operand: 2, 4, 8; byte opcodes do not change it */
-	uint8_t addr_size; /* bytes of an address: 2, 4, 8 */
 	uint8_t seg;	   /* segment of the memory operand: override or default */
+	uint8_t addr_size; /* bytes of an address: 2, 4, 8 */
+	uint8_t scale;	   /* memory operand: index is shifted left by this: 0..3 */
 	uint8_t modrm;	   /* raw; 0 if none */
+	uint8_t imm_size;  /* bytes of the immediate (both, if two): 0..8 */
 	uint8_t reg;	   /* ModRM.reg, extended: 0..15, EVEX 0..31 */
+	uint8_t pp;	   /* SIMD prefix: 0 none, 1 = 66, 2 = F3, 3 = F2 */
 	uint8_t rm;	   /* ModRM.rm as register, extended; no ModRM: of the opcode */
+	uint8_t vvvv;	   /* VEX, EVEX, XOP: second source register, not inverted; else 0 */
 	uint8_t base;	   /* memory operand: base register number or V3_REG_NONE */
 	uint8_t index;	   /* memory operand: index register number or V3_REG_NONE */
-	uint8_t scale;	   /* memory operand: index is shifted left by this: 0..3 */
-	uint8_t imm_size;  /* bytes of the immediate (both, if two): 0..8 */
-	uint8_t pp;	   /* SIMD prefix: 0 none, 1 = 66, 2 = F3, 3 = F2 */
-	uint8_t vvvv;	   /* VEX, EVEX, XOP: second source register, not inverted; else 0 */
 	uint8_t vl;	   /* VEX, EVEX, XOP: vector length 0 = 128, 1 = 256, 2 = 512 bits */
 	uint8_t evex_aaa;  /* EVEX byte 3: z in bit 7, b in bit 4, aaa in 2..0 */
 	uint16_t imm2;	   /* far pointer: selector; ENTER: level; EXTRQ/INSERTQ: second byte */

@@ -75,6 +75,8 @@ struct v3_lapic_ops {
 	unsigned (*get_cr8)(void *priv, struct v3_vcpu *vcpu);
 	/** Does the APIC accept ExtINT from the 8259 (LINT0 = ExtINT unmasked, or APIC globally disabled)? */
 	bool (*accepts_extint)(void *priv, struct v3_vcpu *vcpu);
+	/** Is it globally enabled (IA32_APIC_BASE)? CPUID shows the guest an APIC only then. Own thread. */
+	bool (*enabled)(void *priv, struct v3_vcpu *vcpu);
 	/** INIT: back to the reset state, keeping the APIC id. Own thread. */
 	void (*init)(void *priv, struct v3_vcpu *vcpu);
 };

@@ -65,7 +65,8 @@ void v3_mem_unhook(struct v3_vm *vm, v3_gpa_t gpa);
 /**
  * Add guest RAM (read-write) or ROM (guest writes are ignored and logged), backed by host pages in the
  * largest pieces the host has, zeroed. Before the VM first runs, thread context.
- * @return V3_OK; V3_EINVAL (not page-aligned, empty, wraps); V3_EEXIST (overlaps RAM); V3_ENOMEM.
+ * @return V3_OK; V3_EINVAL (not page-aligned, empty, wraps, too high); V3_EEXIST (overlaps RAM);
+ *         V3_ENOSPC (more than 32 regions); V3_ENOMEM.
  */
 int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node);
 int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);

@@ -79,6 +79,7 @@ static const struct cpuid_policy cpuid_policies[] = {
 #define CPUID_LEAF_TOPO	 0xbu
 #define CPUID_LEAF_TOPO2 0x1fu
 #define CPUID_XSAVE_SUB1 (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
+#define CPUID_APIC	 B(9)
 #define CPUID_OSXSAVE	 B(27)
 
 /* KVM-compatible features: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE */
@@ -259,8 +260,12 @@ static void cpuid_xsave(struct v3_vcpu *vcpu, uint32_t sub, struct v3_cpuid_regs
 /* Bits that follow the guest's state. */
 static void cpuid_dynamic(struct v3_vcpu *vcpu, struct v3_cpuid_regs *r)
 {
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
 	if (vcpu->cr4 & V3_CR4_OSXSAVE)
 		r->ecx |= CPUID_OSXSAVE;
+	if (!intr->lapic || !intr->lapic->enabled(intr->lapic_priv, vcpu))
+		r->edx &= ~CPUID_APIC;
 }
 
 void v3_cpuid_read(struct v3_vcpu *vcpu, uint32_t leaf, uint32_t sub, struct v3_cpuid_regs *r)

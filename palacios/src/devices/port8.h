@@ -24,6 +24,14 @@ static inline void v3_port8_access(struct v3_io *io, void *dev, uint16_t first, 
 	uint32_t value = 0;
 	unsigned i;
 
+	if (io->size == 1 && io->write) { /* nearly always */
+		write(dev, off, (uint8_t)io->value);
+		return;
+	}
+	if (io->size == 1) {
+		io->value = read(dev, off);
+		return;
+	}
 	if (io->write) {
 		for (i = 0; i < io->size && off + i < count; i++)
 			write(dev, off + i, (uint8_t)(io->value >> (8 * i)));

@@ -328,7 +328,7 @@ static int ram_add(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t attr)
 int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node)
 {
 	if (!vm->mem.nregions)
-		vm->mem.node = node;
+		vm->mem.node = vm->mmu.nested.node = node; /* tables lie where the memory is */
 	return ram_add(vm, gpa, size, 0);
 }
 

@@ -131,7 +131,7 @@ static uint8_t uart_pending(const struct uart *uart)
 /* Drive the line. The loopback mode forces OUT2 inactive, "Modem Control Register". Lock held. */
 static void uart_update_irq(struct uart *uart)
 {
-	bool level = (uart->mcr & (UART_MCR_OUT2 | UART_MCR_LOOP)) == UART_MCR_OUT2 &&
+	bool level = uart->ier && (uart->mcr & (UART_MCR_OUT2 | UART_MCR_LOOP)) == UART_MCR_OUT2 &&
 		     uart_pending(uart) != UART_IIR_NONE;
 
 	if (level == uart->level)
@@ -325,8 +325,10 @@ static void uart_send(struct uart *uart, uint8_t byte)
  */
 static void uart_write_data(struct uart *uart, uint8_t byte)
 {
-	uart->thre_pending = false;
-	uart_update_irq(uart);
+	if (uart->ier & UART_IER_THRE) {
+		uart->thre_pending = false;
+		uart_update_irq(uart);
+	}
 	if (uart->mcr & UART_MCR_LOOP)
 		uart_loop_back(uart, byte);
 	else
@@ -495,6 +497,13 @@ static int uart_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	unsigned long flags;
 
 	(void)vcpu;
+	/* The status a polling driver reads before each byte: no state changes, so no lock is needed. */
+	if (io->port == uart->port + UART_LSR && !io->write && io->size == 1 &&
+	    !__atomic_load_n(&uart->lsr_errors, __ATOMIC_RELAXED)) {
+		io->value = UART_LSR_THRE | UART_LSR_TEMT |
+			    (__atomic_load_n(&uart->rx_len, __ATOMIC_RELAXED) ? UART_LSR_DR : 0);
+		return V3_OK;
+	}
 	flags = v3_lock_acquire(&uart->lock);
 	v3_port8_access(io, uart, uart->port, UART_NPORTS, uart_read8, uart_write8);
 	v3_lock_release(&uart->lock, flags);

@@ -180,7 +180,7 @@ static int fw_dma_read(struct fw_cfg *fw, struct fw_item item, uint32_t offset, 
 	uint32_t have = item.len - offset < len ? item.len - offset : len;
 	int err;
 
-	if (len - have > FW_MAX_PAD || gpa + len < gpa)
+	if (len - have > FW_MAX_PAD)
 		return V3_EINVAL;
 	err = have ? v3_mem_write(fw->vm, gpa, item.data + offset, have) : V3_OK;
 	if (!err && len > have)

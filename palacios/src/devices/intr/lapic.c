@@ -171,6 +171,11 @@ static unsigned lapic_get_cr8(void *priv, struct v3_vcpu *vcpu)
 	return lapic_of(priv, vcpu)->tpr >> 4;
 }
 
+static bool lapic_is_enabled(void *priv, struct v3_vcpu *vcpu)
+{
+	return lapic_enabled(lapic_of(priv, vcpu));
+}
+
 static bool lapic_accepts_extint(void *priv, struct v3_vcpu *vcpu)
 {
 	struct lapic *l = lapic_of(priv, vcpu);
@@ -217,6 +222,7 @@ static const struct v3_lapic_ops lapic_ops = {
 	.set_cr8 = lapic_set_cr8,
 	.get_cr8 = lapic_get_cr8,
 	.accepts_extint = lapic_accepts_extint,
+	.enabled = lapic_is_enabled,
 	.init = lapic_init,
 };
 
