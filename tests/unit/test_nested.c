@@ -446,6 +446,83 @@ static void test_nested_never_shows_more_than_the_map(void)
 	}
 }
 
+/* ---- two vcpus at once ---- */
+
+struct crowd {
+	struct v3_vm *vm;
+	unsigned odd;	/* hooks only pages of this parity */
+	uint64_t state; /* of its random numbers: tap_rand() is not for threads */
+	struct v3_view *view;
+};
+
+static unsigned crowd_rand(struct crowd *c, unsigned n)
+{
+	c->state = c->state * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)(c->state >> 33) % n;
+}
+
+static void *crowd_main(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		v3_gpa_t gpa = (v3_gpa_t)crowd_rand(c, 1024) << 12;
+		unsigned access = 1u << crowd_rand(c, 3);
+		v3_gpa_t mine = gpa | c->odd << 12;
+
+		switch (crowd_rand(c, 8)) {
+		case 0:
+			v3_mem_hook(c->vm, mine, V3_ACC_WRITE, ignore, NULL);
+			CHECK(!(v3_mem_page_perm(c->vm, mine) & V3_ACC_WRITE));
+			break;
+		case 1:
+		case 2:
+			v3_mem_unhook(c->vm, mine);
+			CHECK_EQ(v3_mem_page_perm(c->vm, mine), V3_ACC_ALL);
+			break;
+		case 3:
+			v3_mmu_map_fault(c->vm, c->view, gpa, access);
+			break;
+		default:
+			v3_mmu_map_fault(c->vm, NULL, gpa, access);
+		}
+	}
+	return NULL;
+}
+
+static int refuse(struct v3_vcpu *vcpu, struct v3_view *view, v3_gpa_t gpa, unsigned access,
+		  void *priv)
+{
+	(void)vcpu, (void)view, (void)gpa, (void)access, (void)priv;
+	return V3_EIO;
+}
+
+static void test_nested_changes_by_several_threads(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+	struct crowd crowd[2];
+	pthread_t thread[2];
+	struct v3_view *view;
+	uint64_t seed = tap_rand();
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_view_create(vm, refuse, NULL, &view), V3_OK);
+	for (unsigned i = 0; i < 2; i++) {
+		crowd[i] = (struct crowd){.vm = vm, .odd = i, .state = seed + i, .view = view};
+		REQUIRE_EQ(pthread_create(&thread[i], NULL, crowd_main, &crowd[i]), 0);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	for (v3_gpa_t gpa = 0; gpa < 4 * MIB; gpa += 4096) {
+		CHECK(!(leaf_at(vm, gpa).perm & ~v3_mem_page_perm(vm, gpa)) ||
+		      !leaf_at(vm, gpa).present);
+		v3_mem_unhook(vm, gpa);
+	}
+	for (v3_gpa_t gpa = 0; gpa < 4 * MIB; gpa += 4096)
+		CHECK_EQ(v3_mmu_map_fault(vm, NULL, gpa, V3_ACC_WRITE), V3_OK);
+	model_check_stats(vm);
+}
+
 /* ---- flush ---- */
 
 static struct {
@@ -522,6 +599,7 @@ static const struct tap_test tests[] = {
 	TAP(test_nested_retires_one_table_at_a_time),
 	TAP(test_nested_mmio_comes_and_goes),
 	TAP(test_nested_never_shows_more_than_the_map),
+	TAP(test_nested_changes_by_several_threads),
 	TAP(test_flush_waits_for_vcpus_in_the_guest),
 	TAP(test_flush_asks_one_or_all),
 };
