@@ -254,12 +254,24 @@ static int emulate_unknown(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 	return V3_OK;
 }
 
+/* The access was part of delivering an event (IDT, TSS or stack in device memory), not of the instruction
+ * at RIP. No kernel does that on purpose; the CPU itself would be at its end soon. */
+static int emulate_delivery(struct v3_vcpu *vcpu, const struct v3_exit *exit)
+{
+	V3_GUEST_WARN(vcpu->vm, "delivery of vector %u needs emulated memory at %#llx",
+		      exit->aborted.vector, (unsigned long long)exit->u.fault.gpa);
+	v3_vm_request_reset(vcpu->vm, "event delivered through emulated memory");
+	return V3_OK;
+}
+
 int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	struct v3_emul emul = {.ops = &emulate_ops, .priv = vcpu, .regs = &vcpu->regs};
 	const struct v3_insn *insn;
 	int err;
 
+	if (V3_UNLIKELY(exit->aborted.type != V3_EVENT_NONE))
+		return emulate_delivery(vcpu, exit);
 	insn = v3_insn_decode(vcpu, exit);
 	if (!insn)
 		return V3_OK; /* the guest meets the fault itself, or one is queued */
