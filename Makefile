@@ -116,24 +116,19 @@ $(eval $(call flags_file,unit,$(CC) $(UNIT_CFLAGS)))
 # ---- the library ----
 include palacios/objects.mk
 core-objs := $(addprefix $(B)/palacios/,$(sort $(v3-y)))
-core-src  := $(foreach o,$(v3-y),$(wildcard palacios/$(o:.o=.c) palacios/$(o:.o=.S)))
-core-missing := $(foreach o,$(v3-y),$(if $(wildcard palacios/$(o:.o=.c) palacios/$(o:.o=.S)),,$(o)))
-ifneq ($(strip $(core-missing)),)
-$(warning objects.mk names files that do not exist: $(core-missing))
-core-objs := $(filter-out $(addprefix $(B)/palacios/,$(core-missing)),$(core-objs))
-endif
+core-missing := $(strip $(foreach o,$(v3-y),$(if $(wildcard palacios/$(o:.o=.c) palacios/$(o:.o=.S)),,$(o))))
+$(if $(core-missing),$(error palacios/objects.mk names files that do not exist: $(core-missing)))
 all-objs += $(core-objs)
 
 # Constants for assembly. Each line "->NAME value" of the compiler's output becomes a #define.
-ASM_OFFSETS_C := $(wildcard palacios/src/arch/asm_offsets.c)
-ASM_OFFSETS_H := $(if $(ASM_OFFSETS_C),$(B)/include/generated/asm_offsets.h)
-$(B)/include/generated/asm_offsets.h: palacios/src/arch/asm_offsets.c $(AUTOCONF_H) $(B)/.flags.core
+ASM_OFFSETS_H := $(B)/include/generated/asm_offsets.h
+$(ASM_OFFSETS_H): palacios/src/arch/asm_offsets.c $(AUTOCONF_H) $(B)/.flags.core
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CORE_CFLAGS) -MMD -MP -MF $(@:.h=.d) -MT $@ -S -o $(@:.h=.s) $<
 	$(Q){ echo '/* SPDX-License-Identifier: BSD-3-Clause */'; echo '/* Generated from $<. */'; \
 	     sed -n 's/^[[:space:]]*->\([A-Za-z0-9_]*\) [$$]*\(.*\)$$/#define \1 \2/p' $(@:.h=.s); } > $@
--include $(B)/include/generated/asm_offsets.d
+-include $(ASM_OFFSETS_H:.h=.d)
 GENERATED := $(AUTOCONF_H) $(ASM_OFFSETS_H)
 
 # The call graph and the dump beside each object are what lint_stack.py reads.
@@ -149,7 +144,7 @@ $(B)/palacios/palacios.o: $(core-objs)
 $(B)/libpalacios.a: $(B)/palacios/palacios.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $<
-products += $(if $(core-objs),$(B)/libpalacios.a)
+products += $(B)/libpalacios.a
 
 # The core once more with clang: compiled only, never linked.
 clang-objs := $(patsubst $(B)/palacios/%,$(B)/clang/%,$(core-objs))
@@ -194,9 +189,8 @@ $(unit-tests): $(B)/unit/%: $(B)/unit/obj/tests/unit/%.o $(B)/unit/libhelp.a $(B
 unit: $(unit-tests)
 
 # ---- fragments ----
-fragments := $(wildcard guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk \
-	tests/bench/build.mk tests/system/debian/build.mk)
-include $(fragments)
+include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk tests/bench/build.mk \
+	tests/system/debian/build.mk
 
 # ---- targets ----
 .PHONY: all setup run check check-lint check-unit check-svm bench do-run do-bench format help clean distclean

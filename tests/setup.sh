@@ -6,7 +6,7 @@ set -u
 
 PACKAGES=(
 	# build
-	gcc libc6-dev make binutils kconfig-frontends python3-minimal
+	gcc libc6-dev make binutils kconfig-frontends python3
 	# tests: harness, second compiler, formatting, sanitizer run time comes with gcc
 	perl clang clang-format-14
 	# machines

@@ -7,6 +7,7 @@
 
 #include "fake_vm.h"
 #include "palacios/abi/hypercall.h"
+#include "palacios/platform.h"
 #include "tap.h"
 
 #define B(n) (1u << (n))
@@ -70,10 +71,10 @@ static void test_cpuid_does_not_invent_host_features(void)
 
 static void test_cpuid_shows_what_linux_needs(void)
 {
-	struct v3_vm *vm = fake_vm_bare(1, 8);
+	struct v3_vm *vm = NULL;
 	struct v3_cpuid_regs r;
 
-	REQUIRE(vm);
+	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 8), NULL, 0, &vm), V3_OK);
 	r = leaf(vm->vcpu[0], 1, 0);
 	CHECK_EQ(r.edx & (B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(9) | B(15) | B(24) | B(25) |
 			  B(26)),
@@ -86,6 +87,19 @@ static void test_cpuid_shows_what_linux_needs(void)
 	r = leaf(vm->vcpu[0], 0, 0);
 	CHECK_EQ(r.ebx, 0x68747541);
 	CHECK(leaf(vm->vcpu[0], 0x80000000, 0).eax >= 0x80000008);
+}
+
+/* Without local APICs, or after the guest has switched its own off, the bit is clear (SDM 3A 10.4.3). */
+static void test_cpuid_apic_bit_follows_the_apic(void)
+{
+	struct v3_vm *bare = fake_vm_bare(1, 8), *pc = NULL;
+
+	REQUIRE(bare);
+	CHECK(!(leaf(bare->vcpu[0], 1, 0).edx & B(9)));
+	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 8), NULL, 0, &pc), V3_OK);
+	CHECK(leaf(pc->vcpu[0], 1, 0).edx & B(9));
+	CHECK(fake_wrmsr(pc, 0x1b, V3_PC_LAPIC_BASE | 1u << 8)); /* boot CPU, not enabled */
+	CHECK(!(leaf(pc->vcpu[0], 1, 0).edx & B(9)));
 }
 
 static void test_cpuid_hypervisor_leaves(void)

@@ -210,7 +210,8 @@ static inline uint8_t *access_plain(struct v3_vcpu *vcpu, v3_gpa_t gpa)
 	if (gpa >> V3_CHUNK_SHIFT >= mem->nchunks || vcpu->mmu.view)
 		return NULL;
 	chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
-	if ((chunk->hva & V3_CHUNK_SLOW) || (chunk->hpa & V3_CHUNK_PLAIN_MASK))
+	if ((chunk->hva & V3_CHUNK_SLOW) ||
+	    (__atomic_load_n(&chunk->hpa, __ATOMIC_RELAXED) & V3_CHUNK_PLAIN_MASK))
 		return NULL;
 	return (uint8_t *)(chunk->hva + (gpa & (V3_SIZE_2M - 1)));
 }

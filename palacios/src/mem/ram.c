@@ -398,7 +398,7 @@ v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
 			return V3_HPA_NONE;
 		hpa = split->hpa[page];
 	} else {
-		hpa = mem->chunk[n].hpa + page * V3_PAGE_SIZE;
+		hpa = __atomic_load_n(&mem->chunk[n].hpa, __ATOMIC_RELAXED) + page * V3_PAGE_SIZE;
 	}
 	*rom = hpa & V3_CHUNK_ROM;
 	return hpa & V3_PAGE_MASK;
