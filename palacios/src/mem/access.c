@@ -43,6 +43,24 @@ unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa)
 	return perm;
 }
 
+/* The hook of a page, the one found last without a search: an access looks for it twice, at the fault and
+ * when the instruction runs. Any change of hooks changes seq. */
+static inline const struct v3_mem_hook *access_hook(struct v3_vcpu *vcpu, v3_gpa_t gpa)
+{
+	const struct v3_mem *mem = &vcpu->vm->mem;
+	struct v3_hook_memo *memo = &vcpu->mmu.hook_memo;
+	const uint32_t seq = v3_mem_read_begin(mem);
+
+	if (V3_LIKELY(memo->page == (gpa >> V3_PAGE_SHIFT) + 1 && memo->seq == seq))
+		return &memo->hook;
+	memo->page = 0;
+	if (!v3_mem_hook_find(mem, gpa, &memo->hook))
+		return NULL;
+	memo->page = (gpa >> V3_PAGE_SHIFT) + 1;
+	memo->seq = seq;
+	return &memo->hook;
+}
+
 /* Not a known MMIO access. Kept out of the way of those that are. */
 static __attribute__((noinline)) int access_fault(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
@@ -50,16 +68,18 @@ static __attribute__((noinline)) int access_fault(struct v3_vcpu *vcpu, struct v
 	const unsigned access = exit->u.fault.access;
 	const uint64_t attr = access_attr(&vcpu->vm->mem, gpa);
 	struct v3_view *view = vcpu->mmu.view;
+	const struct v3_mem_hook *hook;
 	struct v3_mmio_region r;
-	struct v3_mem_hook hook;
 	unsigned perm;
 	v3_hpa_t hpa;
 	int err;
 
 	/* The handler wants just this access, and no view has a word in it. */
-	if (!view && (attr & V3_CHUNK_PLAIN_MASK) == V3_CHUNK_HOOK &&
-	    v3_mem_hook_find(&vcpu->vm->mem, gpa, &hook) && (hook.access & access))
-		return v3_emulate_access(vcpu, exit);
+	if (!view && (attr & V3_CHUNK_PLAIN_MASK) == V3_CHUNK_HOOK) {
+		hook = access_hook(vcpu, gpa);
+		if (hook && (hook->access & access))
+			return v3_emulate_access(vcpu, exit);
+	}
 	if ((attr & V3_CHUNK_MMIO) &&
 	    v3_mem_mmio_find(&vcpu->vm->mem, gpa, &vcpu->mmu.mmio_hint, &r))
 		return v3_emulate_access(vcpu, exit);
@@ -164,13 +184,16 @@ static inline int access_handler(struct v3_vcpu *vcpu, const struct v3_mem_hook 
 static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size_t len, bool write)
 {
 	const unsigned kind = write ? V3_ACC_WRITE : V3_ACC_READ;
+	const struct v3_mem_hook *hook = access_hook(vcpu, gpa);
 	struct v3_vm *vm = vcpu->vm;
-	struct v3_mem_hook hook;
+	struct v3_mem_hook copy;
 	uint8_t *ram;
 	bool rom;
 
-	if (v3_mem_hook_find(&vm->mem, gpa, &hook) && (hook.access & kind))
-		return access_handler(vcpu, &hook, gpa, buf, len, write);
+	if (hook && (hook->access & kind)) {
+		copy = *hook; /* the handler may change hooks */
+		return access_handler(vcpu, &copy, gpa, buf, len, write);
+	}
 	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE) {
 		V3_GUEST_WARN(vm, "%s of %zu bytes at unbacked %#llx", write ? "write" : "read",
 			      len, (unsigned long long)gpa);

@@ -52,10 +52,18 @@ struct v3_walk_memo {
 	bool user;
 };
 
+/** The hook of the page that the vcpu last met one on (mem/access.c), while v3_mem.seq stands still. */
+struct v3_hook_memo {
+	uint64_t page; /* guest-physical page number + 1; 0: none */
+	uint32_t seq;
+	struct v3_mem_hook hook;
+};
+
 struct v3_vcpu_mmu {
-	struct v3_view *view;	     /* NULL: the VM's own table; not owned */
-	uint32_t mmio_hint;	     /* region of the last MMIO access */
-	struct v3_walk_memo memo[3]; /* by access: read, write, execute; own thread */
+	struct v3_view *view;	       /* NULL: the VM's own table; not owned */
+	uint32_t mmio_hint;	       /* region of the last MMIO access */
+	struct v3_hook_memo hook_memo; /* own thread */
+	struct v3_walk_memo memo[3];   /* by access: read, write, execute; own thread */
 };
 
 /** Make the VM's nested root. After v3_mem_init(). thread. @return V3_OK, V3_ENOMEM, V3_ENOTSUP. */
