@@ -108,14 +108,13 @@ struct v3_vm {
 	uint32_t nextensions;
 
 	/* life cycle: vm/lifecycle.c */
-	void *lock;	      /* owned mutex: serialises the embedder's calls */
-	void *wq;	      /* owned: where pausing and waiting callers sleep */
-	uint32_t state;	      /* enum v3_vm_state, atomic */
-	uint32_t want;	      /* enum v3_vm_want, atomic: what the vcpus are asked to do */
-	uint32_t arrived;     /* vcpus that have reached the rendezvous, atomic */
-	uint32_t alive;	      /* vcpu threads that have not returned, atomic */
-	uint32_t stop_reason; /* enum v3_stop_reason, first one wins, atomic */
-	int stop_status;
+	void *lock;	  /* owned mutex: serialises the embedder's calls */
+	void *wq;	  /* owned: where pausing and waiting callers sleep */
+	uint32_t state;	  /* enum v3_vm_state, atomic */
+	uint32_t want;	  /* enum v3_vm_want, atomic: what the vcpus are asked to do */
+	uint32_t arrived; /* vcpus that have reached the rendezvous, atomic */
+	uint32_t alive;	  /* vcpu threads that have not returned, atomic */
+	uint64_t stop;	  /* enum v3_stop_reason, status << 32; the first one wins, atomic */
 	const char *reset_why;
 	uint32_t resets; /* how often the VM was reset */
 

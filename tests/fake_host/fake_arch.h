@@ -80,6 +80,23 @@ extern unsigned fake_arch_passed;
  * v3_vm_create().
  */
 void fake_cpuid_set(uint32_t leaf, uint32_t sub, const uint32_t regs[4]);
+/** What CPUID of the simulated host CPU answers now, e.g. to change one bit of it. */
+void fake_instr_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/**
+ * Give the simulated CPU that the calling thread is on this MSR; RDMSR and WRMSR of one it has not got
+ * (but TSC_AUX) fail the test. Clears its count of writes.
+ */
+void fake_msr_set(uint32_t msr, uint64_t value);
+uint64_t fake_msr_get(uint32_t msr);
+/** WRMSRs to it since fake_msr_set(). */
+unsigned fake_msr_writes(uint32_t msr);
+/** CR4 of the simulated CPU. */
+void fake_cr4_set(uint64_t value);
+/** Debug registers of the simulated CPU (0..3, 6, 7). */
+uint64_t fake_instr_read_dr(unsigned n);
+void fake_instr_write_dr(unsigned n, uint64_t value);
+/** Writes of DR0-3 while DR7 enabled a breakpoint: each could have hit. */
+unsigned fake_dr_live_writes(void);
 
 struct fake_cpu *fake_cpu(struct v3_vm *vm, unsigned vcpu);
 

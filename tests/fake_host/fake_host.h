@@ -99,6 +99,10 @@ void fake_should_yield(bool yes);
 unsigned fake_yields(void);
 /** Calls of fpu_begin() since the test began. */
 unsigned fake_fpu_begins(void);
+/** Calls of fpu_end() since the test began. */
+unsigned fake_fpu_ends(void);
+/** Locks (mutexes and spinlocks) taken since the test began. */
+unsigned fake_locks_taken(void);
 /** Interrupts passed with irq_pass() since the test began; @p last_vector may be NULL. */
 unsigned fake_irqs_passed(int *last_vector);
 /** Wait in real time until @p cond(arg) is true; false after @p timeout_ms. */

@@ -12,6 +12,11 @@
 
 #define INSTR_XCR0_ALL 0x207u /* x87, SSE, AVX, protection keys */
 #define INSTR_MAX_SET  32
+#define INSTR_MAX_MSRS 64
+#define INSTR_DR7_IDLE 0x400ull
+#define INSTR_CR4                                                                                  \
+	(V3_CR4_PAE | V3_CR4_PGE | V3_CR4_OSFXSR | V3_CR4_OSXMMEXCPT | V3_CR4_OSXSAVE |            \
+	 V3_CR4_FSGSBASE)
 
 struct instr_leaf {
 	uint32_t leaf, sub;
@@ -49,10 +54,26 @@ static unsigned instr_nset;
 
 static _Thread_local uint64_t instr_xcr0, instr_tsc_aux;
 
+/* MSRs that a test has set, by CPU. */
+static struct instr_msr {
+	uint32_t cpu, msr;
+	uint64_t value;
+	unsigned writes;
+} instr_msr[INSTR_MAX_MSRS];
+static unsigned instr_nmsrs;
+static uint64_t instr_cr4;
+static uint64_t instr_dr[8]; /* one CPU's: tests of them use one thread */
+static unsigned instr_dr_live;
+
 void fake_instr_reset(void)
 {
 	instr_nset = 0;
 	instr_xcr0 = 0;
+	instr_nmsrs = 0;
+	instr_cr4 = INSTR_CR4;
+	memset(instr_dr, 0, sizeof(instr_dr));
+	instr_dr[7] = INSTR_DR7_IDLE;
+	instr_dr_live = 0;
 }
 
 void fake_cpuid_set(uint32_t leaf, uint32_t sub, const uint32_t regs[4])
@@ -89,8 +110,67 @@ void fake_instr_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 uint64_t fake_instr_cr4(void)
 {
-	return V3_CR4_PAE | V3_CR4_PGE | V3_CR4_OSFXSR | V3_CR4_OSXMMEXCPT | V3_CR4_OSXSAVE |
-	       V3_CR4_FSGSBASE;
+	return instr_cr4;
+}
+
+void fake_cr4_set(uint64_t value)
+{
+	instr_cr4 = value;
+}
+
+uint64_t fake_instr_read_dr(unsigned n)
+{
+	return instr_dr[n];
+}
+
+void fake_instr_write_dr(unsigned n, uint64_t value)
+{
+	if (n < 4 && (instr_dr[7] & 0xff))
+		instr_dr_live++;
+	instr_dr[n] = value;
+}
+
+unsigned fake_dr_live_writes(void)
+{
+	return instr_dr_live;
+}
+
+static struct instr_msr *instr_find_msr(uint32_t msr)
+{
+	for (unsigned i = 0; i < instr_nmsrs; i++) {
+		if (instr_msr[i].cpu == fake_self.cpu && instr_msr[i].msr == msr)
+			return &instr_msr[i];
+	}
+	return NULL;
+}
+
+void fake_msr_set(uint32_t msr, uint64_t value)
+{
+	struct instr_msr *m = instr_find_msr(msr);
+
+	if (!m) {
+		if (instr_nmsrs == INSTR_MAX_MSRS)
+			abort();
+		m = &instr_msr[instr_nmsrs++];
+		m->cpu = fake_self.cpu;
+		m->msr = msr;
+	}
+	m->value = value;
+	m->writes = 0;
+}
+
+uint64_t fake_msr_get(uint32_t msr)
+{
+	const struct instr_msr *m = instr_find_msr(msr);
+
+	return m ? m->value : 0;
+}
+
+unsigned fake_msr_writes(uint32_t msr)
+{
+	const struct instr_msr *m = instr_find_msr(msr);
+
+	return m ? m->writes : 0;
 }
 
 /* Whose XCR0 it is: the host's until a thread changes it. */
@@ -115,6 +195,10 @@ bool fake_instr_xcr0_is_host(void)
 
 uint64_t fake_instr_rdmsr(uint32_t msr)
 {
+	const struct instr_msr *m = instr_find_msr(msr);
+
+	if (m)
+		return m->value;
 	if (msr != V3_MSR_TSC_AUX)
 		fake_violation("RDMSR %#x by code that runs with interrupts on", msr);
 	return instr_tsc_aux;
@@ -122,6 +206,13 @@ uint64_t fake_instr_rdmsr(uint32_t msr)
 
 void fake_instr_wrmsr(uint32_t msr, uint64_t value)
 {
+	struct instr_msr *m = instr_find_msr(msr);
+
+	if (m) {
+		m->value = value;
+		m->writes++;
+		return;
+	}
 	if (msr != V3_MSR_TSC_AUX)
 		fake_violation("WRMSR %#x by code that runs with interrupts on", msr);
 	instr_tsc_aux = value;

@@ -38,7 +38,7 @@ struct fake_lock {
 static struct {
 	uint32_t ncpus;
 	bool should_yield;
-	unsigned yields, fpu_begins, irqs;
+	unsigned yields, fpu_begins, fpu_ends, locks, irqs;
 	int last_vector;
 	pthread_mutex_t kick_lock; /* guards kicks */
 	pthread_cond_t kick_cond;
@@ -51,7 +51,7 @@ void fake_thread_reset(void)
 {
 	thr.ncpus = 4;
 	thr.should_yield = false;
-	thr.yields = thr.fpu_begins = thr.irqs = 0;
+	thr.yields = thr.fpu_begins = thr.fpu_ends = thr.locks = thr.irqs = 0;
 	thr.last_vector = -2;
 	memset(thr.kicks, 0, sizeof(thr.kicks));
 	fake_instr_reset();
@@ -438,9 +438,20 @@ void fake_fpu_end(void)
 		fake_violation("fpu_end() with the guest's XCR0");
 	__asm__ volatile("fninit\n\tfldcw %0\n\tldmxcsr %1" ::"m"(thr_fpu.fcw), "m"(thr_fpu.mxcsr));
 	fake_self.fpu = false;
+	__atomic_fetch_add(&thr.fpu_ends, 1, __ATOMIC_RELAXED);
 }
 
 unsigned fake_fpu_begins(void)
 {
 	return __atomic_load_n(&thr.fpu_begins, __ATOMIC_RELAXED);
+}
+
+unsigned fake_fpu_ends(void)
+{
+	return __atomic_load_n(&thr.fpu_ends, __ATOMIC_RELAXED);
+}
+
+unsigned fake_locks_taken(void)
+{
+	return __atomic_load_n(&thr.locks, __ATOMIC_RELAXED);
 }

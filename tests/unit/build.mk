@@ -4,4 +4,16 @@
 # The simulated CPU takes the place of the instructions in host/x86.h, and the software back end of
 # tests/fake_host/fake_arch.c that of palacios/src/arch/.
 UNIT_CFLAGS += -iquote tests/fake_host/instr
+
+# Only test_svm_* have the SVM back end: all of it but the world switch, which svm_rig.c plays.
+unit-svm-objs := $(filter-out %/entry.o,$(filter $(B)/unit/obj/palacios/src/arch/svm/%,$(unit-core-objs)))
+unit-svm-tests := $(filter $(B)/unit/test_svm_%,$(unit-tests))
+all-objs += $(unit-svm-objs)
+$(B)/unit/libsvm.a: $(unit-svm-objs)
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) qcsD $@ $^
+$(unit-svm-tests): $(B)/unit/libsvm.a
+$(unit-svm-tests): UNIT_LDFLAGS += -Wl,--whole-archive $(B)/unit/libsvm.a -Wl,--no-whole-archive
+
 unit-core-objs := $(filter-out $(B)/unit/obj/palacios/src/arch/%,$(unit-core-objs))

@@ -225,10 +225,16 @@ static void test_cpuid_instruction_clears_upper_halves(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_cpuid_hides_what_is_not_offered), TAP(test_cpuid_does_not_invent_host_features),
-	TAP(test_cpuid_shows_what_linux_needs),	   TAP(test_cpuid_hypervisor_leaves),
-	TAP(test_cpuid_unlisted_leaves_read_zero), TAP(test_cpuid_topology),
-	TAP(test_cpuid_osxsave_follows_cr4),	   TAP(test_cpuid_xsave_leaf),
-	TAP(test_cpuid_host_without_xsave),	   TAP(test_cpuid_instruction_clears_upper_halves),
+	TAP(test_cpuid_hides_what_is_not_offered),
+	TAP(test_cpuid_does_not_invent_host_features),
+	TAP(test_cpuid_shows_what_linux_needs),
+	TAP(test_cpuid_apic_bit_follows_the_apic),
+	TAP(test_cpuid_hypervisor_leaves),
+	TAP(test_cpuid_unlisted_leaves_read_zero),
+	TAP(test_cpuid_topology),
+	TAP(test_cpuid_osxsave_follows_cr4),
+	TAP(test_cpuid_xsave_leaf),
+	TAP(test_cpuid_host_without_xsave),
+	TAP(test_cpuid_instruction_clears_upper_halves),
 };
 TAP_MAIN(tests)

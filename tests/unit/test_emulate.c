@@ -17,7 +17,7 @@
 enum page { RAM, DEVICE, READ_ONLY, ABSENT };
 
 struct access {
-	char what; /* r read, w write, x compare-exchange, i in, o out */
+	char what; /* r read, w write, x compare-exchange, i in, o out, s segment load */
 	uint64_t at;
 	unsigned size;
 };
@@ -37,6 +37,7 @@ static struct {
 	uint64_t cr2;
 	unsigned steals; /* compare-exchanges to be lost to another vcpu */
 	bool ports_denied;
+	uint16_t bad_sel; /* selector whose load raises #NP */
 	uint32_t port_value;
 	unsigned leave_at; /* number of the logged access that returns V3_LEAVE, from 1 */
 	int fail_at, fail; /* number of the logged access that fails, and how */
@@ -180,6 +181,25 @@ static int op_vec_set(void *priv, unsigned n, const void *buf, size_t size, bool
 	return V3_OK;
 }
 
+static uint16_t op_get_sel(void *priv, enum v3_seg_num seg)
+{
+	(void)priv;
+	CHECK(seg <= V3_GS);
+	return w.segs[seg].sel;
+}
+
+static int op_load_seg(void *priv, enum v3_seg_num seg, uint16_t sel)
+{
+	(void)priv;
+	CHECK(seg <= V3_GS && seg != V3_CS);
+	if (w.bad_sel && sel == w.bad_sel) {
+		w.fault = V3_VEC_NP;
+		return V3_EFAULT;
+	}
+	w.segs[seg].sel = sel;
+	return logged('s', seg, 2);
+}
+
 static void op_fault(void *priv, enum v3_vector vector)
 {
 	(void)priv;
@@ -197,6 +217,8 @@ static const struct v3_emul_ops ops = {
 	.io_out = op_io_out,
 	.vec_get = op_vec_get,
 	.vec_set = op_vec_set,
+	.get_sel = op_get_sel,
+	.load_seg = op_load_seg,
 	.fault = op_fault,
 };
 
@@ -711,8 +733,8 @@ static void test_emulate_failures_are_handed_on(void)
 
 static void test_emulate_stack_faults_change_nothing(void)
 {
-	static const char *const insns[] = {"50",	  "6a01", "ff33",    "9c",
-					    "e800000000", "ff13", "c8100000"};
+	static const char *const insns[] = {"50",   "6a01",	  "ff33", "9c",	     "0fa0",
+					    "0fa8", "e800000000", "ff13", "c8100000"};
 
 	for (size_t i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
 		world(64);
@@ -728,6 +750,106 @@ static void test_emulate_stack_faults_change_nothing(void)
 	w.regs.gpr[V3_RAX] = BASE;
 	refused("8f00", V3_EFAULT); /* pop [rax]: the stack was read, the store fails */
 	CHECK_EQ(w.cr2, BASE);
+}
+
+static void test_emulate_mov_from_segment(void)
+{
+	world(64);
+	w.pages[0] = DEVICE;
+	w.regs.gpr[V3_RAX] = BASE;
+	for (unsigned i = 0; i <= V3_GS; i++)
+		w.segs[i].sel = (uint16_t)(0x8001 + 0x1111 * i);
+	set_mem64(BASE, ~0ull);
+	for (unsigned i = 0; i <= V3_GS; i++) {
+		char hex[16];
+
+		snprintf(hex, sizeof(hex), "8c%02x", i << 3);
+		CHECK_EQ(run(hex), V3_OK); /* mov [rax], sreg: 16 bits, whatever the operand size */
+		CHECK_EQ(mem64(BASE), 0xffffffffffff0000 | w.segs[i].sel);
+		was(2 * i, 'w', BASE, 2);
+		snprintf(hex, sizeof(hex), "4c8c%02x", i << 3); /* REX.R does not count */
+		CHECK_EQ(run(hex), V3_OK);
+		was(2 * i + 1, 'w', BASE, 2);
+	}
+	w.regs.gpr[V3_RBX] = ~0ull;
+	CHECK_EQ(run("668cdb"), V3_OK); /* mov bx, ds */
+	CHECK_EQ(w.regs.gpr[V3_RBX], 0xffffffffffff0000 | w.segs[V3_DS].sel);
+	CHECK_EQ(run("8cdb"), V3_OK);
+	CHECK_EQ(w.regs.gpr[V3_RBX], w.segs[V3_DS].sel);
+	w.regs.gpr[V3_RBX] = ~0ull;
+	CHECK_EQ(run("488ceb"), V3_OK); /* mov rbx, gs */
+	CHECK_EQ(w.regs.gpr[V3_RBX], w.segs[V3_GS].sel);
+	refused("f08c18", V3_EINVAL); /* LOCK */
+	CHECK_EQ(w.nlog, 12);
+}
+
+static void test_emulate_mov_to_segment(void)
+{
+	world(64);
+	w.pages[0] = DEVICE;
+	w.regs.gpr[V3_RAX] = BASE + 2;
+	set_mem64(BASE, 0x3333222211110000);
+	CHECK_EQ(run("8e20"), V3_OK); /* mov fs, [rax] */
+	was(0, 'r', BASE + 2, 2);
+	was(1, 's', V3_FS, 2);
+	CHECK_EQ(w.segs[V3_FS].sel, 0x1111);
+	CHECK_EQ(run("488e10"), V3_OK); /* mov ss, [rax] with REX.W: still two bytes */
+	was(2, 'r', BASE + 2, 2);
+	CHECK_EQ(w.segs[V3_SS].sel, 0x1111);
+	w.regs.gpr[V3_RCX] = 0xabcd4444;
+	CHECK_EQ(run("8ed9"), V3_OK); /* mov ds, ecx */
+	CHECK_EQ(w.segs[V3_DS].sel, 0x4444);
+	w.bad_sel = 0x1111;
+	refused("8e00", V3_EFAULT);
+	CHECK_EQ(w.fault, V3_VEC_NP);
+	CHECK_EQ(w.segs[V3_ES].sel, 0);
+	refused("f08e00", V3_EINVAL);
+	w.leave_at = w.nlog + 1;
+	CHECK_EQ(run("8e18"), V3_EFAULT); /* the read asked to leave, but the load failed */
+	w.bad_sel = 0;
+	w.leave_at = w.nlog + 1;
+	CHECK_EQ(run("8e18"), V3_LEAVE);
+	CHECK(w.emul.retired);
+}
+
+static void test_emulate_push_pop_segment(void)
+{
+	static const struct {
+		const char *push, *pop;
+		enum v3_seg_num seg;
+	} old[] = {{"06", "07", V3_ES}, {"0e", NULL, V3_CS},	 {"16", "17", V3_SS},
+		   {"1e", "1f", V3_DS}, {"0fa0", "0fa1", V3_FS}, {"0fa8", "0fa9", V3_GS}};
+
+	for (unsigned i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
+		world(32);
+		w.segs[old[i].seg].sel = (uint16_t)(0x9000 + i);
+		w.regs.gpr[V3_RSP] = BASE + 0x100;
+		set_mem64(BASE + 0xf8, ~0ull);
+		CHECK_EQ(run(old[i].push), V3_OK);
+		CHECK_EQ(w.regs.gpr[V3_RSP], BASE + 0xfc);
+		CHECK_EQ(mem64(BASE + 0xf8), 0x900000000000 + ((uint64_t)i << 32) + 0xffffffff);
+		if (!old[i].pop)
+			continue;
+		set_mem64(BASE + 0xf8, 0x5555666677778888);
+		CHECK_EQ(run(old[i].pop), V3_OK);
+		CHECK_EQ(w.segs[old[i].seg].sel, 0x6666);
+		CHECK_EQ(w.regs.gpr[V3_RSP], BASE + 0x100);
+		w.bad_sel = 0x6666;
+		w.regs.gpr[V3_RSP] = BASE + 0xfc;
+		refused(old[i].pop, V3_EFAULT);
+	}
+	world(64);
+	w.segs[V3_GS].sel = 0x77;
+	w.regs.gpr[V3_RSP] = BASE + 0x100;
+	CHECK_EQ(run("0fa8"), V3_OK); /* eight bytes */
+	CHECK_EQ(w.regs.gpr[V3_RSP], BASE + 0xf8);
+	CHECK_EQ(mem64(BASE + 0xf8), 0x77);
+	CHECK_EQ(run("660fa8"), V3_OK); /* two */
+	CHECK_EQ(w.regs.gpr[V3_RSP], BASE + 0xf6);
+	CHECK_EQ(run("660fa1"), V3_OK);
+	CHECK_EQ(w.segs[V3_FS].sel, 0x77);
+	CHECK_EQ(run("0fa1"), V3_OK);
+	CHECK_EQ(w.regs.gpr[V3_RSP], BASE + 0x100);
 }
 
 static void test_emulate_branches(void)
@@ -800,7 +922,7 @@ static void test_emulate_unknown_is_named(void)
 {
 	static const char *const insns[] = {
 		"0fa2",	    "f4",	    "d900",	  "0f6f00", "0fae10", "62f17c481000",
-		"0f0f009e", "8fe878c00005", "f20f38f100", "8c00",   "9d",     "ca0000"};
+		"0f0f009e", "8fe878c00005", "f20f38f100", "9d",	    "ca0000"};
 
 	world(64);
 	w.regs.gpr[V3_RAX] = BASE;
@@ -810,8 +932,8 @@ static void test_emulate_unknown_is_named(void)
 
 static void test_emulate_undefined_group_members(void)
 {
-	static const char *const insns[] = {"c608ff",	"fe10",	    "ff38",
-					    "0fba0001", "c5e92808", "c5fc1208"};
+	static const char *const insns[] = {"c608ff", "fe10",	  "ff38",     "8e08",	 "8e30",
+					    "8c38",   "0fba0001", "c5e92808", "c5fc1208"};
 
 	world(64);
 	w.regs.gpr[V3_RAX] = BASE;
@@ -888,6 +1010,9 @@ static const struct tap_test tests[] = {
 	TAP(test_emulate_leave_is_handed_on_when_done),
 	TAP(test_emulate_failures_are_handed_on),
 	TAP(test_emulate_stack_faults_change_nothing),
+	TAP(test_emulate_mov_from_segment),
+	TAP(test_emulate_mov_to_segment),
+	TAP(test_emulate_push_pop_segment),
 	TAP(test_emulate_branches),
 	TAP(test_emulate_divide_error),
 	TAP(test_emulate_vector_to_device),

@@ -365,6 +365,19 @@ static int emul_vec_set(void *priv, unsigned n, const void *buf, size_t size, bo
 	return V3_OK;
 }
 
+/* DS and ES as the trampoline loads them; no shape asks for CS and SS. */
+static uint16_t emul_get_sel(void *priv, enum v3_seg_num seg)
+{
+	uint16_t sel = 0x2b;
+
+	(void)priv;
+	if (seg == V3_FS)
+		__asm__ volatile("mov %%fs, %0" : "=r"(sel));
+	else if (seg == V3_GS)
+		__asm__ volatile("mov %%gs, %0" : "=r"(sel));
+	return sel;
+}
+
 static void emul_fault(void *priv, enum v3_vector vector)
 {
 	(void)priv;
@@ -380,6 +393,7 @@ static const struct v3_emul_ops emul_ops = {
 	.io_check = emul_no_port,
 	.vec_get = emul_vec_get,
 	.vec_set = emul_vec_set,
+	.get_sel = emul_get_sel,
 	.fault = emul_fault,
 };
 
@@ -433,7 +447,7 @@ static const struct shape shapes[] = {
 	ONE(0x80, 0x81, 0x80, T_ALL66), ONE(0x82, 0x82, 0x7f, T_ALL66 | T_LOCK | T_OLD),
 	ONE(0x83, 0x83, 0x7f, T_ALL66 | T_LOCK), ONE(0x83, 0x83, 0x80, T_ALL66),
 	ONE(0x84, 0x85, 0xff, T_ALL66), ONE(0x86, 0x87, 0xff, T_ALL66 | T_LOCK),
-	ONE(0x88, 0x8b, 0xff, T_ALL66), ONE(0x8f, 0x8f, 0x01, T_MODRM | T_66),
+	ONE(0x88, 0x8b, 0xff, T_ALL66), ONE(0x8c, 0x8c, 0x39, T_ALL66), ONE(0x8f, 0x8f, 0x01, T_MODRM | T_66),
 	ONE(0x9c, 0x9c, 0, T_66), ONE(0xa0, 0xa3, 0, T_66 | T_W),
 	ONE(0xa4, 0xa5, 0, T_66 | T_W | T_REP), ONE(0xa6, 0xa7, 0, T_66 | T_W | T_REP),
 	ONE(0xa8, 0xa9, 0, T_66 | T_W), ONE(0xaa, 0xab, 0, T_66 | T_W | T_REP),
@@ -447,6 +461,7 @@ static const struct shape shapes[] = {
 	ONE(0xff, 0xff, 0x14, T_MODRM | T_MEM | T_BRANCH), ONE(0xff, 0xff, 0x40, T_MODRM | T_66),
 	TWO(0x0d, 0x0d, 0x03, T_MODRM | T_MEM), TWO(0x18, 0x18, 0x0f, T_MODRM | T_MEM),
 	TWO(0x1f, 0x1f, 0x01, T_ALL66), TWO(0x40, 0x4f, 0xff, T_ALL66),
+	TWO(0xa0, 0xa0, 0, T_66 | T_NEW), TWO(0xa8, 0xa8, 0, T_66 | T_NEW),
 	TWO(0x90, 0x9f, 0xff, T_MODRM), TWO(0xa3, 0xa3, 0xff, T_ALL66),
 	TWO(0xa4, 0xa5, 0xff, T_ALL66), TWO(0xac, 0xad, 0xff, T_ALL66),
 	TWO(0xab, 0xab, 0xff, T_ALL66 | T_LOCK), TWO(0xae, 0xae, 0x80, T_MODRM | T_MEM),

@@ -7,8 +7,6 @@
 #include "fake_vm.h"
 #include "tap.h"
 
-#include <unistd.h>
-
 /* ---- merging ---- */
 
 static const uint8_t benign[] = {V3_VEC_DB, V3_VEC_BP, V3_VEC_OF, V3_VEC_BR, V3_VEC_UD,
@@ -152,6 +150,8 @@ struct script {
 	const struct v3_exit *exit;
 	unsigned n, next;
 	uint64_t rflags; /* or-ed in before each */
+	unsigned idle;	 /* the guest was entered again after the last one, atomic */
+	struct v3_vm *vm;
 };
 
 static bool script_step(struct v3_vcpu *vcpu, struct v3_exit *exit, void *arg)
@@ -159,18 +159,21 @@ static bool script_step(struct v3_vcpu *vcpu, struct v3_exit *exit, void *arg)
 	struct script *s = arg;
 
 	vcpu->regs.rflags |= s->rflags;
-	if (s->next == s->n)
+	if (s->next == s->n) {
+		__atomic_store_n(&s->idle, 1, __ATOMIC_SEQ_CST);
 		return false;
-	*exit = s->exit[s->next];
-	__atomic_fetch_add(&s->next, 1, __ATOMIC_SEQ_CST);
+	}
+	*exit = s->exit[s->next++];
 	return true;
 }
 
+/* What the last exit led to has been delivered, or the VM has stopped over it. */
 static bool script_done(void *arg)
 {
 	struct script *s = arg;
 
-	return __atomic_load_n(&s->next, __ATOMIC_SEQ_CST) == s->n;
+	return __atomic_load_n(&s->idle, __ATOMIC_SEQ_CST) ||
+	       v3_vm_get_state(s->vm) == V3_VM_STOPPED;
 }
 
 static struct v3_vm *script_vm(struct script *s)
@@ -186,9 +189,9 @@ static struct v3_vm *script_vm(struct script *s)
 /* Start, let the script run to its end and one entry more, stop. */
 static void script_run(struct v3_vm *vm, struct script *s)
 {
+	s->vm = vm;
 	CHECK_EQ(v3_vm_start(vm), V3_OK);
-	CHECK(fake_wait_until(script_done, s, 10000));
-	usleep(2000);
+	CHECK(fake_wait_until(script_done, s, 30000));
 	CHECK_EQ(v3_vm_stop(vm), V3_OK);
 }
 

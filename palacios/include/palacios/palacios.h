@@ -58,7 +58,7 @@ void v3_vm_destroy(struct v3_vm *vm);
 
 enum v3_vm_state { V3_VM_READY, V3_VM_RUNNING, V3_VM_PAUSED, V3_VM_STOPPED };
 
-/** READY -> RUNNING: create and start the vcpu threads. V3_EBUSY in another state; V3_ENOMEM. */
+/** READY -> RUNNING: create and start the vcpu threads. V3_EBUSY in another state; V3_ENOMEM: STOPPED. */
 int v3_vm_start(struct v3_vm *vm);
 /** RUNNING -> PAUSED: on return no vcpu executes guest code and guest time stands still. V3_EBUSY. */
 int v3_vm_pause(struct v3_vm *vm);

@@ -144,22 +144,36 @@ static v3_gva_t cr_linear(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 	return (uint32_t)(seg.base + v3_insn_offset(insn, &vcpu->regs));
 }
 
+/* The 16-bit memory operand of LMSW and SMSW, wherever it lies. @return V3_OK; > 0: a fault is queued. */
+static int cr_operand16(struct v3_vcpu *vcpu, const struct v3_insn *insn, uint16_t *value,
+			bool write)
+{
+	v3_gva_t linear = cr_linear(vcpu, insn);
+	struct v3_walk walk;
+	unsigned i;
+	int err = V3_OK;
+
+	for (i = 0; i < sizeof(*value) && err >= 0; i++) {
+		if (v3_walk(vcpu, linear + i, write ? V3_ACC_WRITE : V3_ACC_READ, vcpu->cpl,
+			    &walk) != V3_OK) {
+			v3_vcpu_inject_pf(vcpu, linear + i, walk.error);
+			return V3_LEAVE;
+		}
+		err = v3_mem_access(vcpu, walk.gpa, (uint8_t *)value + i, 1, write);
+	}
+	return err < 0 ? err : V3_OK;
+}
+
 /* LMSW sets CR0 bits 0..3 and cannot clear PE; APM vol. 3. */
 static int cr_lmsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 {
-	struct v3_gva_fault fault;
-	uint16_t msw;
-	int err;
+	uint16_t msw = (uint16_t)vcpu->regs.gpr[insn->rm & 15];
+	int err = V3_OK;
 
-	if (insn->flags & V3_INSN_MEM) {
-		if (v3_gva_read(vcpu, cr_linear(vcpu, insn), &msw, 2, V3_ACC_READ, vcpu->cpl,
-				&fault) != V3_OK) {
-			v3_vcpu_inject_pf(vcpu, fault.addr, fault.error);
-			return V3_OK;
-		}
-	} else {
-		msw = (uint16_t)vcpu->regs.gpr[insn->rm];
-	}
+	if (insn->flags & V3_INSN_MEM)
+		err = cr_operand16(vcpu, insn, &msw, false);
+	if (err != V3_OK)
+		return err < 0 ? err : V3_OK;
 	err = v3_cr0_write(vcpu, (vcpu->cr0 & ~0xeull) | (msw & 0xf));
 	return cr_finish(vcpu, err, insn->length);
 }
@@ -202,21 +216,18 @@ static uint64_t cr_read(struct v3_vcpu *vcpu, unsigned n)
 /* SMSW reads CR0 too and exits with it. */
 static int cr_smsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 {
-	uint64_t *dst = &vcpu->regs.gpr[insn->rm];
-	struct v3_gva_fault fault;
-	v3_gva_t linear;
+	uint64_t *dst = &vcpu->regs.gpr[insn->rm & 15];
+	uint16_t msw = (uint16_t)vcpu->cr0;
+	int err = V3_OK;
 
-	if (insn->flags & V3_INSN_MEM) {
-		linear = cr_linear(vcpu, insn);
-		if (v3_gva_write(vcpu, linear, &vcpu->cr0, 2, vcpu->cpl, &fault) != V3_OK) {
-			v3_vcpu_inject_pf(vcpu, fault.addr, fault.error);
-			return V3_OK;
-		}
-	} else if (insn->opnd_size == 2) {
-		*dst = (*dst & ~0xffffull) | (vcpu->cr0 & 0xffff);
-	} else {
+	if (insn->flags & V3_INSN_MEM)
+		err = cr_operand16(vcpu, insn, &msw, true);
+	else if (insn->opnd_size == 2)
+		*dst = (*dst & ~0xffffull) | msw;
+	else
 		*dst = insn->opnd_size == 4 ? (uint32_t)vcpu->cr0 : vcpu->cr0;
-	}
+	if (err != V3_OK)
+		return err < 0 ? err : V3_OK;
 	return cr_finish(vcpu, V3_OK, insn->length);
 }
 

@@ -36,6 +36,14 @@ static void builder_sync_fini(struct v3_vm *vm)
 		v3_host_wq_destroy(vm->wq);
 }
 
+static void builder_complain(const struct v3_cfg_error *why)
+{
+	if (why->line)
+		V3_ERR(NULL, "%s:%u: %s", why->file, why->line, why->message);
+	else
+		V3_ERR(NULL, "%s: %s", why->file, why->message);
+}
+
 static int builder_config(struct v3_vm *vm)
 {
 	struct v3_cfg_error why;
@@ -48,7 +56,7 @@ static int builder_config(struct v3_vm *vm)
 	err = v3_vm_cfg_parse(text, len, V3_CONTAINER_DEFINITION, v3_lib.devices, &vm->parts->cfg,
 			      &why);
 	if (err != V3_OK) {
-		V3_ERR(NULL, "%s:%u: %s", why.file, why.line, why.message);
+		builder_complain(&why);
 		return err;
 	}
 	v3_strlcpy(vm->name, vm->parts->cfg->name, sizeof(vm->name));
@@ -227,7 +235,7 @@ static struct v3_vm *builder_alloc(const void *image, size_t len, void *host_ctx
 		*err = v3_container_open(image, len, &vm->parts->container, &why);
 		if (*err == V3_OK)
 			return vm;
-		V3_ERR(NULL, "%s: %s", why.file, why.message);
+		builder_complain(&why);
 	}
 	builder_free(vm);
 	return NULL;

@@ -58,6 +58,13 @@ static bool lifecycle_boot_cpu_acts(void *arg)
 	       (lifecycle_wants(((struct v3_vcpu *)arg)->vm) & V3_WANT_RESET);
 }
 
+static bool lifecycle_no_reset(void *arg)
+{
+	uint32_t want = lifecycle_wants(arg);
+
+	return !(want & V3_WANT_RESET) || (want & V3_WANT_STOP);
+}
+
 static void lifecycle_do_reset(struct v3_vm *vm)
 {
 	int err;
@@ -65,7 +72,7 @@ static void lifecycle_do_reset(struct v3_vm *vm)
 	v3_host_wq_sleep(vm->wq, lifecycle_all_here, vm);
 	if (lifecycle_wants(vm) & V3_WANT_STOP)
 		return;
-	V3_INFO(vm, "reset: %s", vm->reset_why);
+	V3_INFO(vm, "reset: %s", __atomic_load_n(&vm->reset_why, __ATOMIC_SEQ_CST));
 	vm->resets++;
 	err = v3_vm_power_on(vm);
 	__atomic_fetch_and(&vm->want, ~V3_WANT_RESET, __ATOMIC_SEQ_CST);
@@ -96,19 +103,19 @@ int v3_vm_rendezvous(struct v3_vcpu *vcpu)
 
 /* ---- asked for by anybody ---- */
 
+/* Reason and status are one word, so that nobody sees one without the other. */
 void v3_vm_request_stop(struct v3_vm *vm, enum v3_stop_reason reason, int status)
 {
-	uint32_t none = V3_STOP_NONE;
+	uint64_t none = V3_STOP_NONE, stop = (uint64_t)(uint32_t)status << 32 | (uint32_t)reason;
 
-	if (__atomic_compare_exchange_n(&vm->stop_reason, &none, (uint32_t)reason, false,
-					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		vm->stop_status = status;
+	__atomic_compare_exchange_n(&vm->stop, &none, stop, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 	v3_vm_want(vm, V3_WANT_STOP);
 }
 
 void v3_vm_request_reset(struct v3_vm *vm, const char *why)
 {
-	vm->reset_why = why;
+	__atomic_store_n(&vm->reset_why, why, __ATOMIC_SEQ_CST);
 	v3_vm_want(vm, V3_WANT_RESET);
 }
 
@@ -132,12 +139,11 @@ enum v3_vm_state v3_vm_get_state(const struct v3_vm *vm)
 
 enum v3_stop_reason v3_vm_stop_reason(const struct v3_vm *vm, int *status)
 {
-	enum v3_stop_reason reason =
-		(enum v3_stop_reason)__atomic_load_n(&vm->stop_reason, __ATOMIC_SEQ_CST);
+	uint64_t stop = __atomic_load_n(&vm->stop, __ATOMIC_SEQ_CST);
 
 	if (status)
-		*status = reason == V3_STOP_NONE ? 0 : vm->stop_status;
-	return reason;
+		*status = (int)(stop >> 32);
+	return (enum v3_stop_reason)(uint32_t)stop;
 }
 
 static bool lifecycle_all_ended(void *arg)
@@ -205,6 +211,8 @@ static int lifecycle_pause(struct v3_vm *vm)
 		return V3_EBUSY;
 	v3_vm_want(vm, V3_WANT_PAUSE);
 	v3_host_wq_sleep(vm->wq, lifecycle_all_here, vm);
+	/* vcpu 0 may just be performing a reset, which sets clocks. */
+	v3_host_wq_sleep(vm->wq, lifecycle_no_reset, vm);
 	v3_time_pause(vm);
 	lifecycle_set_state(vm, V3_VM_PAUSED);
 	return V3_OK;
@@ -214,6 +222,7 @@ static int lifecycle_continue(struct v3_vm *vm)
 {
 	if (v3_vm_get_state(vm) != V3_VM_PAUSED)
 		return V3_EBUSY;
+	v3_host_wq_sleep(vm->wq, lifecycle_no_reset, vm);
 	lifecycle_set_state(vm, V3_VM_RUNNING);
 	v3_time_continue(vm);
 	__atomic_fetch_and(&vm->want, ~V3_WANT_PAUSE, __ATOMIC_SEQ_CST);

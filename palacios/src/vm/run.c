@@ -96,7 +96,7 @@ static void run_events(struct v3_vcpu *vcpu, uint32_t req)
 		vcpu->nmi_pending = vcpu->nmi_pending || (req & V3_REQ_NMI);
 		return;
 	}
-	if (req & (V3_REQ_EVENT | V3_REQ_NMI))
+	if ((req & V3_REQ_EVENT) || ((req & V3_REQ_NMI) && !vcpu->nmi_blocked))
 		vcpu->state = V3_VCPU_RUNNABLE;
 	if (req & V3_REQ_EVENT)
 		v3_event_service(vcpu);

@@ -15,6 +15,8 @@ void fake_instr_wrmsr(uint32_t msr, uint64_t value);
 uint64_t fake_instr_xgetbv(void);
 void fake_instr_xsetbv(uint64_t value);
 uint64_t fake_instr_cr4(void);
+uint64_t fake_instr_read_dr(unsigned n);
+void fake_instr_write_dr(unsigned n, uint64_t value);
 
 static inline void v3_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *a, uint32_t *b, uint32_t *c,
 			    uint32_t *d)
@@ -52,5 +54,22 @@ static inline uint64_t v3_read_cr4(void)
 {
 	return fake_instr_cr4();
 }
+
+#define FAKE_DEFINE_DR(n)                                                                          \
+	static inline uint64_t v3_read_dr##n(void)                                                 \
+	{                                                                                          \
+		return fake_instr_read_dr(n);                                                      \
+	}                                                                                          \
+	static inline void v3_write_dr##n(uint64_t value)                                          \
+	{                                                                                          \
+		fake_instr_write_dr(n, value);                                                     \
+	}
+FAKE_DEFINE_DR(0)
+FAKE_DEFINE_DR(1)
+FAKE_DEFINE_DR(2)
+FAKE_DEFINE_DR(3)
+FAKE_DEFINE_DR(6)
+FAKE_DEFINE_DR(7)
+#undef FAKE_DEFINE_DR
 
 #endif
