@@ -38,6 +38,7 @@ v3-y += src/cpu/misc.o
 v3-y += src/cpu/msr.o
 v3-y += src/cpu/mtrr.o
 v3-y += src/cpu/pvclock.o
+v3-y += src/cpu/segment.o
 v3-y += src/cpu/task.o
 v3-y += src/devices/char/debugcon.o
 v3-y += src/devices/char/uart.o

@@ -14,7 +14,7 @@ usage: tests/run_guest.sh [options] guest.toml
   --model NAME    another CPU model of QEMU or Bochs
   --smp N         CPUs of the machine (default: the guest's vcpus)
   --memory MIB    memory of the machine (default: 1024)
-  --timeout S     seconds until it counts as hanging (default: 60; 0: none)
+  --timeout S     seconds until it counts as hanging (default: 60, with --interactive none; 0: none)
   --stats         print the exit statistics at the end
   --repeat N      create, run and destroy the guest N times
   --icount        QEMU: virtual time = executed instructions, one thread; repeats exactly
@@ -35,7 +35,7 @@ bad() {
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 2
 build=${V3_BUILD:-$top/build}
-machine=qemu-svm model= smp= memory=1024 timeout=60 append= icount= interactive= log= image= toml= selftest=
+machine=qemu-svm model= smp= memory=1024 timeout= append= icount= interactive= log= image= toml= selftest=
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -67,6 +67,7 @@ if [ -z "$smp" ] && [ -r "$toml" ]; then
 	smp=$(sed -n 's/^[[:space:]]*vcpus[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/\1/p' "$toml" | head -n 1)
 fi
 smp=${smp:-1}
+[ -n "$timeout" ] || { [ -n "$interactive" ] && timeout=0 || timeout=60; }
 for number in "$smp" "$memory" "$timeout"; do
 	case $number in *[!0-9]* | "") bad "not a number: $number" ;; esac
 done

@@ -62,7 +62,7 @@ struct v3_vcpu {
 
 	struct v3_event pending; /* queued exception or event to inject again; V3_REQ_EVENT */
 	bool nmi_blocked;	 /* between NMI delivery and IRET */
-	bool nmi_pending;	 /* one waits for that IRET; own thread */
+	bool nmi_pending;	 /* an NMI waits for its window; own thread */
 	uint8_t state;		 /* enum v3_vcpu_state; own thread */
 	uint8_t sipi_vector;
 
@@ -111,7 +111,7 @@ struct v3_vm {
 	void *lock;	  /* owned mutex: serialises the embedder's calls */
 	void *wq;	  /* owned: where pausing and waiting callers sleep */
 	uint32_t state;	  /* enum v3_vm_state, atomic */
-	uint32_t want;	  /* enum v3_vm_want, atomic: what the vcpus are asked to do */
+	uint32_t want;	  /* V3_WANT_* of vm/vm.h, atomic: what the vcpus are asked to do */
 	uint32_t arrived; /* vcpus that have reached the rendezvous, atomic */
 	uint32_t alive;	  /* vcpu threads that have not returned, atomic */
 	uint64_t stop;	  /* enum v3_stop_reason, status << 32; the first one wins, atomic */

@@ -14,7 +14,8 @@
 
 #define BM_MAX_CPUS    32
 #define BM_STACK_SIZE  16384u
-#define BM_EXIT_BROKEN 125 /* exit status: the VMM failed or this host crashed */
+#define BM_SLICE_NS    4000000ull /* how long a thread runs while others wait for its CPU */
+#define BM_EXIT_BROKEN 125	  /* exit status: the VMM failed or this host crashed */
 
 /* Interrupt vectors. 0x20..0x2f belong to the masked 8259 pair, which may still raise spurious ones. */
 enum {
@@ -233,6 +234,8 @@ unsigned long bm_spin_lock(struct bm_spin *lock);
 void bm_spin_unlock(struct bm_spin *lock, unsigned long flags);
 /** Make the code that runs now this CPU's idle thread. */
 void bm_sched_init_cpu(struct bm_cpu *cpu);
+/** After somebody may have marked this CPU: see that its thread is asked to yield. Interrupts off. */
+void bm_sched_check(struct bm_cpu *cpu);
 /** Run other threads for ever; the CPU halts while there are none. */
 void bm_sched_idle(void) __attribute__((noreturn));
 void *bm_thread_create(const char *name, uint32_t cpu, void (*fn)(void *arg), void *arg);

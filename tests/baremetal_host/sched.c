@@ -4,9 +4,10 @@
  * Locks, threads and wait queues.
  *
  * Each CPU has a queue of runnable threads and takes threads only from its own. Nothing is preempted: a
- * thread runs until it yields, sleeps or ends. Somebody who makes a thread runnable marks its CPU and kicks
- * it, so that a guest running there exits and the library asks should_yield(). When several threads share a
- * CPU, the slice timer does the same; a thread alone on its CPU is never disturbed.
+ * thread runs until it yields, sleeps or ends. Somebody who makes a thread runnable marks its CPU, kicks it if
+ * it is another one, and the slice timer runs as long as threads wait there: so a guest exits, even if the
+ * mark came just before it was entered, and the library asks should_yield(). A thread alone on its CPU is
+ * never disturbed.
  *
  * Lock order: wait queue, then run queue. Woken threads may still be on their way to sleep: whoever sets a
  * thread SLEEPING is the running one, and it is queued only if it is not, so that no wake-up is lost and no
@@ -18,7 +19,6 @@
 #include "palacios/error.h"
 #include "palacios/util/str.h"
 
-#define SLICE_NS    4000000ull
 #define STACK_GUARD 0x57ac6a4d57ac6a4dull
 #define STACK_PAGES (BM_STACK_SIZE / (uint32_t)V3_PAGE_SIZE)
 
@@ -72,7 +72,7 @@ static void sched_make_runnable(struct bm_thread *t)
 {
 	struct bm_cpu *cpu;
 	unsigned long flags;
-	bool kick = false;
+	bool queued = false;
 
 	for (;;) { /* it may be moved until we hold the lock of its CPU */
 		cpu = bm_cpus[__atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE)];
@@ -86,12 +86,21 @@ static void sched_make_runnable(struct bm_thread *t)
 		if (t != cpu->running) { /* else it is about to sleep, and will see the change */
 			sched_enqueue(cpu, t);
 			cpu->resched = true;
-			kick = cpu != bm_this_cpu();
+			queued = true;
 		}
 	}
-	bm_spin_unlock(&cpu->run_lock, flags);
-	if (kick)
+	bm_spin_unlock_noirq(&cpu->run_lock);
+	if (queued && cpu == bm_this_cpu())
+		bm_sched_check(cpu);
+	else if (queued)
 		bm_apic_send(cpu->apic_id, BM_VEC_KICK);
+	irq_restore(flags);
+}
+
+void bm_sched_check(struct bm_cpu *cpu)
+{
+	if (cpu->resched && !cpu->slice_end_ns && cpu->running != cpu->idle)
+		bm_timer_set_slice(cpu, bm_time_ns() + BM_SLICE_NS);
 }
 
 /*
@@ -170,7 +179,7 @@ static void sched_switch(void)
 
 	sched_forward(moved);
 	if (contended || cpu->slice_end_ns)
-		bm_timer_set_slice(cpu, contended ? bm_time_ns() + SLICE_NS : 0);
+		bm_timer_set_slice(cpu, contended ? bm_time_ns() + BM_SLICE_NS : 0);
 	if (next != prev) {
 		bm_context_switch(&prev->rsp, next->rsp);
 		sched_finish();

@@ -360,6 +360,27 @@ static void test_threads_share_a_cpu(void)
 	      "should_yield: two computing threads take turns");
 }
 
+static void worker_count(void *arg)
+{
+	((struct worker *)arg)->count++;
+}
+
+/* A guest entered just after should_yield() said no must still be interrupted when a thread waits. */
+static void test_waiting_thread_brings_an_interrupt(void)
+{
+	struct worker w = {0};
+	uint64_t before, end = ops->time_ns() + 2000 * MS;
+	void *t;
+
+	before = bm_this_cpu()->interrupts;
+	t = ops->thread_create("waiting", ops->cpu_id(), worker_count, &w);
+	while (bm_this_cpu()->interrupts == before && ops->time_ns() < end)
+		cpu_relax();
+	check(bm_this_cpu()->interrupts != before && ops->should_yield() && !w.count,
+	      "should_yield: an interrupt comes while a thread waits");
+	ops->thread_join(t);
+}
+
 static void test_no_interrupt_while_computing(void)
 {
 	uint64_t before, after, end;
@@ -477,8 +498,9 @@ static void test_timer_rearm_cancel_destroy(void)
 	t = ops->time_ns();
 	ops->timer_arm(a.timer, t + 5000 * MS);
 	ops->timer_arm(a.timer, t + 2 * MS);
-	wait_until(t + 10 * MS);
-	check(a.fires == 1, "timer_arm: replaces an earlier deadline");
+	while (!__atomic_load_n(&a.fires, __ATOMIC_ACQUIRE) && ops->time_ns() < t + 4000 * MS)
+		cpu_relax();
+	check(a.fires == 1 && a.fired_ns >= t + 2 * MS, "timer_arm: replaces an earlier deadline");
 
 	a.fires = 0;
 	t = ops->time_ns();
@@ -612,6 +634,7 @@ int bm_selftest(void)
 	pingpong_between(last, last / 2, "wait queue: ping-pong between two others");
 	test_locks_exclude();
 	test_threads_share_a_cpu();
+	test_waiting_thread_brings_an_interrupt();
 	test_no_interrupt_while_computing();
 	test_clocks();
 	test_timers_on_all_cpus();

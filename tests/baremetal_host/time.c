@@ -302,8 +302,9 @@ void bm_timer_interrupt(struct bm_cpu *cpu)
 	bm_spin_lock_noirq(&cpu->timer_lock);
 	cpu->programmed_ns = 0;
 	if (cpu->slice_end_ns && cpu->slice_end_ns <= now) {
-		cpu->slice_end_ns = 0;
 		cpu->resched = cpu->run_head != NULL;
+		/* again and again: this one may come when the library has just asked should_yield() */
+		cpu->slice_end_ns = cpu->resched ? now + BM_SLICE_NS : 0;
 	}
 	while ((t = cpu->timers) && t->deadline_ns <= now) {
 		cpu->timers = t->next;

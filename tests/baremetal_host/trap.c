@@ -200,8 +200,9 @@ void bm_interrupt(uint32_t vector)
 		bm_apic_eoi();
 		bm_smp_run_calls(cpu);
 		break;
-	case BM_VEC_KICK: /* being interrupted was all */
+	case BM_VEC_KICK: /* being interrupted was all, unless another CPU has queued a thread here */
 		bm_apic_eoi();
+		bm_sched_check(cpu);
 		break;
 	case BM_VEC_SERIAL:
 		bm_console_interrupt();

@@ -17,7 +17,7 @@
 #define TOUCHES	     64 /* 2 MiB pieces touched for the first time */
 #define TOUCH_BASE   (64ul << 20)
 
-#define HOOKED_PAGE    (32ul << 20) /* the host hooks this page when told so by "hook=33554432" */
+#define HOOKED_PAGE (32ul << 20) /* the host hooks this page when told so by "hook=33554432" */
 
 #define PORT_DEBUGCON  0xe9
 #define PORT_DEBUGEXIT 0xf4

@@ -2,7 +2,8 @@
 /**
  * @file fake_instr.c
  * The simulated CPU behind instr/host/x86.h: CPUID by a table (a Zen-like CPU, with features that a
- * guest must not be shown), XCR0 and MSRs per thread. XSAVE itself is executed for real.
+ * guest must not be shown), XCR0 and TSC_AUX per thread, debug registers, and other MSRs as far as a
+ * test sets them. XSAVE itself is executed for real.
  */
 #include "fake_arch.h" /* fake_cpuid_set() */
 

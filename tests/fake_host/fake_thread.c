@@ -335,6 +335,7 @@ static void lock_take(struct fake_lock *l, const char *op)
 		abort(); /* it would hang */
 	}
 	pthread_mutex_lock(&l->lock);
+	__atomic_fetch_add(&thr.locks, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&l->owner, pthread_self(), __ATOMIC_RELAXED);
 	__atomic_store_n(&l->held, 1, __ATOMIC_RELAXED);
 }

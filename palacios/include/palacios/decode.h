@@ -175,6 +175,13 @@ struct v3_emul_ops {
 	int (*vec_get)(void *priv, unsigned n, void *buf, size_t size);
 	/** Set them; @p zero_upper: all higher bits become 0 (VEX forms), else they stay. */
 	int (*vec_set)(void *priv, unsigned n, const void *buf, size_t size, bool zero_upper);
+	/** Selector in a segment register, V3_ES..V3_GS. */
+	uint16_t (*get_sel)(void *priv, enum v3_seg_num seg);
+	/**
+	 * Load ES, SS, DS, FS or GS as MOV does, with the checks of the present mode; queues #GP, #SS,
+	 * #NP or #PF itself. V3_OK or negative; V3_EFAULT: nothing was loaded.
+	 */
+	int (*load_seg)(void *priv, enum v3_seg_num seg, uint16_t sel);
 	/** Queue an exception found by the executor: #DE or #GP(0). */
 	void (*fault)(void *priv, enum v3_vector vector);
 };
@@ -200,7 +207,7 @@ struct v3_emul {
  * Execute one decoded instruction on the state of @p emul. Vcpu thread; sleeps only if an op does.
  *
  * Covered: what can touch memory or ports (loads, stores, arithmetic, strings, bit and stack
- * operations, near calls and jumps through memory, SSE and AVX moves). Not checked: privilege and
+ * operations, segment registers, near calls and jumps through memory, SSE and AVX moves). Not checked: privilege and
  * CR0/CR4/XCR0 enables, since the CPU did that before it intercepted the access.
  *
  * A REP string instruction runs until its count ends, but at most V3_EMUL_REP_MAX iterations; then

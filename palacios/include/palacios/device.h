@@ -23,7 +23,7 @@ struct v3_device_class {
 	 * @return V3_OK or why not
 	 */
 	int (*create)(struct v3_vm *vm, const struct v3_cfg *cfg, void **state);
-	/** Power-on state; VM not running, all vcpus outside the guest. Also called once after create. */
+	/** Power-on state; VM not running, all vcpus outside the guest. Also called once after create. NULL: none. */
 	void (*reset)(void *state);
 	/** Undo create. NULL is never passed. */
 	void (*destroy)(void *state);

@@ -9,7 +9,8 @@
 
 #define V3_OK 0
 
-/* Positive results of exit and access handlers: leave the run loop, the reason is in the vcpu. */
+/* Positive result of exit and access handlers: done, and a request that ends or holds the run loop has been
+ * made (stop, reset, pause). The loop looks at requests before every entry, so V3_OK does as well. */
 #define V3_LEAVE 1
 
 #define V3_EPERM     (-1)   /* the CPU or firmware forbids it */

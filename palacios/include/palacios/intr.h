@@ -21,7 +21,7 @@ struct v3_vm;
 
 /**
  * Set the level of an interrupt line. Edge-triggered devices raise and lower. thread or atomic, any vcpu.
- * Levels of several devices on one line are the caller's affair (PCI INTx is wired-OR in pci.c).
+ * Levels of several devices on one line are the caller's affair (PCI INTx is wired-OR in the host bridge).
  */
 void v3_irq_set(struct v3_vm *vm, unsigned gsi, bool level);
 /** Raise and lower: one edge. */

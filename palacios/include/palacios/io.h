@@ -24,7 +24,7 @@ struct v3_io {
  * Must not sleep without v3_vcpu_may_sleep(). An access wider than the port is not split: the owner
  * decides; one that crosses the end of the range arrives with the range of its first port.
  *
- * @return V3_OK: done; V3_LEAVE: done, leave the run loop; < 0: our failure, the VM is stopped and dumped.
+ * @return V3_OK: done; V3_LEAVE: done, and a request was made (error.h); < 0: our failure, the VM is stopped and dumped.
  */
 typedef int (*v3_io_fn)(struct v3_vcpu *vcpu, struct v3_io *io, void *priv);
 

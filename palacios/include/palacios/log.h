@@ -16,7 +16,7 @@ enum v3_log_level { V3_LOG_ERR = 0, V3_LOG_WARN = 1, V3_LOG_INFO = 2, V3_LOG_DEB
  * Format one line and hand it to the host, prefixed "v3[<vm>] <tag>: ".
  *
  * Any context in which the host's log op may be called (never with GIF clear).
- * Lines longer than 240 bytes are cut. No newline at the end of @p fmt.
+ * Lines longer than 239 bytes, prefix included, are cut. No newline at the end of @p fmt.
  *
  * @param vm     VM the line is about; NULL for the library itself
  * @param level  lines above the VM's level (default V3_LOG_INFO) are dropped

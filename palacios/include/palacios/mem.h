@@ -54,6 +54,9 @@ int v3_mmio_move(struct v3_vm *vm, v3_gpa_t from, v3_gpa_t to);
  * happen it uses v3_mem_read()/v3_mem_write(). Other kinds go to the page at full speed where the
  * hardware can tell (a read hook always takes writes out of the fast path too, but they are not reported).
  *
+ * Instructions that the emulator does not know raise #UD there, and an interrupt or exception whose stack,
+ * IDT or TSS lies in such a page resets the VM: hook data, not stacks.
+ *
  * @param gpa     page-aligned, RAM
  * @param access  V3_ACC_READ and/or V3_ACC_WRITE
  * @return V3_OK; V3_EINVAL; V3_ENOENT (not RAM); V3_EEXIST (page hooked already); V3_ENOMEM.

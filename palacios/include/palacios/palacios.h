@@ -28,6 +28,8 @@ struct v3_init_params {
 };
 
 /**
+ * Not serialised against itself, v3_fini() and v3_vm_create(): the embedder calls it once, at its start.
+ *
  * Check the host's functions, find a vendor back end and enable virtualization on every CPU.
  *
  * @return V3_OK; V3_EINVAL: a mandatory host function is missing or api/size do not fit (logged by name);

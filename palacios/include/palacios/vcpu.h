@@ -32,7 +32,7 @@ unsigned v3_vcpu_cpl(struct v3_vcpu *vcpu);
 /** Bits of code the vcpu executes now: 16, 32 or 64 (16 also in real and virtual-8086 mode). Own thread. */
 unsigned v3_vcpu_code_bits(struct v3_vcpu *vcpu);
 
-/** Control registers (n = 0, 2, 3, 4, 8), as the guest sees them. Own thread. */
+/** Control registers (@p n: 0, 2, 3, 4, 8 and no other), as the guest sees them. Own thread. */
 uint64_t v3_vcpu_get_cr(struct v3_vcpu *vcpu, unsigned n);
 uint64_t v3_vcpu_get_efer(struct v3_vcpu *vcpu);
 /**
@@ -43,11 +43,11 @@ void v3_vcpu_set_cr(struct v3_vcpu *vcpu, unsigned n, uint64_t value);
 void v3_vcpu_set_efer(struct v3_vcpu *vcpu, uint64_t value);
 
 /**
- * Put an application processor into the wait-for-SIPI state's end: start it at real-mode CS = vector << 8.
- * Any context. Ignored unless the vcpu waits for a SIPI (APM vol. 2 16.5, SDM 3A 8.4.4).
+ * STARTUP IPI: a vcpu that waits for one starts in real mode at CS = vector << 8, IP = 0; any other ignores
+ * it (APM vol. 2 16.5, SDM 3A 8.4.4). any context.
  */
 void v3_vcpu_sipi(struct v3_vcpu *vcpu, uint8_t vector);
-/** INIT: the vcpu resets itself at its next chance and, unless it is vcpu 0 at power-on, waits for SIPI. */
+/** INIT: the vcpu resets itself before its next entry; all but vcpu 0 then wait for a STARTUP IPI. any. */
 void v3_vcpu_init(struct v3_vcpu *vcpu);
 /** Make an NMI pending. any context. */
 void v3_vcpu_nmi(struct v3_vcpu *vcpu);

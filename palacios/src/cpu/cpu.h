@@ -45,6 +45,8 @@ struct v3_cpu {
 	uint64_t xcr0_offered; /* those the guest may enable; 0: no XSAVE */
 	uint64_t cr4_allowed;  /* CR4 and EFER bits the CPUID policy offers */
 	uint64_t efer_allowed;
+	uint8_t emul_features; /* V3_EMUL_* that follow from it */
+	bool null_clears_base; /* the CPU's way with null selectors in FS and GS */
 	uint64_t tsc_aux, host_tsc_aux;
 	bool has_tsc_aux; /* the CPU has RDTSCP or RDPID: TSC_AUX is switched */
 	uint64_t amd_hwcr;

@@ -75,12 +75,15 @@ static const struct cpuid_policy cpuid_policies[] = {
 	{0x80000008u, {0xffffu, B(0) | B(2), 0, 0}, {0}}, /* address widths; CLZERO, XSAVEERPTR */
 };
 
-#define CPUID_LEAF_XSAVE 0xdu
-#define CPUID_LEAF_TOPO	 0xbu
-#define CPUID_LEAF_TOPO2 0x1fu
-#define CPUID_XSAVE_SUB1 (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
-#define CPUID_APIC	 B(9)
-#define CPUID_OSXSAVE	 B(27)
+#define CPUID_LEAF_XSAVE       0xdu
+#define CPUID_LEAF_TOPO	       0xbu
+#define CPUID_LEAF_TOPO2       0x1fu
+#define CPUID_XSAVE_SUB1       (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
+#define CPUID_APIC	       B(9)
+#define CPUID_OSXSAVE	       B(27)
+#define CPUID_GENU	       0x756e6547u /* the first letters of "GenuineIntel" */
+#define CPUID_LEAF_EXT2	       0x80000021u
+#define CPUID_NULL_CLEARS_BASE B(6)
 
 /* KVM-compatible features: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE */
 #define CPUID_KVM_FEATURES (B(0) | B(1) | B(3) | B(24))
@@ -147,7 +150,7 @@ static const struct {
 	{7, 2, 2, V3_CR4_UMIP},
 };
 
-/* The CR4 and EFER bits the guest may set follow from the features it is shown. */
+/* What the guest may set in CR4 and EFER, and some encodings, follow from the features it is shown. */
 static void cpuid_derive(struct v3_vcpu *vcpu)
 {
 	const struct v3_cpuid_regs *ext = v3_cpuid_leaf(vcpu, 0x80000001u);
@@ -163,6 +166,24 @@ static void cpuid_derive(struct v3_vcpu *vcpu)
 		(ext->edx & B(11) ? V3_EFER_SCE : 0) | (ext->edx & B(20) ? V3_EFER_NXE : 0) |
 		(ext->edx & B(25) ? V3_EFER_FFXSR : 0) | (ext->edx & B(29) ? V3_EFER_LME : 0);
 	vcpu->cpu.has_tsc_aux = ext->edx & B(27);
+	vcpu->cpu.emul_features = (ext->ecx & B(5) ? V3_EMUL_LZCNT : 0) |
+				  (v3_cpuid_leaf(vcpu, 7)->ebx & B(3) ? V3_EMUL_BMI1 : 0);
+}
+
+/*
+ * Does a null selector clear the base of FS and GS? Intel's CPUs always did; AMD's tell it (leaf 0x80000021).
+ * The guest finds it out by trying, on the hardware: what we emulate must be the same.
+ */
+static bool cpuid_null_clears_base(struct v3_vcpu *vcpu, uint32_t ext_max)
+{
+	uint32_t a, b, c, d;
+
+	if (v3_cpuid_leaf(vcpu, 0)->ebx == CPUID_GENU)
+		return true;
+	if (ext_max < CPUID_LEAF_EXT2)
+		return false;
+	v3_cpuid(CPUID_LEAF_EXT2, 0, &a, &b, &c, &d);
+	return a & CPUID_NULL_CLEARS_BASE;
 }
 
 int v3_cpuid_init(struct v3_vcpu *vcpu)
@@ -181,6 +202,7 @@ int v3_cpuid_init(struct v3_vcpu *vcpu)
 			     cpuid_policies[i].leaf >> 31 ? ext_max : max);
 	cpuid_personalise(vcpu);
 	cpuid_derive(vcpu);
+	vcpu->cpu.null_clears_base = cpuid_null_clears_base(vcpu, ext_max);
 	return V3_OK;
 }
 

@@ -161,6 +161,8 @@ static int cr_operand16(struct v3_vcpu *vcpu, const struct v3_insn *insn, uint16
 		}
 		err = v3_mem_access(vcpu, walk.gpa, (uint8_t *)value + i, 1, write);
 	}
+	if (err == V3_EFAULT) /* the vcpu's view forbids it and has been told */
+		return V3_LEAVE;
 	return err < 0 ? err : V3_OK;
 }
 

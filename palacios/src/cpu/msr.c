@@ -92,10 +92,10 @@ static const struct v3_msr_range *msr_find(struct v3_vcpu *vcpu, uint32_t msr)
 }
 
 /* RIP moves on, or the #GP. */
-static int msr_finish(struct v3_vcpu *vcpu, const struct v3_exit *exit, enum v3_insn_op op, int err)
+static int msr_finish(struct v3_vcpu *vcpu, unsigned len, int err)
 {
 	if (err == V3_OK)
-		v3_insn_skip(vcpu, exit, op);
+		v3_insn_retire(vcpu, len);
 	else if (err == V3_EINVAL)
 		v3_vcpu_inject_gp(vcpu, 0);
 	else
@@ -108,9 +108,12 @@ int v3_rdmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	uint64_t *gpr = vcpu->regs.gpr;
 	uint32_t msr = (uint32_t)gpr[V3_RCX];
 	const struct v3_msr_range *r = msr_find(vcpu, msr);
+	unsigned len = v3_insn_len(vcpu, exit, V3_OP_RDMSR);
 	uint64_t value = 0;
 	int err = V3_EINVAL;
 
+	if (!len)
+		return V3_OK;
 	if (V3_LIKELY(r && r->rd))
 		err = r->rd(vcpu, msr, &value, r->priv);
 	else
@@ -119,7 +122,7 @@ int v3_rdmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		gpr[V3_RAX] = (uint32_t)value;
 		gpr[V3_RDX] = value >> 32;
 	}
-	return msr_finish(vcpu, exit, V3_OP_RDMSR, err);
+	return msr_finish(vcpu, len, err);
 }
 
 int v3_wrmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
@@ -128,14 +131,17 @@ int v3_wrmsr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	uint32_t msr = (uint32_t)gpr[V3_RCX];
 	uint64_t value = (uint32_t)gpr[V3_RAX] | gpr[V3_RDX] << 32;
 	const struct v3_msr_range *r = msr_find(vcpu, msr);
+	unsigned len = v3_insn_len(vcpu, exit, V3_OP_WRMSR);
 	int err = V3_EINVAL;
 
+	if (!len)
+		return V3_OK; /* before anything has an effect */
 	if (V3_LIKELY(r && r->wr))
 		err = r->wr(vcpu, msr, value, r->priv);
 	else
 		V3_GUEST_WARN(vcpu->vm, "WRMSR %#x = %#llx: no such MSR here, #GP for the guest",
 			      msr, (unsigned long long)value);
-	return msr_finish(vcpu, exit, V3_OP_WRMSR, err);
+	return msr_finish(vcpu, len, err);
 }
 
 /* ---- the model's own MSRs ---- */

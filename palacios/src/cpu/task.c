@@ -5,6 +5,7 @@
  * SDM 3A 7.3. The CPU reports them and leaves all the work to us (15.14.1).
  */
 #include "cpu/handlers.h"
+#include "cpu/segment.h"
 #include "exit/exit.h"
 #include "exit/insn.h"
 #include "palacios/util/str.h"
@@ -53,32 +54,10 @@ static const struct task_layout task_layout32 = {
 struct task_switch {
 	struct v3_vcpu *vcpu;
 	const struct v3_exit *exit;
-	uint64_t desc; /* the new TSS's */
-	struct v3_seg tss;
+	struct v3_seg tss; /* the new one */
 	const struct task_layout *layout;
 	uint8_t image[0x68]; /* the new TSS */
 };
-
-/* Memory of the guest's own structures; a page fault is queued for it. */
-static int task_read(struct v3_vcpu *vcpu, v3_gva_t at, void *buf, size_t len)
-{
-	struct v3_gva_fault fault;
-	int err = v3_gva_read(vcpu, at, buf, len, V3_ACC_READ, 0, &fault);
-
-	if (err == V3_EFAULT)
-		v3_vcpu_inject_pf(vcpu, fault.addr, fault.error);
-	return err;
-}
-
-static int task_write(struct v3_vcpu *vcpu, v3_gva_t at, const void *buf, size_t len)
-{
-	struct v3_gva_fault fault;
-	int err = v3_gva_write(vcpu, at, buf, len, 0, &fault);
-
-	if (err == V3_EFAULT)
-		v3_vcpu_inject_pf(vcpu, fault.addr, fault.error);
-	return err;
-}
 
 static uint32_t task_get(const uint8_t *image, unsigned at, unsigned size)
 {
@@ -88,73 +67,32 @@ static uint32_t task_get(const uint8_t *image, unsigned at, unsigned size)
 	return v;
 }
 
-static int task_fault(struct v3_vcpu *vcpu, enum v3_vector vector, uint16_t sel)
-{
-	v3_vcpu_inject(vcpu, vector, true, sel & ~3u);
-	return V3_EFAULT;
-}
-
-/* Linear address of a descriptor; V3_EFAULT and @p vector queued if the table is too short. */
-static int task_desc_at(struct v3_vcpu *vcpu, uint16_t sel, enum v3_vector vector, v3_gva_t *at)
-{
-	struct v3_seg ldt;
-	struct v3_dtr gdt;
-	uint64_t base;
-	uint32_t limit;
-
-	if (sel & 4) {
-		vcpu->arch->get_seg(vcpu, V3_LDTR, &ldt);
-		base = ldt.base;
-		limit = ldt.attr & V3_SEG_P ? ldt.limit : 0;
-	} else {
-		vcpu->arch->get_dtr(vcpu, false, &gdt);
-		base = gdt.base;
-		limit = gdt.limit;
-	}
-	if ((uint32_t)(sel | 7) > limit)
-		return task_fault(vcpu, vector, sel);
-	*at = base + (sel & ~7u);
-	return V3_OK;
-}
-
-static void task_unpack(uint16_t sel, uint64_t desc, struct v3_seg *seg)
-{
-	uint32_t limit = (uint32_t)((desc & 0xffff) | (desc >> 32 & 0xf0000));
-
-	seg->sel = sel;
-	seg->attr = (uint16_t)((desc >> 40 & 0xff) | (desc >> 44 & 0xf00));
-	seg->limit = seg->attr & V3_SEG_G ? limit << 12 | 0xfff : limit;
-	seg->base = (desc >> 16 & 0xffffff) | (desc >> 32 & 0xff000000);
-}
-
 static int task_find_tss(struct task_switch *t)
 {
 	struct v3_vcpu *vcpu = t->vcpu;
 	uint16_t sel = t->exit->u.task.sel;
 	bool iret = t->exit->u.task.source == V3_TASK_IRET;
 	enum v3_vector bad = iret ? V3_VEC_TS : V3_VEC_GP;
-	v3_gva_t at;
+	struct v3_desc desc;
 	unsigned type;
 	int err;
 
 	if (sel & 4 || !(sel & ~7u))
-		return task_fault(vcpu, bad, sel);
-	err = task_desc_at(vcpu, sel, bad, &at);
-	if (err == V3_OK)
-		err = task_read(vcpu, at, &t->desc, sizeof(t->desc));
+		return v3_segment_fault(vcpu, bad, sel);
+	err = v3_segment_fetch(vcpu, sel, bad, &desc);
 	if (err != V3_OK)
 		return err;
-	task_unpack(sel, t->desc, &t->tss);
+	t->tss = desc.seg;
 	type = t->tss.attr & (V3_SEG_TYPE | V3_SEG_S);
 	if ((type & ~(unsigned)(TASK_TYPE_32 | TASK_TYPE_BUSY)) != 1 ||
 	    !!(type & TASK_TYPE_BUSY) != iret)
-		return task_fault(vcpu, bad, sel);
+		return v3_segment_fault(vcpu, bad, sel);
 	if (!(t->tss.attr & V3_SEG_P))
-		return task_fault(vcpu, V3_VEC_NP, sel);
+		return v3_segment_fault(vcpu, V3_VEC_NP, sel);
 	t->layout = type & TASK_TYPE_32 ? &task_layout32 : &task_layout16;
 	if (t->tss.limit + 1ull < t->layout->size)
-		return task_fault(vcpu, V3_VEC_TS, sel);
-	return task_read(vcpu, t->tss.base, t->image, t->layout->size);
+		return v3_segment_fault(vcpu, V3_VEC_TS, sel);
+	return v3_segment_read(vcpu, t->tss.base, t->image, t->layout->size);
 }
 
 /* The outgoing task's registers into its TSS: ip, flags, GPRs and selectors, which lie together. */
@@ -177,97 +115,34 @@ static int task_save_old(struct task_switch *t, const struct v3_seg *old, uint64
 		vcpu->arch->get_seg(vcpu, (enum v3_seg_num)i, &seg);
 		memcpy(image + l->seg + i * l->seg_step, &seg.sel, 2);
 	}
-	return task_write(vcpu, old->base + first, image + first, len);
+	return v3_segment_write(vcpu, old->base + first, image + first, len);
 }
 
 static int task_set_busy(struct v3_vcpu *vcpu, uint16_t sel, bool busy)
 {
-	v3_gva_t at;
-	uint8_t type;
-	int err = task_desc_at(vcpu, sel, V3_VEC_TS, &at);
+	struct v3_desc desc;
+	int err = v3_segment_fetch(vcpu, sel, V3_VEC_TS, &desc);
 
-	if (err == V3_OK)
-		err = task_read(vcpu, at + 5, &type, 1);
 	if (err != V3_OK)
 		return err;
-	type = (uint8_t)(busy ? type | TASK_TYPE_BUSY : type & ~TASK_TYPE_BUSY);
-	return task_write(vcpu, at + 5, &type, 1);
-}
-
-/* Is a descriptor fit for this register in the new task? SDM 3A 7.3 table 7-1. */
-static bool task_seg_fits(enum v3_seg_num num, const struct v3_seg *s, unsigned cpl)
-{
-	unsigned type = s->attr & V3_SEG_TYPE, dpl = (s->attr & V3_SEG_DPL) >> 5, rpl = s->sel & 3;
-	bool code = type & 8, conforming = code && (type & 4);
-
-	if (!(s->attr & V3_SEG_S))
-		return false;
-	if (num == V3_CS)
-		return code && (conforming ? dpl <= cpl : dpl == cpl);
-	if (num == V3_SS)
-		return !code && (type & 2) && dpl == cpl && rpl == cpl;
-	return (!code || (type & 2)) && (conforming || (dpl >= cpl && dpl >= rpl));
-}
-
-static int task_load_seg(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel, unsigned cpl)
-{
-	struct v3_seg seg = {.sel = sel};
-	uint64_t desc;
-	v3_gva_t at;
-	int err;
-
-	if (!(sel & ~3u)) {
-		if (num == V3_CS || num == V3_SS)
-			return task_fault(vcpu, V3_VEC_TS, sel);
-		vcpu->arch->set_seg(vcpu, num, &seg);
-		return V3_OK;
-	}
-	err = task_desc_at(vcpu, sel, V3_VEC_TS, &at);
-	if (err == V3_OK)
-		err = task_read(vcpu, at, &desc, sizeof(desc));
-	if (err != V3_OK)
-		return err;
-	task_unpack(sel, desc, &seg);
-	if (!task_seg_fits(num, &seg, cpl))
-		return task_fault(vcpu, V3_VEC_TS, sel);
-	if (!(seg.attr & V3_SEG_P))
-		return task_fault(vcpu, num == V3_SS ? V3_VEC_SS : V3_VEC_NP, sel);
-	seg.attr |= 1; /* accessed */
-	vcpu->arch->set_seg(vcpu, num, &seg);
-	return V3_OK;
-}
-
-/* Virtual-8086 mode: segments as in real mode, CPL 3. */
-static void task_load_vm86(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel)
-{
-	const struct v3_seg seg = {.sel = sel,
-				   .attr = V3_SEG_P | V3_SEG_S | V3_SEG_DPL | 3,
-				   .limit = 0xffff,
-				   .base = (uint32_t)sel << 4};
-
-	vcpu->arch->set_seg(vcpu, num, &seg);
+	return v3_segment_mark(vcpu, &desc, TASK_TYPE_BUSY, busy ? TASK_TYPE_BUSY : 0);
 }
 
 static int task_load_ldt(struct v3_vcpu *vcpu, uint16_t sel)
 {
-	struct v3_seg ldt = {.sel = sel};
-	uint64_t desc;
-	v3_gva_t at;
+	struct v3_desc ldt = {.seg = {.sel = sel}};
 	int err;
 
 	if (sel & ~3u) {
 		if (sel & 4)
-			return task_fault(vcpu, V3_VEC_TS, sel);
-		err = task_desc_at(vcpu, sel, V3_VEC_TS, &at);
-		if (err == V3_OK)
-			err = task_read(vcpu, at, &desc, sizeof(desc));
+			return v3_segment_fault(vcpu, V3_VEC_TS, sel);
+		err = v3_segment_fetch(vcpu, sel, V3_VEC_TS, &ldt);
 		if (err != V3_OK)
 			return err;
-		task_unpack(sel, desc, &ldt);
-		if ((ldt.attr & (V3_SEG_TYPE | V3_SEG_S | V3_SEG_P)) != (V3_SEG_P | 2))
-			return task_fault(vcpu, V3_VEC_TS, sel);
+		if ((ldt.seg.attr & (V3_SEG_TYPE | V3_SEG_S | V3_SEG_P)) != (V3_SEG_P | 2))
+			return v3_segment_fault(vcpu, V3_VEC_TS, sel);
 	}
-	vcpu->arch->set_seg(vcpu, V3_LDTR, &ldt);
+	vcpu->arch->set_seg(vcpu, V3_LDTR, &ldt.seg);
 	return V3_OK;
 }
 
@@ -289,10 +164,7 @@ static int task_load_segments(struct task_switch *t)
 
 		sel = num < l->nseg ? (uint16_t)task_get(t->image, l->seg + num * l->seg_step, 2)
 				    : 0;
-		if (vm86)
-			task_load_vm86(vcpu, num, sel);
-		else
-			err = task_load_seg(vcpu, num, sel, cpl);
+		err = v3_segment_load(vcpu, num, sel, cpl, V3_VEC_TS);
 	}
 	return err;
 }
@@ -333,7 +205,7 @@ static int task_push_error(struct task_switch *t)
 	vcpu->arch->get_seg(vcpu, V3_SS, &ss);
 	mask = ss.attr & V3_SEG_DB ? 0xffffffffull : 0xffffull;
 	sp = (vcpu->regs.gpr[V3_RSP] - size) & mask;
-	err = task_write(vcpu, (uint32_t)(ss.base + sp), &error, size);
+	err = v3_segment_write(vcpu, (uint32_t)(ss.base + sp), &error, size);
 	if (err == V3_OK)
 		vcpu->regs.gpr[V3_RSP] = (vcpu->regs.gpr[V3_RSP] & ~mask) | sp;
 	return err;
@@ -354,7 +226,7 @@ static int task_switch(struct task_switch *t, uint64_t rip)
 	if (err == V3_OK && !nested)
 		err = task_set_busy(vcpu, old.sel, false);
 	if (err == V3_OK && nested)
-		err = task_write(vcpu, t->tss.base, &old.sel, 2);
+		err = v3_segment_write(vcpu, t->tss.base, &old.sel, 2);
 	if (err == V3_OK && source != V3_TASK_IRET)
 		err = task_set_busy(vcpu, t->tss.sel, true);
 	if (err != V3_OK)

@@ -98,6 +98,8 @@ int v3_exec_string(struct exec *x); /* exec_string.c; kind: enum exec_string */
 int v3_exec_vector(struct exec *x); /* exec_vec.c */
 int v3_exec_push(struct exec *x);   /* exec_stack.c ... */
 int v3_exec_pop(struct exec *x);
+int v3_exec_push_seg(struct exec *x); /* kind: enum v3_seg_num */
+int v3_exec_pop_seg(struct exec *x);
 int v3_exec_pusha(struct exec *x);
 int v3_exec_popa(struct exec *x);
 int v3_exec_pushf(struct exec *x);
@@ -127,6 +129,7 @@ int v3_exec_cmpxchg_wide(struct exec *x);
 int v3_exec_mov_store(struct exec *x); /* exec_mov.c ... */
 int v3_exec_movnti(struct exec *x);
 int v3_exec_mov_load(struct exec *x);
+int v3_exec_mov_seg(struct exec *x);
 int v3_exec_mov_moffs(struct exec *x);
 int v3_exec_mov_imm(struct exec *x);
 int v3_exec_mov_reg_imm(struct exec *x);

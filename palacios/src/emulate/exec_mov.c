@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file exec_mov.c
- * Handlers of moves between general registers, memory, immediates and ports. Called by exec.c.
+ * Handlers of moves between registers, memory, immediates and ports. Called by exec.c.
  * Source: AMD APM vol. 3 ch. 3.
  */
 #include "emulate/alu.h"
@@ -31,6 +31,26 @@ int v3_exec_mov_load(struct exec *x)
 	if (!err)
 		v3_exec_set_reg(x, x->insn->reg, x->size, value);
 	return err;
+}
+
+/*
+ * 8C (store), 8E (load; kind 1). In memory a selector has 16 bits whatever the operand size. REX.R does not
+ * extend the number of a segment register (vol. 3 1.2.7).
+ */
+int v3_exec_mov_seg(struct exec *x)
+{
+	const struct v3_emul *emul = x->emul;
+	enum v3_seg_num seg = (enum v3_seg_num)(x->insn->reg & 7);
+	uint64_t sel;
+	int err;
+
+	if (seg > V3_GS || (x->kind && seg == V3_CS))
+		return V3_EINVAL;
+	if (!x->kind)
+		return v3_exec_store_rm(x, x->insn->flags & V3_INSN_MEM ? 2 : x->size,
+					emul->ops->get_sel(emul->priv, seg));
+	err = v3_exec_load_rm(x, 2, &sel);
+	return err ? err : emul->ops->load_seg(emul->priv, seg, (uint16_t)sel);
 }
 
 /* A0..A3: the address is the immediate. */

@@ -83,6 +83,28 @@ int v3_exec_pop(struct exec *x)
 	return err;
 }
 
+/* 06, 0E, 16, 1E, 0F A0, 0F A8 */
+int v3_exec_push_seg(struct exec *x)
+{
+	const struct v3_emul *emul = x->emul;
+
+	return stack_push(x, emul->ops->get_sel(emul->priv, (enum v3_seg_num)x->kind), x->size);
+}
+
+/* 07, 17, 1F, 0F A1, 0F A9; POP SS moves the stack pointer of the old segment's width */
+int v3_exec_pop_seg(struct exec *x)
+{
+	const struct v3_emul *emul = x->emul;
+	uint64_t value = 0, rsp = x->regs->gpr[V3_RSP];
+	int err = stack_read(x, rsp, &value, x->size);
+
+	if (!err)
+		err = emul->ops->load_seg(emul->priv, (enum v3_seg_num)x->kind, (uint16_t)value);
+	if (!err)
+		stack_set(x, rsp + x->size);
+	return err;
+}
+
 /* 60: AX, CX, DX, BX, SP, BP, SI, DI downwards, in one access so that it faults as a whole */
 int v3_exec_pusha(struct exec *x)
 {

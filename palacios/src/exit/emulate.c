@@ -8,6 +8,7 @@
 
 #include "cpu/excp.h"
 #include "cpu/fpu.h"
+#include "cpu/segment.h"
 #include "exit/exit.h"
 #include "exit/insn.h"
 #include "palacios/util/str.h"
@@ -217,6 +218,27 @@ static int emulate_vec_set(void *priv, unsigned n, const void *buf, size_t size,
 	return v3_fpu_set_vec(priv, n, buf, size, zero_upper);
 }
 
+static uint16_t emulate_get_sel(void *priv, enum v3_seg_num num)
+{
+	struct v3_vcpu *vcpu = priv;
+	struct v3_seg seg;
+
+	vcpu->arch->get_seg(vcpu, num, &seg);
+	return seg.sel;
+}
+
+/*
+ * Not done: loading SS holds interrupts off for one more instruction (APM vol. 3 "MOV"), but struct
+ * v3_arch_ops can only end an interrupt shadow. A guest that loads SS from a device or hooked page, with
+ * interrupts on, may take one before it loads its stack pointer.
+ */
+static int emulate_load_seg(void *priv, enum v3_seg_num num, uint16_t sel)
+{
+	struct v3_vcpu *vcpu = priv;
+
+	return v3_segment_load(vcpu, num, sel, vcpu->cpl, V3_VEC_GP);
+}
+
 static void emulate_fault(void *priv, enum v3_vector vector)
 {
 	v3_vcpu_inject(priv, vector, vector == V3_VEC_GP, 0);
@@ -233,6 +255,8 @@ static const struct v3_emul_ops emulate_ops = {
 	.io_out = emulate_io_out,
 	.vec_get = emulate_vec_get,
 	.vec_set = emulate_vec_set,
+	.get_sel = emulate_get_sel,
+	.load_seg = emulate_load_seg,
 	.fault = emulate_fault,
 };
 
@@ -276,6 +300,7 @@ int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	if (!insn)
 		return V3_OK; /* the guest meets the fault itself, or one is queued */
 	emul.stack_bits = emulate_stack_bits(vcpu);
+	emul.features = vcpu->cpu.emul_features;
 	err = v3_emulate(&emul, insn);
 	switch (err) {
 	case V3_OK:

@@ -41,10 +41,8 @@ struct v3_exit {
 	union {
 		struct {
 			uint16_t port;
-			uint8_t size;	   /* 1, 2, 4 */
-			uint8_t addr_bits; /* string forms: 16, 32, 64; 0 = not known */
+			uint8_t size; /* 1, 2, 4 */
 			bool in, string, rep;
-			uint8_t seg;	   /* string OUT: enum v3_seg_num */
 			uint64_t next_rip; /* RIP after the instruction, 0 unknown */
 		} io;
 		struct {
@@ -55,9 +53,8 @@ struct v3_exit {
 		} reg;
 		struct {
 			uint64_t gpa;
-			uint8_t access;	 /* V3_ACC_* of the access */
-			bool present;	 /* the translation was there, the permission not */
-			bool table_walk; /* fault on a guest page-table access */
+			uint8_t access; /* V3_ACC_* of the access */
+			bool present;	/* the translation was there, the permission not */
 		} fault;
 		struct {
 			uint8_t vector;
@@ -77,7 +74,7 @@ struct v3_exit {
 
 /**
  * Serve one exit: the handler table of dispatch.c. Own vcpu thread.
- * @return V3_OK: enter again; > 0: leave the loop, the reason is in the vcpu; < 0: stop this VM.
+ * @return V3_OK: enter again; > 0: the same, a request was made; < 0: stop this VM.
  */
 int v3_exit_dispatch(struct v3_vcpu *vcpu, struct v3_exit *exit);
 

@@ -74,7 +74,7 @@ void v3_intr_service(struct v3_vcpu *vcpu)
 int v3_intr_window_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	(void)exit;
-	v3_vcpu_request_self(vcpu, V3_REQ_IRQ);
+	v3_vcpu_request_self(vcpu, V3_REQ_IRQ | (vcpu->nmi_pending ? V3_REQ_NMI : 0));
 	return V3_OK;
 }
 

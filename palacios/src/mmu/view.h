@@ -12,7 +12,7 @@
 struct v3_view {
 	struct v3_vm *vm;	/* not owned; outlives the view */
 	struct v3_view *next;	/* v3_mmu.views */
-	v3_view_fault_fn fault; /* may be NULL: forbidden accesses stop the VM */
+	v3_view_fault_fn fault; /* never NULL */
 	void *priv;
 	struct v3_nested table; /* filled on demand; under v3_mem.lock */
 	struct v3_pagemap

@@ -5,7 +5,7 @@
  *
  * walk_full() does everything in every mode. walk_quick() is a short cut for what nearly all walks are:
  * 4-level tables, access allowed, accessed and dirty bits set already, no view. It judges all entries at the
- * end and knows only "yes"; for anything else walk_full() starts over and finds out what it is.
+ * end and knows only "yes"; for anything else walk_slow() starts over and finds out what it is.
  *
  * Facts: APM vol. 2 5.2 (legacy), 5.3 (long mode), 5.4 (A and D), 5.6 (protection, SMEP, SMAP), 8.4.2 (error
  * code). Protection keys are not offered to guests. PAE page-directory-pointer entries are read from

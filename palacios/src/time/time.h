@@ -33,6 +33,7 @@ struct v3_vcpu_time {
 	struct v3_lock lock;	/* guards queue and armed_ns */
 	struct v3_timer *queue; /* not owned, earliest first */
 	void *host_timer;	/* owned */
+	bool fired;		/* the host timer has; set in interrupt context, atomic */
 	uint64_t armed_ns;	/* host deadline that is armed, 0 = none */
 	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
 };

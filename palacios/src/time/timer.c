@@ -107,7 +107,10 @@ void v3_time_continue(struct v3_vm *vm)
 /* Interrupt context. */
 static void time_fired(void *arg)
 {
-	v3_vcpu_request(arg, V3_REQ_TIMER);
+	struct v3_vcpu *vcpu = arg;
+
+	__atomic_store_n(&vcpu->time.fired, true, __ATOMIC_RELEASE);
+	v3_vcpu_request(vcpu, V3_REQ_TIMER);
 }
 
 int v3_time_vcpu_init(struct v3_vcpu *vcpu)
@@ -237,7 +240,9 @@ static void timer_arm_host(struct v3_vcpu *vcpu)
 	struct v3_vcpu_time *q = &vcpu->time;
 	unsigned long flags = v3_lock_acquire(&q->lock);
 	uint64_t want = timer_head_ns(vcpu);
-	bool change = want != q->armed_ns;
+	/* What fired is spent, on time or not: an equal deadline must be armed anew. */
+	bool change =
+		__atomic_exchange_n(&q->fired, false, __ATOMIC_ACQUIRE) || want != q->armed_ns;
 
 	q->armed_ns = want;
 	v3_lock_release(&q->lock, flags);
@@ -256,8 +261,5 @@ void v3_time_service(struct v3_vcpu *vcpu)
 
 	while ((t = timer_take_due(&vcpu->time, now)) != NULL)
 		t->fn(vcpu, t->priv);
-	/* What fired is spent: an equal deadline must be armed anew. */
-	if (vcpu->time.armed_ns && vcpu->time.armed_ns <= now + vcpu->vm->time.base_ns)
-		vcpu->time.armed_ns = 0;
 	timer_arm_host(vcpu);
 }

@@ -81,11 +81,11 @@ static void lifecycle_do_reset(struct v3_vm *vm)
 	lifecycle_wake_all(vm);
 }
 
-int v3_vm_rendezvous(struct v3_vcpu *vcpu)
+/* One stay at the rendezvous. */
+static void lifecycle_wait(struct v3_vcpu *vcpu)
 {
 	struct v3_vm *vm = vcpu->vm;
 
-	v3_fpu_put(vcpu);
 	__atomic_add_fetch(&vm->arrived, 1, __ATOMIC_SEQ_CST);
 	v3_host_wq_wake(vm->wq);
 	while (!lifecycle_may_go(vcpu)) {
@@ -98,6 +98,17 @@ int v3_vm_rendezvous(struct v3_vcpu *vcpu)
 			lifecycle_do_reset(vm);
 	}
 	__atomic_sub_fetch(&vm->arrived, 1, __ATOMIC_SEQ_CST);
+}
+
+int v3_vm_rendezvous(struct v3_vcpu *vcpu)
+{
+	struct v3_vm *vm = vcpu->vm;
+
+	v3_fpu_put(vcpu);
+	do {
+		lifecycle_wait(vcpu);
+		/* Somebody may have counted on us between the last look and leaving: look again. */
+	} while (!lifecycle_may_go(vcpu));
 	return lifecycle_wants(vm) & V3_WANT_STOP ? V3_LEAVE : V3_OK;
 }
 

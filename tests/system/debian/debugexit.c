@@ -13,7 +13,10 @@ static long debugexit_syscall(long nr, long a, long b, long c)
 {
 	long ret;
 
-	asm volatile("syscall" : "=a"(ret) : "0"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+	asm volatile("syscall"
+		     : "=a"(ret)
+		     : "0"(nr), "D"(a), "S"(b), "d"(c)
+		     : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -25,7 +28,9 @@ void debugexit_main(const long *stack)
 	long status = debugexit_syscall(SYS_IOPERM, DEBUGEXIT_PORT, 1, 1);
 
 	if (!status)
-		asm volatile("outb %0, %1" : : "a"((char)(arg[0] - '0')), "Nd"((short)DEBUGEXIT_PORT));
+		asm volatile("outb %0, %1"
+			     :
+			     : "a"((char)(arg[0] - '0')), "Nd"((short)DEBUGEXIT_PORT));
 	debugexit_syscall(SYS_EXIT, 1, 0, 0);
 }
 

@@ -9,7 +9,10 @@ static long tsc_write(const char *buf, unsigned long len)
 {
 	long ret;
 
-	asm volatile("syscall" : "=a"(ret) : "0"(1l), "D"(1l), "S"(buf), "d"(len) : "rcx", "r11", "memory");
+	asm volatile("syscall"
+		     : "=a"(ret)
+		     : "0"(1l), "D"(1l), "S"(buf), "d"(len)
+		     : "rcx", "r11", "memory");
 	return ret;
 }
 

@@ -41,11 +41,18 @@ void v3_svm_want_intr_window(struct v3_vcpu *vcpu, uint8_t vector)
 	sv->dirty |= SVM_CLEAN_TPR;
 }
 
-/* An NMI becomes possible after IRET if one is being handled, else as soon as the shadow is gone. */
+/* If one NMI is being handled, the next must wait for its IRET, whose intercept is armed. Otherwise only an
+ * interrupt shadow or another event holds it back: whatever comes first of the guest taking interrupts and
+ * the end of that event's handler is the window. */
 void v3_svm_want_nmi_window(struct v3_vcpu *vcpu)
 {
-	if (!vcpu->nmi_blocked)
-		v3_svm_want_intr_window(vcpu, 0);
+	struct svm_vcpu *sv = vcpu->arch_vcpu;
+
+	if (vcpu->nmi_blocked)
+		return;
+	v3_svm_want_intr_window(vcpu, 0);
+	sv->vmcb->misc1 |= SVM_MISC1_IRET;
+	sv->dirty |= SVM_CLEAN_INTERCEPTS;
 }
 
 static const uint8_t events_types[] = {

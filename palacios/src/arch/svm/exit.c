@@ -55,11 +55,9 @@ static void exit_io(const struct svm_vmcb *vmcb, struct v3_exit *exit)
 
 	exit->u.io.port = (uint16_t)(info >> 16);
 	exit->u.io.size = (uint8_t)SVM_IOIO_SIZE(info);
-	exit->u.io.addr_bits = (uint8_t)(SVM_IOIO_ADDR(info) * 16);
 	exit->u.io.in = info & SVM_IOIO_IN;
 	exit->u.io.string = info & SVM_IOIO_STR;
 	exit->u.io.rep = info & SVM_IOIO_REP;
-	exit->u.io.seg = (uint8_t)SVM_IOIO_SEG(info);
 	exit->u.io.next_rip = vmcb->exitinfo2;
 }
 
@@ -86,7 +84,6 @@ static void exit_nested_fault(const struct svm_vmcb *vmcb, struct v3_exit *exit)
 			       : info & V3_PF_WRITE ? V3_ACC_WRITE
 						    : V3_ACC_READ;
 	exit->u.fault.present = info & V3_PF_PRESENT;
-	exit->u.fault.table_walk = info & SVM_NPF_TABLE;
 	exit->fetched = vmcb->fetched & 15;
 	for (i = 0; i < exit->fetched; i++)
 		exit->insn[i] = vmcb->insn[i];
@@ -127,7 +124,10 @@ static void exit_iret(struct v3_vcpu *vcpu, struct svm_vcpu *sv)
 {
 	sv->vmcb->misc1 &= ~SVM_MISC1_IRET;
 	sv->dirty |= SVM_CLEAN_INTERCEPTS;
+	if (!vcpu->nmi_blocked)
+		return; /* armed only to learn when the handler before the NMI is done */
 	sv->iret_step = true;
+	sv->iret_dr6 = sv->vmcb->dr6;
 	sv->iret_tf = vcpu->regs.rflags & V3_RFLAGS_TF;
 	vcpu->regs.rflags |= V3_RFLAGS_TF;
 }
@@ -141,8 +141,12 @@ static void exit_exception(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct v3_
 		return;
 	sv->iret_step = false;
 	vcpu->nmi_blocked = false;
-	if (!sv->iret_tf)
-		exit->kind = V3_EXIT_NMI_WINDOW;
+	if (vcpu->nmi_pending)
+		v3_vcpu_request_self(vcpu, V3_REQ_NMI);
+	if (sv->iret_tf)
+		return; /* the guest steps too: the trap is also its own */
+	v3_svm_set_dr(vcpu, 6, sv->iret_dr6);
+	exit->kind = V3_EXIT_NMI_WINDOW;
 }
 
 static void exit_details(struct v3_vcpu *vcpu, struct svm_vcpu *sv, const struct svm_vmcb *vmcb,

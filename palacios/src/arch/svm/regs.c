@@ -65,7 +65,6 @@ static void regs_set_cr0(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb, uint64_t v
 	vcpu->cr0 = value;
 	vmcb->cr0 = value & ~(V3_CR0_CD | V3_CR0_NW);
 	vmcb->cr_read = (uint16_t)((vmcb->cr_read & ~1u) | (vmcb->cr0 != value));
-	/* The selective intercept lets CLTS and TS/MP changes through, which must then be reads of ours too. */
 	regs_dirty(vcpu, SVM_CLEAN_CRX | SVM_CLEAN_INTERCEPTS);
 }
 

@@ -13,22 +13,25 @@
 
 #define RUN_PRED_CMD_IBPB 1ull
 #define RUN_DR7_ENABLES	  0xffull
+#define RUN_DR7_OFF	  0x400ull
 
 /* Give the vcpu an address-space id that is valid on this CPU; 15.16. */
 static void run_assign_asid(struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
 {
-	sv->vmcb->tlb_control = SVM_TLB_NOTHING;
 	if (pc->next_asid == sv->svm->nasids) {
 		pc->generation++;
 		pc->next_asid = 1;
-		sv->vmcb->tlb_control = SVM_TLB_ALL;
+		pc->flush_all = true;
 	}
 	sv->vmcb->asid = pc->next_asid++;
 	sv->cpu = cpu;
 	sv->generation = pc->generation;
+	sv->flush = false; /* nothing is cached under a new id */
 	sv->dirty |= SVM_CLEAN_ASID;
 }
 
+/* What is asked for here stays asked for until an entry has happened: it may be refused, or another vcpu may
+ * enter on this CPU first. */
 static void run_prepare_tlb(struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
 {
 	if (sv->cpu != cpu)
@@ -36,9 +39,9 @@ static void run_prepare_tlb(struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cp
 	if (sv->cpu != cpu || sv->generation != pc->generation ||
 	    (sv->flush && !sv->svm->flush_by_asid))
 		run_assign_asid(sv, pc, cpu);
-	else
-		sv->vmcb->tlb_control = sv->flush ? SVM_TLB_THIS : SVM_TLB_NOTHING;
-	sv->flush = false;
+	sv->vmcb->tlb_control = pc->flush_all ? SVM_TLB_ALL
+				: sv->flush   ? SVM_TLB_THIS
+					      : SVM_TLB_NOTHING;
 }
 
 /* Another vcpu's branch history must not steer this one. */
@@ -63,6 +66,7 @@ static int run_switch_with_dr(struct v3_vcpu *vcpu, struct svm_vcpu *sv, v3_hpa_
 	uint64_t host[4] = {v3_read_dr0(), v3_read_dr1(), v3_read_dr2(), v3_read_dr3()};
 	int ret;
 
+	v3_write_dr7(RUN_DR7_OFF); /* the host's own breakpoints must not see guest addresses */
 	run_load_dr(sv->dr);
 	ret = v3_svm_world_switch(vcpu, sv->vmcb_pa, host_pa);
 	run_load_dr(host);
@@ -92,7 +96,7 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	uint64_t host_dr7 = v3_read_dr7();
 	int refused;
 
-	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush)
+	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush || pc->flush_all)
 		run_prepare_tlb(sv, pc, cpu);
 	if (pc->last_vcpu != sv)
 		run_barrier(sv, pc);
@@ -110,9 +114,11 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	if (V3_UNLIKELY(host_dr7 & RUN_DR7_ENABLES))
 		v3_write_dr7(host_dr7); /* cleared by #VMEXIT */
 	if (refused)
-		return V3_EAGAIN; /* tlb_control stays armed for the next try */
+		return V3_EAGAIN;
 
 	sv->dirty = 0;
+	sv->flush = false;
+	pc->flush_all = false;
 	vmcb->tlb_control = SVM_TLB_NOTHING;
 	run_save_state(vcpu, vmcb);
 	v3_svm_decode_exit(vcpu, exit);

@@ -17,6 +17,7 @@ struct svm_cpu {
 	v3_hpa_t host_pa;    /* owned: VMCB page for the host's VMSAVE/VMLOAD state */
 	uint64_t generation; /* of ASIDs; raised at each roll-over, 0 = never enabled */
 	uint32_t next_asid;
+	bool flush_all;	       /* the roll-over's flush of all ASIDs has not happened yet */
 	const void *last_vcpu; /* who ran here last: another one needs a branch-predictor barrier */
 	bool enabled;
 };
@@ -43,9 +44,10 @@ struct svm_vcpu {
 	uint32_t cpu;	/* where the ASID below is valid */
 	uint64_t generation;
 	bool flush;
-	bool iret_step; /* stepping over the IRET that ends an NMI */
-	bool iret_tf;	/* the guest's own TF at that moment */
-	uint64_t dr[4]; /* guest DR0..3 */
+	bool iret_step;	   /* stepping over the IRET that ends an NMI */
+	bool iret_tf;	   /* the guest's own TF at that moment */
+	uint64_t iret_dr6; /* and its DR6 */
+	uint64_t dr[4];	   /* guest DR0..3 */
 };
 
 /* entry.S: one world switch. @return 0: the guest ran; 1: a request came first. */

@@ -5,7 +5,7 @@
  */
 #include "arch/svm/svm.h"
 
-#include "cpu/cpu.h"
+#include "cpu/cpuid.h"
 #include "exit/exit.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
@@ -126,7 +126,7 @@ void v3_svm_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 
 	for (i = 0; i < V3_NGPR; i++)
 		vcpu->regs.gpr[i] = 0;
-	vcpu->regs.gpr[V3_RDX] = 0x600; /* family/model/stepping as a CPU without BIST leaves it */
+	vcpu->regs.gpr[V3_RDX] = v3_cpuid_leaf(vcpu, 1)->eax; /* family, model, stepping */
 	vcpu->regs.rip = 0xfff0;
 	vcpu->regs.rflags = V3_RFLAGS_ONE;
 	vcpu_reset_segments(vcpu);

@@ -194,16 +194,11 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 #define SVM_IOIO_STR	 (1u << 2)
 #define SVM_IOIO_REP	 (1u << 3)
 #define SVM_IOIO_SIZE(i) (((i) >> 4) & 7) /* one-hot: the size in bytes */
-#define SVM_IOIO_ADDR(i) (((i) >> 7) & 7) /* one-hot: 16, 32, 64 bits, divided by 16 */
-#define SVM_IOIO_SEG(i)	 (((i) >> 10) & 7)
 
 /* Task switch EXITINFO2, 15.14.1 */
 #define SVM_TASK_IRET  (1ull << 36)
 #define SVM_TASK_JMP   (1ull << 38)
 #define SVM_TASK_ERROR (1ull << 44)
-
-/* NPF EXITINFO1: page-fault error code in the low half, and: */
-#define SVM_NPF_TABLE (1ull << 33) /* on a guest page-table access */
 
 #define SVM_MSR_VM_CR	    0xc0010114u
 #define SVM_VM_CR_SVMDIS    (1ull << 4)

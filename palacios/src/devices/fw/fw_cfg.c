@@ -222,7 +222,7 @@ static void fw_dma(struct fw_cfg *fw, v3_gpa_t gpa)
 		return;
 	}
 	fw_put_be32(cmd, fw_dma_command(fw, cmd));
-	/* Readable does not mean writable: a command in ROM is performed, its result is lost. */
+	/* Cannot fail: the same bytes were readable a moment ago, and RAM does not go away. */
 	(void)v3_mem_write(fw->vm, gpa, cmd, 4);
 }
 
