@@ -134,6 +134,12 @@ static void set_up(void)
 	g_apic_enable();
 }
 
+/* 32-bit code needs a DS it can write through. */
+static void flat_ds(void)
+{
+	__asm__ volatile("movl %0, %%ds" : : "r"(0x10) : "memory");
+}
+
 static void on_the_apic(void)
 {
 	unsigned i;
@@ -148,9 +154,11 @@ static void on_the_apic(void)
 	CHECK(push_cs(REG + 4) == REG);
 	CHECK((mmio_read(REG) & 0xffff) == 0x18);
 	for (i = 0; i < G_NELEM(cases); i++) {
-		uint16_t old = regs[cases[i].seg].get();
+		uint16_t old;
 		uint32_t sp;
 
+		flat_ds();
+		old = regs[cases[i].seg].get();
 		mmio_write(REG, 0x77770000u | cases[i].sel);
 		sp = regs[cases[i].seg].pop(REG);
 		check_result(i, "pop", old);

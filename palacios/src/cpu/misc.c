@@ -24,7 +24,7 @@ int v3_hlt_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		return V3_OK;
 	/* An event that is waiting already ends the halt at once: the run loop finds out. */
 	vcpu->state = V3_VCPU_HALTED;
-	v3_vcpu_request_self(vcpu, V3_REQ_HALT | V3_REQ_IRQ);
+	v3_vcpu_request_self(vcpu, V3_REQ_HALT | V3_REQ_IRQ | (vcpu->nmi_pending ? V3_REQ_NMI : 0));
 	return V3_OK;
 }
 

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file test_svm_events.c
+ * SVM back end: event injection, interrupt window, NMI. AMD APM vol. 2 15.20, 15.21, 15.9.
+ */
+#include "fake_vm.h"
+#include "svm_rig.h"
+#include "tap.h"
+
+#define DR6_IDLE 0xffff0ff0ull
+#define DR6_BS	 (1ull << 14)
+
+/* EVENTINJ: 7:0 vector, 10:8 type, 11 error code valid, 31 valid, 63:32 error code. */
+static const struct {
+	const char *name;
+	struct v3_event ev;
+	uint64_t eventinj;
+} inject_cases[] = {
+	{"interrupt", {.type = V3_EVENT_INTR, .vector = 0x31}, 0x80000031},
+	{"interrupt 255", {.type = V3_EVENT_INTR, .vector = 0xff}, 0x800000ff},
+	{"NMI", {.type = V3_EVENT_NMI, .vector = 2}, 0x80000202},
+	{"#UD", {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD}, 0x80000306},
+	{"#GP(0)", {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_GP, .has_error = 1}, 0x80000b0d},
+	{"#GP(sel)",
+	 {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_GP, .has_error = 1, .error = 0xfff8},
+	 0xfff880000b0dull},
+	{"#DF", {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_DF, .has_error = 1}, 0x80000b08},
+	{"#BP", {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_BP}, 0x80000303},
+	{"INT 0x80", {.type = V3_EVENT_SOFT_INT, .vector = 0x80, .insn_len = 2}, 0x80000480},
+};
+
+static void test_svm_events_inject(void)
+{
+	REQUIRE(rig_init(RIG_FEATURES));
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(inject_cases); i++) {
+		rig.ops->inject(&rig.vcpu[0], &inject_cases[i].ev);
+		CHECK_EQ(rig_enter(0), V3_OK);
+		CHECK_MSG(rig.entered.eventinj == inject_cases[i].eventinj, "%s: %#llx, not %#llx",
+			  inject_cases[i].name, (unsigned long long)rig.entered.eventinj,
+			  (unsigned long long)inject_cases[i].eventinj);
+		CHECK_EQ(rig_enter(0), V3_OK); /* once */
+		CHECK_EQ(rig.entered.eventinj, 0);
+	}
+}
+
+static void test_svm_events_inject_page_fault_sets_cr2(void)
+{
+	const struct v3_event ev = {.type = V3_EVENT_EXCEPTION,
+				    .vector = V3_VEC_PF,
+				    .has_error = 1,
+				    .error = 6,
+				    .cr2 = 0xffff800012345678ull};
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig.ops->inject(&rig.vcpu[0], &ev);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig.entered.eventinj, 0x680000b0eull);
+	CHECK_EQ(rig.entered.cr2, 0xffff800012345678ull);
+	CHECK_EQ(rig.vcpu[0].cr2, 0xffff800012345678ull);
+}
+
+static void test_svm_events_other_exceptions_leave_cr2(void)
+{
+	const struct v3_event ev = {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_GP, .cr2 = 1};
+	const struct v3_event intr = {.type = V3_EVENT_INTR, .vector = V3_VEC_PF, .cr2 = 1};
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig.ops->set_cr(&rig.vcpu[0], 2, 0x5000);
+	rig.ops->inject(&rig.vcpu[0], &ev);
+	CHECK_EQ(rig_vmcb(0)->cr2, 0x5000);
+	rig.ops->inject(&rig.vcpu[0], &intr);
+	CHECK_EQ(rig_vmcb(0)->cr2, 0x5000);
+}
+
+static void test_svm_events_refusal_keeps_the_event(void)
+{
+	const struct v3_event ev = {.type = V3_EVENT_INTR, .vector = 0x31};
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig.ops->inject(&rig.vcpu[0], &ev);
+	rig.vcpu[0].requests = V3_REQ_TIMER;
+	CHECK_EQ(rig_enter(0), V3_EAGAIN);
+	rig.vcpu[0].requests = 0;
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig.entered.eventinj, 0x80000031);
+}
+
+/* ---- readiness ---- */
+
+static void test_svm_events_interrupt_needs_if_and_no_shadow(void)
+{
+	const struct v3_event ev = {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD};
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	CHECK(!rig.ops->intr_ready(vcpu));
+	vcpu->regs.rflags |= V3_RFLAGS_IF;
+	CHECK(rig.ops->intr_ready(vcpu));
+	rig_vmcb(0)->shadow = 1;
+	CHECK(!rig.ops->intr_ready(vcpu));
+	rig_vmcb(0)->shadow = 2; /* GUEST_INTERRUPT_MASK: no shadow */
+	CHECK(rig.ops->intr_ready(vcpu));
+	rig_vmcb(0)->shadow = 1;
+	rig.ops->clear_shadow(vcpu);
+	CHECK(rig.ops->intr_ready(vcpu));
+	rig.ops->inject(vcpu, &ev);
+	CHECK(!rig.ops->intr_ready(vcpu));
+}
+
+static void test_svm_events_nmi_needs_no_if(void)
+{
+	const struct v3_event ev = {.type = V3_EVENT_EXCEPTION, .vector = V3_VEC_UD};
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	CHECK(rig.ops->nmi_ready(vcpu));
+	rig_vmcb(0)->shadow = 1;
+	CHECK(!rig.ops->nmi_ready(vcpu));
+	rig_vmcb(0)->shadow = 0;
+	vcpu->nmi_blocked = true;
+	CHECK(!rig.ops->nmi_ready(vcpu));
+	vcpu->nmi_blocked = false;
+	rig.ops->inject(vcpu, &ev);
+	CHECK(!rig.ops->nmi_ready(vcpu));
+}
+
+/* ---- interrupt window ---- */
+
+static void test_svm_events_interrupt_window(void)
+{
+	struct v3_exit exit;
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig.ops->want_intr_window(&rig.vcpu[0], 0x31);
+	CHECK_EQ(rig_enter(0), V3_OK); /* not yet */
+	/* V_INTR_MASKING, V_IGN_TPR and V_IRQ; the vector is never used */
+	CHECK_EQ(rig.entered.vintr, 1ull << 24 | 1ull << 20 | 1ull << 8);
+	CHECK(rig.entered.misc1 & SVM_MISC1_VINTR);
+	CHECK_EQ(rig_enter(0), V3_OK); /* still asked for */
+	CHECK(rig.entered.vintr & SVM_VINTR_IRQ);
+	exit = rig_exit(SVM_EXIT_VINTR, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_INTR_WINDOW);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(!(rig.entered.vintr & SVM_VINTR_IRQ));
+}
+
+/* ---- NMI ---- */
+
+static void inject_nmi(struct v3_vcpu *vcpu)
+{
+	const struct v3_event nmi = {.type = V3_EVENT_NMI, .vector = V3_VEC_NMI};
+
+	rig.ops->inject(vcpu, &nmi);
+	vcpu->nmi_blocked = true;
+}
+
+static void guest_steps(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->dr6 |= DR6_BS; /* the CPU writes DR6 before the intercept; 15.12.2 */
+	vmcb->rflags = 0x202;
+}
+
+/* IRET unblocks NMIs, but its intercept comes before it executes: one step over it opens the window. */
+static void test_svm_events_nmi_window_after_iret(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+	struct v3_exit exit;
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	vcpu->regs.rflags = 0x202;
+	inject_nmi(vcpu);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(rig.entered.misc1 & SVM_MISC1_IRET);
+	rig.ops->want_nmi_window(vcpu);
+	CHECK(!(rig_vmcb(0)->vintr & SVM_VINTR_IRQ)); /* IRET is what it waits for */
+
+	exit = rig_exit(SVM_EXIT_IRET, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_NMI_WINDOW);
+	CHECK(vcpu->nmi_blocked); /* still in the handler */
+	CHECK(!rig.ops->nmi_ready(vcpu));
+	CHECK(vcpu->regs.rflags & V3_RFLAGS_TF);
+
+	rig.guest = guest_steps;
+	exit = rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0);
+	CHECK(rig.entered.rflags & V3_RFLAGS_TF);
+	CHECK(!(rig.entered.misc1 & SVM_MISC1_IRET)); /* or it would exit for ever */
+	CHECK_EQ(exit.kind, V3_EXIT_NMI_WINDOW);
+	CHECK(!vcpu->nmi_blocked);
+	CHECK(rig.ops->nmi_ready(vcpu));
+	CHECK_EQ(vcpu->regs.rflags, 0x202);
+
+	rig.guest = NULL;
+	CHECK_EQ(rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0).kind, V3_EXIT_EXCEPTION);
+}
+
+/* The step is ours: the guest's DR6 must not tell of it. */
+static void test_svm_events_nmi_step_leaves_dr6(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	inject_nmi(vcpu);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	rig_exit(SVM_EXIT_IRET, 0, 0);
+	rig.guest = guest_steps;
+	rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0);
+	CHECK_EQ(rig.ops->get_dr(vcpu, 6), DR6_IDLE);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(!(rig.entered.clean & SVM_CLEAN_DRX));
+}
+
+static void guest_hits_breakpoint(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
+{
+	guest_steps(vcpu, vmcb);
+	vmcb->dr6 |= 1; /* a data breakpoint on the stack IRET reads */
+}
+
+static void test_svm_events_nmi_step_passes_a_breakpoint_on(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+	struct v3_exit exit;
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	inject_nmi(vcpu);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	rig_exit(SVM_EXIT_IRET, 0, 0);
+	rig.guest = guest_hits_breakpoint;
+	exit = rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_EXCEPTION);
+	CHECK_EQ(exit.u.excp.vector, V3_VEC_DB);
+	CHECK_EQ(rig.ops->get_dr(vcpu, 6), DR6_IDLE | 1);
+	CHECK(!vcpu->nmi_blocked);
+	/* the NMI that waits is not forgotten for it */
+	CHECK(vcpu->requests & V3_REQ_NMI || !vcpu->nmi_pending);
+}
+
+/* A guest that steps through its own NMI handler gets its #DB. */
+static void test_svm_events_nmi_step_of_a_stepping_guest(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+	struct v3_exit exit;
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	inject_nmi(vcpu);
+	vcpu->nmi_pending = true; /* a second one */
+	CHECK_EQ(rig_enter(0), V3_OK);
+	vcpu->regs.rflags |= V3_RFLAGS_TF;
+	rig_exit(SVM_EXIT_IRET, 0, 0);
+	rig.guest = guest_steps;
+	exit = rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_EXCEPTION);
+	CHECK_EQ(exit.u.excp.vector, V3_VEC_DB);
+	CHECK_EQ(rig.ops->get_dr(vcpu, 6), DR6_IDLE | DR6_BS);
+	CHECK(!vcpu->nmi_blocked);
+	CHECK(vcpu->requests & V3_REQ_NMI);
+}
+
+/* An NMI held back by the interrupt shadow alone is asked for again: at the next exit of any kind, and the
+ * interrupt window makes one at the latest when IF is on. */
+static void test_svm_events_nmi_window_after_shadow(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+	struct v3_exit exit;
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig_vmcb(0)->shadow = 1;
+	rig.ops->want_nmi_window(vcpu);
+	CHECK(rig_vmcb(0)->vintr & SVM_VINTR_IRQ);
+	exit = rig_exit(SVM_EXIT_VINTR, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_INTR_WINDOW); /* for interrupts it is one, too */
+	CHECK_EQ(vcpu->requests, V3_REQ_NMI);
+	vcpu->requests = 0;
+	CHECK_EQ(rig_enter(0), V3_OK); /* once */
+	CHECK_EQ(vcpu->requests, 0);
+}
+
+static void test_svm_events_nmi_window_at_any_exit(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig_vmcb(0)->shadow = 1;
+	rig.ops->want_nmi_window(vcpu);
+	CHECK_EQ(rig_exit(SVM_EXIT_CPUID, 0, 0).kind, V3_EXIT_CPUID);
+	CHECK_EQ(vcpu->requests, V3_REQ_NMI);
+}
+
+static void test_svm_events_plain_window_asks_for_no_nmi(void)
+{
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig.ops->want_intr_window(&rig.vcpu[0], 0x31);
+	rig_exit(SVM_EXIT_VINTR, 0, 0);
+	CHECK_EQ(rig.vcpu[0].requests, 0);
+}
+
+static void test_svm_events_reset_forgets_the_nmi(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	inject_nmi(vcpu);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	rig_exit(SVM_EXIT_IRET, 0, 0);
+	vcpu->nmi_blocked = false;
+	rig_vmcb(0)->shadow = 1;
+	rig.ops->want_nmi_window(vcpu);
+	rig.ops->vcpu_reset(vcpu, false);
+	CHECK_EQ(rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0).kind, V3_EXIT_EXCEPTION);
+	CHECK_EQ(vcpu->requests, 0);
+}
+
+static const struct tap_test tests[] = {
+	TAP(test_svm_events_inject),
+	TAP(test_svm_events_inject_page_fault_sets_cr2),
+	TAP(test_svm_events_other_exceptions_leave_cr2),
+	TAP(test_svm_events_refusal_keeps_the_event),
+	TAP(test_svm_events_interrupt_needs_if_and_no_shadow),
+	TAP(test_svm_events_nmi_needs_no_if),
+	TAP(test_svm_events_interrupt_window),
+	TAP(test_svm_events_nmi_window_after_iret),
+	TAP(test_svm_events_nmi_step_leaves_dr6),
+	TAP(test_svm_events_nmi_step_passes_a_breakpoint_on),
+	TAP(test_svm_events_nmi_step_of_a_stepping_guest),
+	TAP(test_svm_events_nmi_window_after_shadow),
+	TAP(test_svm_events_nmi_window_at_any_exit),
+	TAP(test_svm_events_plain_window_asks_for_no_nmi),
+	TAP(test_svm_events_reset_forgets_the_nmi),
+};
+TAP_MAIN(tests)
