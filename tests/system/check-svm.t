@@ -106,6 +106,7 @@ sub run_guest {
 		$guest->{timeout});
 	push @cmd, '--stats' if $guest->{exits} || $guest->{large};
 	push @cmd, '--icount' if $guest->{icount};
+	push @cmd, '--append', $guest->{append} if $guest->{append};
 	push @cmd, '--repeat', $guest->{repeat} if $guest->{repeat};
 	push @cmd, '--memory', $guest->{host_memory} // 256;
 	push @cmd, definition($guest);
