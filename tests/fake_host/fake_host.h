@@ -103,6 +103,8 @@ unsigned fake_fpu_begins(void);
 unsigned fake_fpu_ends(void);
 /** Locks (mutexes and spinlocks) taken since the test began. */
 unsigned fake_locks_taken(void);
+/** The one taken last, to tell one from another; NULL if none was. */
+const void *fake_lock_last(void);
 /** Interrupts passed with irq_pass() since the test began; @p last_vector may be NULL. */
 unsigned fake_irqs_passed(int *last_vector);
 /** Wait in real time until @p cond(arg) is true; false after @p timeout_ms. */

@@ -40,6 +40,7 @@ static struct {
 	bool should_yield;
 	unsigned yields, fpu_begins, fpu_ends, locks, irqs;
 	int last_vector;
+	const void *last_lock;
 	pthread_mutex_t kick_lock; /* guards kicks */
 	pthread_cond_t kick_cond;
 	unsigned kicks[FAKE_MAX_CPUS];
@@ -53,6 +54,7 @@ void fake_thread_reset(void)
 	thr.should_yield = false;
 	thr.yields = thr.fpu_begins = thr.fpu_ends = thr.locks = thr.irqs = 0;
 	thr.last_vector = -2;
+	thr.last_lock = NULL;
 	memset(thr.kicks, 0, sizeof(thr.kicks));
 	fake_instr_reset();
 }
@@ -336,6 +338,7 @@ static void lock_take(struct fake_lock *l, const char *op)
 	}
 	pthread_mutex_lock(&l->lock);
 	__atomic_fetch_add(&thr.locks, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&thr.last_lock, l, __ATOMIC_RELAXED);
 	__atomic_store_n(&l->owner, pthread_self(), __ATOMIC_RELAXED);
 	__atomic_store_n(&l->held, 1, __ATOMIC_RELAXED);
 }
@@ -455,4 +458,9 @@ unsigned fake_fpu_ends(void)
 unsigned fake_locks_taken(void)
 {
 	return __atomic_load_n(&thr.locks, __ATOMIC_RELAXED);
+}
+
+const void *fake_lock_last(void)
+{
+	return __atomic_load_n(&thr.last_lock, __ATOMIC_RELAXED);
 }

@@ -5,9 +5,11 @@
 # tests/fake_host/fake_arch.c that of palacios/src/arch/.
 UNIT_CFLAGS += -iquote tests/fake_host/instr
 
-# Only test_svm_* have the SVM back end: all of it but the world switch, which svm_rig.c plays.
+# Only test_svm_* have the SVM back end: all of it but the world switch, which svm_rig.c plays. None in a
+# configuration without it.
 unit-svm-objs := $(filter-out %/entry.o,$(filter $(B)/unit/obj/palacios/src/arch/svm/%,$(unit-core-objs)))
 unit-svm-tests := $(filter $(B)/unit/test_svm_%,$(unit-tests))
+unit-tests := $(if $(unit-svm-objs),$(unit-tests),$(filter-out $(unit-svm-tests),$(unit-tests)))
 all-objs += $(unit-svm-objs)
 $(B)/unit/libsvm.a: $(unit-svm-objs)
 	$(call say,AR,$@)

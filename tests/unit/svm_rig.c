@@ -5,6 +5,7 @@
  */
 #include "svm_rig.h"
 
+#include "cpu/cpuid.h"
 #include "fake_vm.h"
 #include "host/host.h"
 #include "tap.h"
@@ -32,8 +33,12 @@ void rig_machine(uint32_t features, uint32_t nasids)
 static void rig_fini(void *arg)
 {
 	(void)arg;
-	for (unsigned i = 0; i < RIG_NVCPUS; i++)
+	for (unsigned i = 0; i < RIG_NVCPUS; i++) {
+		if (!rig.vcpu[i].vm)
+			break;
 		rig.ops->vcpu_destroy(&rig.vcpu[i]);
+		v3_cpuid_fini(&rig.vcpu[i]);
+	}
 	rig.ops->vm_destroy(&rig.vm);
 	for (uint32_t i = 0; i < RIG_NCPUS; i++) {
 		fake_cpu_set(i);
@@ -64,11 +69,33 @@ bool rig_init(uint32_t features)
 		rig.vcpu[i].vm = &rig.vm;
 		rig.vcpu[i].arch = rig.ops;
 		rig.vcpu[i].index = i;
-		if (!CHECK_EQ(rig.ops->vcpu_create(&rig.vcpu[i]), V3_OK))
+		if (!CHECK_EQ(v3_cpuid_init(&rig.vcpu[i]), V3_OK) ||
+		    !CHECK_EQ(rig.ops->vcpu_create(&rig.vcpu[i]), V3_OK))
 			return false;
 		rig.ops->vcpu_reset(&rig.vcpu[i], false);
 	}
 	return true;
+}
+
+static void rig_free_ram(void *arg)
+{
+	(void)arg;
+	v3_mmu_fini(&rig.vm);
+	v3_mem_fini(&rig.vm);
+}
+
+uint8_t *rig_add_ram(uint64_t bytes)
+{
+	v3_lib.caps = (struct v3_arch_caps){.nested_1g = true, .hpa_bits = 40, .nested_levels = 4};
+	rig.vm.nvcpus = RIG_NVCPUS;
+	for (unsigned i = 0; i < RIG_NVCPUS; i++)
+		rig.vm.vcpu[i] = &rig.vcpu[i];
+	if (!CHECK_EQ(v3_mem_init(&rig.vm), V3_OK) || !CHECK_EQ(v3_mmu_init(&rig.vm), V3_OK))
+		return NULL;
+	fake_host_at_end(rig_free_ram, NULL);
+	if (!CHECK_EQ(v3_mem_add_ram(&rig.vm, 0, bytes, V3_NODE_ANY), V3_OK))
+		return NULL;
+	return v3_mem_ptr(&rig.vm, 0, bytes);
 }
 
 struct svm_vcpu *rig_sv(unsigned vcpu)

@@ -15,20 +15,21 @@
 #include "state.h"
 
 /* CPUID Fn8000_000A EDX */
-#define RIG_NP	     (1u << 0)
-#define RIG_SVML     (1u << 2)
-#define RIG_NRIPS    (1u << 3)
-#define RIG_CLEAN    (1u << 5)
-#define RIG_FLUSH    (1u << 6)
-#define RIG_DECODE   (1u << 7)
-#define RIG_PAUSE    (1u << 10)
-#define RIG_FEATURES (RIG_NP | RIG_SVML | RIG_NRIPS | RIG_CLEAN | RIG_FLUSH | RIG_DECODE | RIG_PAUSE)
+#define RIG_NP	   (1u << 0)
+#define RIG_SVML   (1u << 2)
+#define RIG_NRIPS  (1u << 3)
+#define RIG_CLEAN  (1u << 5)
+#define RIG_FLUSH  (1u << 6)
+#define RIG_DECODE (1u << 7)
+#define RIG_PAUSE  (1u << 10)
+#define RIG_FEATURES                                                                               \
+	(RIG_NP | RIG_SVML | RIG_NRIPS | RIG_CLEAN | RIG_FLUSH | RIG_DECODE | RIG_PAUSE)
 
 #define RIG_NCPUS  3
 #define RIG_NVCPUS 3
 #define RIG_NASIDS 4 /* 1, 2 and 3 for guests */
 
-#define RIG_EFER (V3_EFER_SCE | V3_EFER_LME | V3_EFER_LMA | V3_EFER_NXE) /* the host's, SVME off */
+#define RIG_EFER  (V3_EFER_SCE | V3_EFER_LME | V3_EFER_LMA | V3_EFER_NXE) /* the host's, SVME off */
 #define RIG_HSAVE 0x1234000ull						  /* VM_HSAVE_PA as found */
 
 /** What the guest does until it exits: change the VMCB as the CPU would. @p vmcb: the one entered. */
@@ -57,6 +58,8 @@ extern struct rig rig;
 void rig_machine(uint32_t features, uint32_t nasids);
 /** rig_machine(), then library, CPUs, one VM and its vcpus after RESET. Undone at the end of the test. */
 bool rig_init(uint32_t features);
+/** Give the VM RAM from 0. @return where it is; NULL: failed, reported */
+uint8_t *rig_add_ram(uint64_t bytes);
 struct svm_vcpu *rig_sv(unsigned vcpu);
 struct svm_vmcb *rig_vmcb(unsigned vcpu);
 struct svm_state *rig_svm(void);

@@ -223,6 +223,7 @@ static void test_svm_events_nmi_step_passes_a_breakpoint_on(void)
 
 	REQUIRE(rig_init(RIG_FEATURES));
 	inject_nmi(vcpu);
+	vcpu->nmi_pending = true; /* a second one: not forgotten for it */
 	CHECK_EQ(rig_enter(0), V3_OK);
 	rig_exit(SVM_EXIT_IRET, 0, 0);
 	rig.guest = guest_hits_breakpoint;
@@ -231,8 +232,7 @@ static void test_svm_events_nmi_step_passes_a_breakpoint_on(void)
 	CHECK_EQ(exit.u.excp.vector, V3_VEC_DB);
 	CHECK_EQ(rig.ops->get_dr(vcpu, 6), DR6_IDLE | 1);
 	CHECK(!vcpu->nmi_blocked);
-	/* the NMI that waits is not forgotten for it */
-	CHECK(vcpu->requests & V3_REQ_NMI || !vcpu->nmi_pending);
+	CHECK(vcpu->requests & V3_REQ_NMI);
 }
 
 /* A guest that steps through its own NMI handler gets its #DB. */
@@ -256,9 +256,8 @@ static void test_svm_events_nmi_step_of_a_stepping_guest(void)
 	CHECK(vcpu->requests & V3_REQ_NMI);
 }
 
-/* An NMI held back by the interrupt shadow alone is asked for again: at the next exit of any kind, and the
- * interrupt window makes one at the latest when IF is on. */
-static void test_svm_events_nmi_window_after_shadow(void)
+/* An NMI held back by the interrupt shadow or another event alone: two things can end the wait. */
+static void test_svm_events_nmi_window_by_interrupt_window(void)
 {
 	struct v3_vcpu *vcpu = &rig.vcpu[0];
 	struct v3_exit exit;
@@ -267,34 +266,34 @@ static void test_svm_events_nmi_window_after_shadow(void)
 	rig_vmcb(0)->shadow = 1;
 	rig.ops->want_nmi_window(vcpu);
 	CHECK(rig_vmcb(0)->vintr & SVM_VINTR_IRQ);
+	rig_vmcb(0)->shadow = 0;
 	exit = rig_exit(SVM_EXIT_VINTR, 0, 0);
-	CHECK_EQ(exit.kind, V3_EXIT_INTR_WINDOW); /* for interrupts it is one, too */
-	CHECK_EQ(vcpu->requests, V3_REQ_NMI);
-	vcpu->requests = 0;
-	CHECK_EQ(rig_enter(0), V3_OK); /* once */
-	CHECK_EQ(vcpu->requests, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_INTR_WINDOW);
+	CHECK(rig.ops->nmi_ready(vcpu));
 }
 
-static void test_svm_events_nmi_window_at_any_exit(void)
+/* The handler of the other event may run with IF off to its end. No NMI is being handled: no step. */
+static void test_svm_events_nmi_window_by_iret_of_another_handler(void)
 {
+	const struct v3_event intr = {.type = V3_EVENT_INTR, .vector = 0x30};
 	struct v3_vcpu *vcpu = &rig.vcpu[0];
+	struct v3_exit exit;
 
 	REQUIRE(rig_init(RIG_FEATURES));
-	rig_vmcb(0)->shadow = 1;
+	vcpu->regs.rflags = 0x2;
+	rig.ops->inject(vcpu, &intr);
 	rig.ops->want_nmi_window(vcpu);
-	CHECK_EQ(rig_exit(SVM_EXIT_CPUID, 0, 0).kind, V3_EXIT_CPUID);
-	CHECK_EQ(vcpu->requests, V3_REQ_NMI);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(rig.entered.misc1 & SVM_MISC1_IRET);
+	exit = rig_exit(SVM_EXIT_IRET, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_NMI_WINDOW);
+	CHECK(!(vcpu->regs.rflags & V3_RFLAGS_TF));
+	CHECK(rig.ops->nmi_ready(vcpu));
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(!(rig.entered.misc1 & SVM_MISC1_IRET));
 }
 
-static void test_svm_events_plain_window_asks_for_no_nmi(void)
-{
-	REQUIRE(rig_init(RIG_FEATURES));
-	rig.ops->want_intr_window(&rig.vcpu[0], 0x31);
-	rig_exit(SVM_EXIT_VINTR, 0, 0);
-	CHECK_EQ(rig.vcpu[0].requests, 0);
-}
-
-static void test_svm_events_reset_forgets_the_nmi(void)
+static void test_svm_events_reset_forgets_the_step(void)
 {
 	struct v3_vcpu *vcpu = &rig.vcpu[0];
 
@@ -303,11 +302,86 @@ static void test_svm_events_reset_forgets_the_nmi(void)
 	CHECK_EQ(rig_enter(0), V3_OK);
 	rig_exit(SVM_EXIT_IRET, 0, 0);
 	vcpu->nmi_blocked = false;
-	rig_vmcb(0)->shadow = 1;
-	rig.ops->want_nmi_window(vcpu);
 	rig.ops->vcpu_reset(vcpu, false);
 	CHECK_EQ(rig_exit(SVM_EXIT_EXCEPTION + V3_VEC_DB, 0, 0).kind, V3_EXIT_EXCEPTION);
-	CHECK_EQ(vcpu->requests, 0);
+}
+
+/* ---- interrupt shadow ---- */
+
+static void guest_stays(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->shadow = 0; /* QEMU's VMRUN drops it */
+}
+
+static void guest_goes_on(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->shadow = 0;
+	vmcb->rip++;
+}
+
+/* Without an instruction executed the shadow lasts, whatever the hardware says (lab.md Q3). */
+static void test_svm_events_shadow_lasts_until_an_instruction_ran(void)
+{
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig_vmcb(0)->shadow = 1;
+	rig.guest = guest_stays;
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig.entered.shadow, 1);
+	CHECK_EQ(rig_vmcb(0)->shadow, 1);
+	rig.guest = guest_goes_on;
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig_vmcb(0)->shadow, 0);
+}
+
+/* Real mode at 0x100; @p opcode is there. @return false: failed, reported */
+static bool shadow_before(uint8_t opcode)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+	struct v3_seg cs;
+	uint8_t *ram;
+
+	if (!rig_init(RIG_FEATURES))
+		return false;
+	ram = rig_add_ram(2 << 20);
+	if (!CHECK(ram))
+		return false;
+	ram[0x100] = opcode;
+	rig.ops->get_seg(vcpu, V3_CS, &cs);
+	cs.sel = 0;
+	cs.base = 0;
+	rig.ops->set_seg(vcpu, V3_CS, &cs);
+	vcpu->regs.rip = 0x100;
+	vcpu->regs.rflags = 0x202;
+	rig_vmcb(0)->shadow = 1;
+	rig.ops->want_intr_window(vcpu, 0x30);
+	return true;
+}
+
+/* STI; HLT: a window between the two would put the guest to sleep although what it waits for is here. */
+static void test_svm_events_no_window_between_sti_and_hlt(void)
+{
+	REQUIRE(shadow_before(0xf4));
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(!(rig.entered.vintr & SVM_VINTR_IRQ));
+	CHECK(!(rig.entered.clean & SVM_CLEAN_TPR));
+}
+
+static void test_svm_events_window_stays_before_other_instructions(void)
+{
+	REQUIRE(shadow_before(0x90));
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(rig.entered.vintr & SVM_VINTR_IRQ);
+}
+
+/* Without shadow the guest may be woken before it halts. */
+static void test_svm_events_window_stays_before_hlt_without_shadow(void)
+{
+	REQUIRE(shadow_before(0xf4));
+	rig_vmcb(0)->shadow = 0;
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(rig.entered.vintr & SVM_VINTR_IRQ);
 }
 
 static const struct tap_test tests[] = {
@@ -322,9 +396,12 @@ static const struct tap_test tests[] = {
 	TAP(test_svm_events_nmi_step_leaves_dr6),
 	TAP(test_svm_events_nmi_step_passes_a_breakpoint_on),
 	TAP(test_svm_events_nmi_step_of_a_stepping_guest),
-	TAP(test_svm_events_nmi_window_after_shadow),
-	TAP(test_svm_events_nmi_window_at_any_exit),
-	TAP(test_svm_events_plain_window_asks_for_no_nmi),
-	TAP(test_svm_events_reset_forgets_the_nmi),
+	TAP(test_svm_events_nmi_window_by_interrupt_window),
+	TAP(test_svm_events_nmi_window_by_iret_of_another_handler),
+	TAP(test_svm_events_reset_forgets_the_step),
+	TAP(test_svm_events_shadow_lasts_until_an_instruction_ran),
+	TAP(test_svm_events_no_window_between_sti_and_hlt),
+	TAP(test_svm_events_window_stays_before_other_instructions),
+	TAP(test_svm_events_window_stays_before_hlt_without_shadow),
 };
 TAP_MAIN(tests)

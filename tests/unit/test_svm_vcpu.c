@@ -4,6 +4,7 @@
  * SVM back end: intercepts of a fresh VMCB, permission maps, registers, RESET and INIT.
  * AMD APM vol. 2 14.1.3, 15.8 to 15.11, appendix B.
  */
+#include "cpu/cpuid.h"
 #include "fake_vm.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
@@ -17,13 +18,13 @@ static const struct {
 	const char *name;
 	uint8_t word, bit;
 } intercepts[] = {
-	{"INTR", 0, 0},	     {"NMI", 0, 1},	 {"SMI", 0, 2},	      {"INIT", 0, 3},
-	{"VINTR", 0, 4},     {"CR0 sel.", 0, 5}, {"RDPMC", 0, 15},    {"CPUID", 0, 18},
-	{"RSM", 0, 19},	     {"INVD", 0, 22},	 {"HLT", 0, 24},      {"INVLPGA", 0, 26},
-	{"IOIO_PROT", 0, 27}, {"MSR_PROT", 0, 28}, {"task", 0, 29},    {"FERR_FREEZE", 0, 30},
-	{"shutdown", 0, 31}, {"VMRUN", 1, 0},	 {"VMMCALL", 1, 1},   {"VMLOAD", 1, 2},
-	{"VMSAVE", 1, 3},    {"STGI", 1, 4},	 {"CLGI", 1, 5},      {"SKINIT", 1, 6},
-	{"WBINVD", 1, 9},    {"MONITOR", 1, 10}, {"MWAIT", 1, 11},    {"XSETBV", 1, 13},
+	{"INTR", 0, 0},	      {"NMI", 0, 1},	   {"SMI", 0, 2},     {"INIT", 0, 3},
+	{"VINTR", 0, 4},      {"CR0 sel.", 0, 5},  {"RDPMC", 0, 15},  {"CPUID", 0, 18},
+	{"RSM", 0, 19},	      {"INVD", 0, 22},	   {"HLT", 0, 24},    {"INVLPGA", 0, 26},
+	{"IOIO_PROT", 0, 27}, {"MSR_PROT", 0, 28}, {"task", 0, 29},   {"FERR_FREEZE", 0, 30},
+	{"shutdown", 0, 31},  {"VMRUN", 1, 0},	   {"VMMCALL", 1, 1}, {"VMLOAD", 1, 2},
+	{"VMSAVE", 1, 3},     {"STGI", 1, 4},	   {"CLGI", 1, 5},    {"SKINIT", 1, 6},
+	{"WBINVD", 1, 9},     {"MONITOR", 1, 10},  {"MWAIT", 1, 11},  {"XSETBV", 1, 13},
 	{"RDPRU", 1, 14},
 };
 
@@ -315,9 +316,9 @@ static const struct {
 	uint32_t msr;
 	uint16_t offset;
 } kept_msrs[] = {
-	{V3_MSR_STAR, 0x600},	      {V3_MSR_LSTAR, 0x608},	    {V3_MSR_CSTAR, 0x610},
+	{V3_MSR_STAR, 0x600},	      {V3_MSR_LSTAR, 0x608},	      {V3_MSR_CSTAR, 0x610},
 	{V3_MSR_SFMASK, 0x618},	      {V3_MSR_KERNEL_GS_BASE, 0x620}, {V3_MSR_SYSENTER_CS, 0x628},
-	{V3_MSR_SYSENTER_ESP, 0x630}, {V3_MSR_SYSENTER_EIP, 0x638}, {V3_MSR_PAT, 0x668},
+	{V3_MSR_SYSENTER_ESP, 0x630}, {V3_MSR_SYSENTER_EIP, 0x638},   {V3_MSR_PAT, 0x668},
 	{V3_MSR_FS_BASE, 0x448},      {V3_MSR_GS_BASE, 0x458},
 };
 
@@ -356,9 +357,14 @@ static const struct {
 	uint16_t sel, attr;
 	uint64_t base;
 } reset_segs[] = {
-	{V3_CS, 0xf000, 0x9b, 0xffff0000}, {V3_DS, 0, 0x93, 0},	  {V3_ES, 0, 0x93, 0},
-	{V3_FS, 0, 0x93, 0},		   {V3_GS, 0, 0x93, 0},	  {V3_SS, 0, 0x93, 0},
-	{V3_LDTR, 0, 0x82, 0},		   {V3_TR, 0, 0x8b, 0},
+	{V3_CS, 0xf000, 0x9b, 0xffff0000},
+	{V3_DS, 0, 0x93, 0},
+	{V3_ES, 0, 0x93, 0},
+	{V3_FS, 0, 0x93, 0},
+	{V3_GS, 0, 0x93, 0},
+	{V3_SS, 0, 0x93, 0},
+	{V3_LDTR, 0, 0x82, 0},
+	{V3_TR, 0, 0x8b, 0},
 };
 
 /* What table 14-1 says of both. */
@@ -371,7 +377,8 @@ static void check_reset_state(struct v3_vcpu *vcpu)
 		if (i != V3_RDX) /* family, model, stepping */
 			CHECK_EQ(vcpu->regs.gpr[i], 0);
 	}
-	CHECK(vcpu->regs.gpr[V3_RDX] != 0 && vcpu->regs.gpr[V3_RDX] >> 32 == 0);
+	CHECK_EQ(vcpu->regs.gpr[V3_RDX], v3_cpuid_leaf(vcpu, 1)->eax);
+	CHECK(vcpu->regs.gpr[V3_RDX] != 0);
 	CHECK_EQ(vcpu->regs.rip, 0xfff0);
 	CHECK_EQ(vcpu->regs.rflags, 2);
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(reset_segs); i++) {

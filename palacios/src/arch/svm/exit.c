@@ -10,6 +10,7 @@
 #include "state.h"
 
 #define EXIT_KIND(sym) (V3_EXIT_##sym + 1)
+#define EXIT_DR6_HITS  0xfull /* B0 to B3 */
 
 /* Exit codes 0x00..0x8f to neutral kinds, plus one: 0 = none. Ranges of equal meaning by number. */
 static const uint8_t exit_kinds[0x90] = {
@@ -134,6 +135,8 @@ static void exit_iret(struct v3_vcpu *vcpu, struct svm_vcpu *sv)
 
 static void exit_exception(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct v3_exit *exit)
 {
+	uint64_t hits;
+
 	exit->u.excp.vector = (uint8_t)(sv->vmcb->exitcode - SVM_EXIT_EXCEPTION);
 	exit->u.excp.error = (uint32_t)sv->vmcb->exitinfo1;
 	exit->u.excp.addr = sv->vmcb->exitinfo2;
@@ -145,8 +148,10 @@ static void exit_exception(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct v3_
 		v3_vcpu_request_self(vcpu, V3_REQ_NMI);
 	if (sv->iret_tf)
 		return; /* the guest steps too: the trap is also its own */
-	v3_svm_set_dr(vcpu, 6, sv->iret_dr6);
-	exit->kind = V3_EXIT_NMI_WINDOW;
+	hits = sv->vmcb->dr6 & ~sv->iret_dr6 & EXIT_DR6_HITS;
+	v3_svm_set_dr(vcpu, 6, sv->iret_dr6 | hits);
+	if (!hits) /* else IRET's stack is watched: the guest's own trap, too */
+		exit->kind = V3_EXIT_NMI_WINDOW;
 }
 
 static void exit_details(struct v3_vcpu *vcpu, struct svm_vcpu *sv, const struct svm_vmcb *vmcb,

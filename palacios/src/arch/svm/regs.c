@@ -65,6 +65,8 @@ static void regs_set_cr0(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb, uint64_t v
 	vcpu->cr0 = value;
 	vmcb->cr0 = value & ~(V3_CR0_CD | V3_CR0_NW);
 	vmcb->cr_read = (uint16_t)((vmcb->cr_read & ~1u) | (vmcb->cr0 != value));
+	/* Clearing CD again changes nothing in the hardware's CR0: the selective intercept would miss it. */
+	vmcb->cr_write = (uint16_t)((vmcb->cr_write & ~1u) | (vmcb->cr0 != value));
 	regs_dirty(vcpu, SVM_CLEAN_CRX | SVM_CLEAN_INTERCEPTS);
 }
 

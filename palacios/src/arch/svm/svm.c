@@ -149,6 +149,7 @@ static int svm_cpu_enable(void *arch)
 	if (efer & V3_EFER_SVME)
 		return V3_EBUSY;
 	v3_wrmsr(V3_MSR_EFER, efer | V3_EFER_SVME);
+	pc->found_hsave_pa = v3_rdmsr(SVM_MSR_VM_HSAVE_PA);
 	v3_wrmsr(SVM_MSR_VM_HSAVE_PA, pc->hsave_pa);
 	/* Whatever ran here before: the first ASID handed out flushes all. */
 	pc->generation++;
@@ -165,7 +166,7 @@ static void svm_cpu_disable(void *arch)
 
 	if (!pc->enabled)
 		return;
-	v3_wrmsr(SVM_MSR_VM_HSAVE_PA, 0);
+	v3_wrmsr(SVM_MSR_VM_HSAVE_PA, pc->found_hsave_pa);
 	v3_wrmsr(V3_MSR_EFER, v3_rdmsr(V3_MSR_EFER) & ~V3_EFER_SVME);
 	pc->enabled = false;
 }

@@ -13,9 +13,10 @@ struct v3_exit;
 
 /* One physical CPU. */
 struct svm_cpu {
-	v3_hpa_t hsave_pa;   /* owned: VM_HSAVE_PA page */
-	v3_hpa_t host_pa;    /* owned: VMCB page for the host's VMSAVE/VMLOAD state */
-	uint64_t generation; /* of ASIDs; raised at each roll-over, 0 = never enabled */
+	v3_hpa_t hsave_pa;	 /* owned: VM_HSAVE_PA page */
+	uint64_t found_hsave_pa; /* VM_HSAVE_PA before us, put back by cpu_disable() */
+	v3_hpa_t host_pa;	 /* owned: VMCB page for the host's VMSAVE/VMLOAD state */
+	uint64_t generation;	 /* of ASIDs; raised at each roll-over, 0 = never enabled */
 	uint32_t next_asid;
 	bool flush_all;	       /* the roll-over's flush of all ASIDs has not happened yet */
 	const void *last_vcpu; /* who ran here last: another one needs a branch-predictor barrier */
