@@ -335,6 +335,26 @@ static void test_svm_events_shadow_lasts_until_an_instruction_ran(void)
 	CHECK_EQ(rig_vmcb(0)->shadow, 0);
 }
 
+static void guest_takes_interrupts(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
+{
+	guest_stays(vcpu, vmcb);
+	vmcb->exitcode = SVM_EXIT_VINTR;
+}
+
+/* ... but a window that exits is an answer: asking once more would never end. */
+static void test_svm_events_open_window_ends_the_shadow(void)
+{
+	struct v3_vcpu *vcpu = &rig.vcpu[0];
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	vcpu->regs.rflags |= V3_RFLAGS_IF;
+	rig_vmcb(0)->rflags = vcpu->regs.rflags;
+	rig_vmcb(0)->shadow = 1;
+	rig.guest = guest_takes_interrupts;
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(rig.ops->intr_ready(vcpu));
+}
+
 /* Real mode at 0x100; @p opcode is there. @return false: failed, reported */
 static bool shadow_before(uint8_t opcode)
 {
@@ -400,6 +420,7 @@ static const struct tap_test tests[] = {
 	TAP(test_svm_events_nmi_window_by_iret_of_another_handler),
 	TAP(test_svm_events_reset_forgets_the_step),
 	TAP(test_svm_events_shadow_lasts_until_an_instruction_ran),
+	TAP(test_svm_events_open_window_ends_the_shadow),
 	TAP(test_svm_events_no_window_between_sti_and_hlt),
 	TAP(test_svm_events_window_stays_before_other_instructions),
 	TAP(test_svm_events_window_stays_before_hlt_without_shadow),
