@@ -142,8 +142,7 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 
 	/* No instruction has run: the shadow is still there, which QEMU's VMRUN has dropped. Unless it is the
 	 * window that exits: then the CPU is ready, and asking once more would never end. */
-	if (V3_UNLIKELY(shadow) && vmcb->rip == vcpu->regs.rip &&
-	    vmcb->exitcode != SVM_EXIT_VINTR)
+	if (V3_UNLIKELY(shadow) && vmcb->rip == vcpu->regs.rip && vmcb->exitcode != SVM_EXIT_VINTR)
 		vmcb->shadow |= shadow;
 	sv->dirty = 0;
 	sv->flush = false;
