@@ -357,12 +357,54 @@ static void test_cr_xsetbv(void)
 	CHECK_EQ(vm->vcpu[0]->cpu.xcr0, 7);
 }
 
+/* With decode assists the instruction's bytes are not needed: here they cannot even be read. */
+static void test_cr_moves_that_the_hardware_decoded(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 2);
+	struct v3_vcpu *vcpu;
+	struct v3_exit exit;
+	struct v3_event ev;
+	uint64_t rip;
+
+	REQUIRE(vm);
+	vcpu = vm->vcpu[0];
+	rip = vcpu->regs.rip = 0xfffff000; /* no RAM */
+	vcpu->regs.gpr[V3_RSI] = V3_CR4_PSE;
+	exit = fake_exit_cr(4, V3_RSI, true);
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_EQ(ev.type, V3_EVENT_NONE);
+	CHECK_EQ(vcpu->cr4, V3_CR4_PSE);
+	CHECK_EQ(vcpu->regs.rip, (uint32_t)(rip += 3));
+
+	exit = fake_exit_cr(0, V3_R9, false);
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_EQ(vcpu->regs.gpr[V3_R9], vcpu->cr0);
+
+	vcpu->regs.gpr[V3_RDI] = 0x12345678;
+	exit = fake_exit_cr(2, V3_RDI, true);
+	exit.kind = V3_EXIT_DR_ACCESS;
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_EQ(vcpu->arch->get_dr(vcpu, 2), 0x12345678);
+	exit.u.reg.write = false;
+	exit.u.reg.gpr = V3_RBP;
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_EQ(vcpu->regs.gpr[V3_RBP], 0x12345678);
+	CHECK_EQ(vcpu->regs.rip, (uint32_t)(rip + 9));
+}
+
 static const struct tap_test tests[] = {
-	TAP(test_cr_each_combination),	    TAP(test_cr_paging_switches_long_mode),
-	TAP(test_cr_efer_write_keeps_lma),  TAP(test_cr_translation_changes_flush),
-	TAP(test_cr_move_instructions),	    TAP(test_cr_lmsw_smsw_clts),
-	TAP(test_cr_lmsw_from_outside_ram), TAP(test_cr_registers_that_do_not_exist),
-	TAP(test_cr_debug_registers),	    TAP(test_cr_debug_register_aliases),
-	TAP(test_cr_general_detect),	    TAP(test_cr_xsetbv),
+	TAP(test_cr_each_combination),
+	TAP(test_cr_paging_switches_long_mode),
+	TAP(test_cr_efer_write_keeps_lma),
+	TAP(test_cr_translation_changes_flush),
+	TAP(test_cr_move_instructions),
+	TAP(test_cr_lmsw_smsw_clts),
+	TAP(test_cr_lmsw_from_outside_ram),
+	TAP(test_cr_registers_that_do_not_exist),
+	TAP(test_cr_debug_registers),
+	TAP(test_cr_debug_register_aliases),
+	TAP(test_cr_general_detect),
+	TAP(test_cr_xsetbv),
+	TAP(test_cr_moves_that_the_hardware_decoded),
 };
 TAP_MAIN(tests)

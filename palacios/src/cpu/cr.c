@@ -180,12 +180,29 @@ static int cr_lmsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 	return cr_finish(vcpu, err, insn->length);
 }
 
+/* MOV CRn, reg. */
+static int cr_move_to(struct v3_vcpu *vcpu, unsigned n, unsigned gpr, unsigned len)
+{
+	uint64_t value = vcpu->regs.gpr[gpr];
+
+	if (v3_code_bits(vcpu) != 64)
+		value = (uint32_t)value;
+	return cr_finish(vcpu, cr_write(vcpu, n, value), len);
+}
+
+/* With decode assists and next RIP the hardware has told all about a MOV; 15.8.1. */
+static bool cr_decoded(const struct v3_exit *exit)
+{
+	return exit->u.reg.gpr_valid && exit->insn_len;
+}
+
 /* What instruction exited: MOV to or from CRn (0F 20, 0F 22), LMSW (0F 01 /6), CLTS (0F 06). */
 int v3_cr_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	const struct v3_insn *insn;
-	uint64_t value;
 
+	if (cr_decoded(exit))
+		return cr_move_to(vcpu, exit->u.reg.n, exit->u.reg.gpr, exit->insn_len);
 	insn = v3_insn_decode(vcpu, exit);
 	if (!insn)
 		return V3_OK;
@@ -197,10 +214,7 @@ int v3_cr_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	case 0x06:
 		return cr_finish(vcpu, v3_cr0_write(vcpu, vcpu->cr0 & ~V3_CR0_TS), insn->length);
 	case 0x22:
-		value = vcpu->regs.gpr[insn->rm];
-		if (insn->bits != 64)
-			value = (uint32_t)value;
-		return cr_finish(vcpu, cr_write(vcpu, v3_cr_operand(insn), value), insn->length);
+		return cr_move_to(vcpu, v3_cr_operand(insn), insn->rm, insn->length);
 	default:
 		return V3_OK;
 	}
@@ -233,21 +247,27 @@ static int cr_smsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 	return cr_finish(vcpu, V3_OK, insn->length);
 }
 
+/* MOV reg, CRn. */
+static int cr_move_from(struct v3_vcpu *vcpu, unsigned n, unsigned gpr, unsigned len)
+{
+	uint64_t value = cr_read(vcpu, n);
+
+	vcpu->regs.gpr[gpr] = v3_code_bits(vcpu) == 64 ? value : (uint32_t)value;
+	return cr_finish(vcpu, V3_OK, len);
+}
+
 int v3_cr_read_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	const struct v3_insn *insn;
-	uint64_t value;
 
+	if (cr_decoded(exit))
+		return cr_move_from(vcpu, exit->u.reg.n, exit->u.reg.gpr, exit->insn_len);
 	insn = v3_insn_decode(vcpu, exit);
-	if (!insn)
-		return V3_OK;
-	if (insn->map != V3_MAP_0F)
+	if (!insn || insn->map != V3_MAP_0F)
 		return V3_OK;
 	if (insn->opcode == 0x01)
 		return cr_smsw(vcpu, insn);
 	if (insn->opcode != 0x20)
 		return V3_OK;
-	value = cr_read(vcpu, v3_cr_operand(insn));
-	vcpu->regs.gpr[insn->rm] = insn->bits == 64 ? value : (uint32_t)value;
-	return cr_finish(vcpu, V3_OK, insn->length);
+	return cr_move_from(vcpu, v3_cr_operand(insn), insn->rm, insn->length);
 }

@@ -48,34 +48,45 @@ static bool dr_general_detect(struct v3_vcpu *vcpu)
 	return true;
 }
 
-int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+static int dr_move(struct v3_vcpu *vcpu, unsigned reg, uint64_t *gpr, bool write, unsigned len)
 {
-	const struct v3_insn *insn;
-	uint64_t *gpr;
-	int n, err = V3_OK;
+	bool wide = v3_code_bits(vcpu) == 64;
+	int n = dr_number(vcpu, reg);
+	uint64_t value;
+	int err = V3_OK;
 
-	insn = v3_insn_decode(vcpu, exit);
-	if (!insn)
-		return V3_OK;
-	if (insn->map != V3_MAP_0F || (insn->opcode & 0xfd) != 0x21)
-		return V3_OK; /* changed by another vcpu: run what is there now */
-	n = dr_number(vcpu, insn->reg);
 	if (n < 0) {
 		v3_vcpu_inject_ud(vcpu);
 		return V3_OK;
 	}
 	if (dr_general_detect(vcpu))
 		return V3_OK;
-
-	gpr = &vcpu->regs.gpr[insn->rm];
-	if (insn->opcode == 0x23)
-		err = dr_write(vcpu, (unsigned)n, insn->bits == 64 ? *gpr : (uint32_t)*gpr);
-	else
-		*gpr = insn->bits == 64 ? vcpu->arch->get_dr(vcpu, (unsigned)n)
-					: (uint32_t)vcpu->arch->get_dr(vcpu, (unsigned)n);
+	if (write) {
+		err = dr_write(vcpu, (unsigned)n, wide ? *gpr : (uint32_t)*gpr);
+	} else {
+		value = vcpu->arch->get_dr(vcpu, (unsigned)n);
+		*gpr = wide ? value : (uint32_t)value;
+	}
 	if (err == V3_EINVAL)
 		v3_vcpu_inject_gp(vcpu, 0);
 	else
-		v3_insn_retire(vcpu, insn->length);
+		v3_insn_retire(vcpu, len);
 	return V3_OK;
+}
+
+int v3_dr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	const struct v3_insn *insn;
+
+	/* Decode assists; 15.9. */
+	if (exit->u.reg.gpr_valid && exit->insn_len)
+		return dr_move(vcpu, exit->u.reg.n, &vcpu->regs.gpr[exit->u.reg.gpr],
+			       exit->u.reg.write, exit->insn_len);
+	insn = v3_insn_decode(vcpu, exit);
+	if (!insn)
+		return V3_OK;
+	if (insn->map != V3_MAP_0F || (insn->opcode & 0xfd) != 0x21)
+		return V3_OK; /* changed by another vcpu: run what is there now */
+	return dr_move(vcpu, insn->reg, &vcpu->regs.gpr[insn->rm], insn->opcode == 0x23,
+		       insn->length);
 }
