@@ -11,6 +11,7 @@
  *   stats        print the exit statistics at the end of each run
  *   repeat=N     create, run and destroy the guest N times
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
+ *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
  *   selftest     test the host functions instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
@@ -23,6 +24,8 @@
 
 #include "palacios/palacios.h"
 #include "palacios/util/str.h"
+#include "palacios/vcpu.h"
+#include "palacios/view.h"
 
 #define MULTIBOOT_MAGIC 0x2badb002
 #define MBI_MEMORY	(1u << 0)
@@ -188,9 +191,68 @@ static int main_hook(struct v3_vm *vm)
 	return v3_mem_hook(vm, page, V3_ACC_READ | V3_ACC_WRITE, main_hooked, vm);
 }
 
+/* A view in which one page is ours: for tests of views on real tables. */
+struct main_view {
+	struct v3_view *view;
+	v3_hpa_t page; /* owned; V3_HPA_NONE: no view wanted */
+};
+
+static int main_view_fault(struct v3_vcpu *vcpu, struct v3_view *view, v3_gpa_t gpa,
+			   unsigned access, void *priv)
+{
+	(void)view;
+	(void)priv;
+	if (!(access & V3_ACC_WRITE))
+		return V3_EINVAL; /* nothing else is forbidden */
+	bm_print("view: write to %#llx", (unsigned long long)gpa);
+	v3_vcpu_set_view(vcpu, NULL);
+	return V3_OK;
+}
+
+static int main_make_view(struct v3_vm *vm, struct main_view *v)
+{
+	uint64_t gpa = bm_option("view", 0);
+	int err;
+
+	v->view = NULL;
+	v->page = V3_HPA_NONE;
+	if (!gpa)
+		return V3_OK;
+	v->page = bm_page_alloc(1, -1);
+	if (v->page == V3_HPA_NONE)
+		return V3_ENOMEM;
+	memset((void *)v->page, 0x5a, V3_PAGE_SIZE);
+	err = v3_view_create(vm, main_view_fault, NULL, &v->view);
+	if (!err)
+		err = v3_view_set_page(v->view, gpa, V3_ACC_READ | V3_ACC_EXEC, v->page);
+	if (!err)
+		v3_vcpu_set_view(v3_vm_vcpu(vm, 0), v->view);
+	return err;
+}
+
+/* The VM does not run any more. A view that a vcpu is on must stay; one without must go. */
+static int main_drop_view(struct v3_vm *vm, const struct main_view *v)
+{
+	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
+	int err = V3_OK;
+
+	if (v->view && v3_vcpu_view(vcpu) == v->view) {
+		err = v3_view_destroy(v->view) == V3_EBUSY ? V3_OK : V3_EINVAL;
+		v3_vcpu_set_view(vcpu, NULL);
+	}
+	if (!err)
+		err = v3_view_destroy(v->view);
+	if (err)
+		bm_print("palacios-host: cannot destroy the view: %s", v3_strerror(err));
+	if (v->page != V3_HPA_NONE)
+		bm_page_free(v->page, 1);
+	return err;
+}
+
 static int main_run_guest(void)
 {
 	const void *image = (const void *)main_module.start;
+	struct main_view view;
 	struct v3_vm *vm;
 	int err, status;
 
@@ -199,7 +261,9 @@ static int main_run_guest(void)
 		bm_print("palacios-host: cannot create the VM: %s", v3_strerror(err));
 		return BM_EXIT_BROKEN;
 	}
-	err = main_hook(vm);
+	err = main_make_view(vm, &view);
+	if (!err)
+		err = main_hook(vm);
 	if (!err)
 		err = v3_vm_start(vm);
 	if (err) {
@@ -211,6 +275,8 @@ static int main_run_guest(void)
 	}
 	if (bm_option_is("stats"))
 		v3_vm_print_stats(vm);
+	if (main_drop_view(vm, &view))
+		status = BM_EXIT_BROKEN;
 	v3_vm_destroy(vm);
 	return status;
 }

@@ -24,7 +24,7 @@ HOOKED_PAGE = 32 << 20      # as in micro.c
 # key: (what, limit). The keys of bench.json that are numbers, in order.
 FIGURES = {
     "cpuid": ("CPUID", 600),
-    "vmmcall": ("hypercall", 600),
+    "vmcall": ("hypercall", 600),
     "rdmsr": ("RDMSR trapped (x2APIC TPR)", 600),
     "wrmsr": ("WRMSR trapped (x2APIC TPR)", 600),
     "port_in": ("IN from a device (PM timer)", 600),

@@ -216,7 +216,7 @@ static void bench_instructions(void)
 	uint32_t r[4];
 
 	MEASURE("cpuid", cpuid(1, r));
-	MEASURE("vmmcall", vmmcall(V3_HYPERCALL_NOP));
+	MEASURE("vmcall", vmmcall(V3_HYPERCALL_NOP));
 	MEASURE("port_in", inl(PORT_PM_TIMER));
 	MEASURE("port_out", outb(PORT_PIT_CTRL, 0)); /* latch counter 0 */
 	MEASURE("hook_read", *(volatile uint32_t *)HOOKED_PAGE);

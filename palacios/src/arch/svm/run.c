@@ -118,7 +118,7 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	uint64_t shadow = vmcb->shadow & 1;
 	int refused;
 
-	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush || pc->flush_all)
+	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush)
 		run_prepare_tlb(sv, pc, cpu);
 	if (pc->last_vcpu != sv)
 		run_barrier(sv, pc);
