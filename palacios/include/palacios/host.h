@@ -96,7 +96,10 @@ struct v3_host_ops {
 	int (*thread_move)(void *thread, uint32_t cpu);
 	/** Let other threads of this CPU run. thread. */
 	void (*yield)(void);
-	/** Does this CPU have something else to run? Cheap: asked after exits. any. */
+	/**
+	 * Does this CPU have something else to run? Cheap: asked after exits, and only then. any.
+	 * Whoever becomes runnable while a guest runs needs an interrupt on that CPU.
+	 */
 	bool (*should_yield)(void);
 
 	/* ---- waiting ---- */
@@ -132,7 +135,7 @@ struct v3_host_ops {
 	void *(*timer_create)(void (*fn)(void *arg), void *arg);
 	/** Cancels first; on return @p fn neither runs nor will run. thread. */
 	void (*timer_destroy)(void *timer);
-	/** Arm for time_ns() >= @p deadline_ns, replacing an earlier deadline. May fire late, not early. atomic. */
+	/** Arm for time_ns() >= @p deadline_ns, replacing an earlier deadline. May fire late; early only costs an interrupt. atomic. */
 	void (*timer_arm)(void *timer, uint64_t deadline_ns);
 	/** Disarm. @p fn may still be running on another CPU on return. atomic. */
 	void (*timer_cancel)(void *timer);
