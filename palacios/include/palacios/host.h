@@ -135,7 +135,10 @@ struct v3_host_ops {
 	void *(*timer_create)(void (*fn)(void *arg), void *arg);
 	/** Cancels first; on return @p fn neither runs nor will run. thread. */
 	void (*timer_destroy)(void *timer);
-	/** Arm for time_ns() >= @p deadline_ns, replacing an earlier deadline. May fire late; early only costs an interrupt. atomic. */
+	/**
+	 * Arm for time_ns() >= @p deadline_ns, replacing an earlier deadline. atomic.
+	 * May fire late; early only costs an interrupt.
+	 */
 	void (*timer_arm)(void *timer, uint64_t deadline_ns);
 	/** Disarm. @p fn may still be running on another CPU on return. atomic. */
 	void (*timer_cancel)(void *timer);
