@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file hypercall.h
- * Hypercalls: VMMCALL on AMD, VMCALL on Intel. Number in RAX; arguments in RBX, RCX, RDX, RSI (KVM's convention);
- * result in RAX: 0 or positive, or a negative V3_E*; V3_ENOTSUP for an unknown number. Numbers: abi/hypercall.h.
+ * Hypercalls: VMMCALL on AMD, VMCALL on Intel. Number in RAX; arguments in RBX, RCX, RDX, RSI (KVM's
+ * convention); result in RAX: 0 or positive, or a negative V3_E*, V3_ENOTSUP for an unknown number. Numbers:
+ * abi/hypercall.h.
  */
 #ifndef PALACIOS_HYPERCALL_H
 #define PALACIOS_HYPERCALL_H
