@@ -129,6 +129,9 @@ int main(void)
 		write_word(0);
 		return g_result();
 	}
+	/* In either order: the large leaf that the neighbour may get must not cover the page. */
+	if (!g_cmdline_has("string"))
+		CHECK(*word(PAGE + SIZE) == 0);
 	check_shown();
 	if (g_cmdline_has("reset")) {
 		g_set_boot_count(1);

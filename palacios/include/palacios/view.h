@@ -46,7 +46,10 @@ int v3_view_set_page(struct v3_view *view, v3_gpa_t gpa, unsigned perm, v3_hpa_t
 /** Back to the VM's own page and permissions. Same context. V3_EINVAL. */
 int v3_view_clear_page(struct v3_view *view, v3_gpa_t gpa);
 
-/** Let the vcpu run on @p view from its next entry; NULL: the VM's own table. Own thread or stopped. */
+/**
+ * Let the vcpu run on @p view from its next entry; NULL: the VM's own table. Own thread or stopped VM.
+ * A VM reset puts every vcpu back on the VM's own table.
+ */
 void v3_vcpu_set_view(struct v3_vcpu *vcpu, struct v3_view *view);
 /** The view the vcpu runs on, NULL for the VM's own. Own thread. */
 struct v3_view *v3_vcpu_view(struct v3_vcpu *vcpu);
