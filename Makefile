@@ -190,10 +190,10 @@ unit: $(unit-tests)
 
 # ---- fragments ----
 include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk tests/bench/build.mk \
-	tests/system/debian/build.mk
+	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk tests/system/linux/build.mk
 
 # ---- targets ----
-.PHONY: all setup run check check-lint check-unit check-svm bench do-run do-bench format help clean distclean
+.PHONY: all setup run check check-lint check-unit check-svm check-linux bench do-run do-bench format help clean distclean
 all: $(products)
 
 setup:
@@ -201,8 +201,10 @@ setup:
 
 # The fresh machine gets its packages first; only then can the rest of this file be read with meaning.
 again	= +$(Q)tests/setup.sh --quiet && $(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j$$(nproc)) V=$(V) B=$(B) $(if $(GUEST),GUEST='$(GUEST)')
-run bench:
-	$(again) do-$@
+run:
+	$(again) do-run$(addprefix -,$(HOST))
+bench:
+	$(again) do-bench
 check:
 	+$(Q)tests/setup.sh --quiet && \
 	    MAKE='$(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j'$$(nproc)') V=$(V) B=$(B)' B='$(B)' tests/check.sh
@@ -220,7 +222,7 @@ check-lint: $(if $(early),,$(products) check-clang)
 check-unit: $(if $(early),,unit $(B)/bin/v3-mkimage)
 	$(call prove,unit,$(unit-tests) $(wildcard tests/unit/*.t),-j2)
 check-svm: $(if $(early),,$(products) debian-guest)
-	$(call prove,svm,$(sort $(wildcard tests/system/*.t)))
+	$(call prove,svm,$(sort $(filter-out tests/system/linux.t,$(wildcard tests/system/*.t))))
 
 do-run: $(products) $(if $(GUEST),,debian-guest)
 	$(Q)V3_BUILD='$(abspath $(B))' tests/run_guest.sh --interactive '$(or $(GUEST),$(DEBIAN)/guest.toml)'
@@ -233,8 +235,9 @@ format:
 
 help:
 	@echo 'make              build everything into $(B)/'
-	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one'
-	@echo 'make check        all tests; or one group: check-lint check-unit check-svm'
+	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one, HOST=linux under Linux'
+	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-linux'
+	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
 	@echo 'make bench        cost of exits, in instructions'
 	@echo 'make setup        install the Debian packages all this needs (run, check and bench do it too)'
 	@echo 'make format       rewrite all C files as .clang-format says'
@@ -242,7 +245,8 @@ help:
 	@echo 'make clean        remove products; make distclean removes the configuration and downloads, too'
 
 clean:
-	$(Q)[ ! -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name debian ! -name kconfig -exec rm -rf {} +
+	$(Q)[ ! -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name debian ! -name kconfig ! -name linux -exec rm -rf {} +
+	$(Q)[ ! -d $(B)/linux ] || find $(B)/linux -mindepth 1 -maxdepth 1 ! -name headers -exec rm -rf {} +
 distclean:
 	$(Q)rm -rf $(B)
 

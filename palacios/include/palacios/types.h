@@ -9,6 +9,8 @@
 #if defined(__KERNEL__) && defined(__linux__)
 #include <linux/types.h>
 #include <linux/stddef.h>
+#define UINT32_MAX 0xffffffffu
+#define UINT64_MAX 0xffffffffffffffffull
 #else
 #include <stdbool.h>
 #include <stddef.h>

@@ -27,9 +27,9 @@ static bool emulate_is_canonical(uint64_t first, size_t size)
 	return ((first + (1ull << 47)) | (last + (1ull << 47))) >> 48 == 0 && last >= first;
 }
 
-static __attribute__((noinline)) int emulate_segment(struct v3_vcpu *vcpu, enum v3_seg_num num,
-						     uint64_t offset, size_t size, unsigned access,
-						     v3_gva_t *linear)
+static __attribute__((__noinline__)) int emulate_segment(struct v3_vcpu *vcpu, enum v3_seg_num num,
+							 uint64_t offset, size_t size,
+							 unsigned access, v3_gva_t *linear)
 {
 	bool protect = (vcpu->cr0 & V3_CR0_PE) && !(vcpu->regs.rflags & V3_RFLAGS_VM);
 	struct v3_seg seg;

@@ -62,7 +62,7 @@ static inline const struct v3_mem_hook *access_hook(struct v3_vcpu *vcpu, v3_gpa
 }
 
 /* Not a known MMIO access. Kept out of the way of those that are. */
-static __attribute__((noinline)) int access_fault(struct v3_vcpu *vcpu, struct v3_exit *exit)
+static __attribute__((__noinline__)) int access_fault(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	const v3_gpa_t gpa = exit->u.fault.gpa;
 	const unsigned access = exit->u.fault.access;
@@ -153,9 +153,9 @@ static inline int access_piece(struct v3_vcpu *vcpu, const struct v3_mem_hook *t
 }
 
 /* Call a handler with pieces of 8, 4, 2, 1 bytes. */
-static __attribute__((noinline)) int access_pieces(struct v3_vcpu *vcpu,
-						   const struct v3_mem_hook *to, v3_gpa_t gpa,
-						   uint8_t *buf, size_t len, bool write)
+static __attribute__((__noinline__)) int access_pieces(struct v3_vcpu *vcpu,
+						       const struct v3_mem_hook *to, v3_gpa_t gpa,
+						       uint8_t *buf, size_t len, bool write)
 {
 	int result = V3_OK;
 
@@ -254,8 +254,8 @@ static inline bool access_mmio_again(struct v3_vcpu *vcpu, v3_gpa_t gpa, struct 
 }
 
 /* Neither plain RAM nor the region used last. */
-static __attribute__((noinline)) int access_other(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf,
-						  size_t len, bool write)
+static __attribute__((__noinline__)) int access_other(struct v3_vcpu *vcpu, v3_gpa_t gpa,
+						      uint8_t *buf, size_t len, bool write)
 {
 	struct v3_mmio_region r;
 	int err;

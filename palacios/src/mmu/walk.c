@@ -369,8 +369,8 @@ static const struct walk_format *walk_format_of(const struct v3_vcpu *vcpu)
 }
 
 /* Everything that walk_quick() is not sure about. */
-static __attribute__((noinline)) int walk_slow(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access,
-					       unsigned cpl, struct v3_walk *out)
+static __attribute__((__noinline__)) int
+walk_slow(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl, struct v3_walk *out)
 {
 	struct walk_need need;
 
