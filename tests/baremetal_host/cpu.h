@@ -82,6 +82,12 @@ static inline void irq_restore(unsigned long flags)
 		__asm__ volatile("sti" : : : "memory");
 }
 
+/* Task priority 0: every interrupt passes. */
+static inline void open_task_priority(void)
+{
+	__asm__ volatile("mov %0, %%cr8" : : "r"(0ul) : "memory");
+}
+
 static inline void irq_off(void)
 {
 	__asm__ volatile("cli" : : : "memory");

@@ -217,6 +217,11 @@ void bm_sched_idle(void)
 			sched_switch();
 			continue;
 		}
+		/*
+		 * QEMU 7.2 (Q9) may lose the signal for an interrupt that the local APIC has taken just at
+		 * a VMRUN or #VMEXIT. Any write of the task priority makes it look at its APIC again.
+		 */
+		open_task_priority();
 		/* STI takes effect after HLT has begun: an interrupt in between ends it */
 		__asm__ volatile("sti; hlt" : : : "memory");
 	}

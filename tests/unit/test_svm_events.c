@@ -4,6 +4,7 @@
  * SVM back end: event injection, interrupt window, NMI. AMD APM vol. 2 15.20, 15.21, 15.9.
  */
 #include "fake_vm.h"
+#include "host/x86.h"
 #include "svm_rig.h"
 #include "tap.h"
 
@@ -404,6 +405,110 @@ static void test_svm_events_window_stays_before_hlt_without_shadow(void)
 	CHECK(rig.entered.vintr & SVM_VINTR_IRQ);
 }
 
+/* ---- interrupts on QEMU's CPU, as virtual ones ---- */
+
+static bool virq_rig(void)
+{
+	static const uint32_t tcg[4] = {0x40000001, 0x54474354, 0x43544743, 0x47435447};
+	uint32_t r[4];
+
+	fake_instr_cpuid(1, 0, r);
+	r[2] |= 1u << 31;
+	fake_cpuid_set(1, 0, r);
+	fake_cpuid_set(0x40000000, 0, tcg);
+	return rig_init(RIG_FEATURES);
+}
+
+static void virq_taken(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->vintr &= ~SVM_VINTR_IRQ;
+}
+
+static void virq_inject(uint8_t vector)
+{
+	const struct v3_event ev = {.type = V3_EVENT_INTR, .vector = vector};
+
+	rig.ops->inject(&rig.vcpu[0], &ev);
+}
+
+static void test_svm_events_virtual_interrupt_is_taken_once(void)
+{
+	struct v3_exit exit;
+
+	REQUIRE(virq_rig());
+	rig.vcpu[0].regs.rflags |= V3_RFLAGS_IF;
+	virq_inject(0x50);
+	CHECK(!rig.ops->intr_ready(&rig.vcpu[0]));
+	CHECK(!rig.ops->nmi_ready(&rig.vcpu[0]));
+	rig.guest = virq_taken;
+	exit = rig_exit(SVM_EXIT_HLT, 0, 0);
+	CHECK_EQ(rig.entered.eventinj, 0);
+	CHECK_EQ(rig.entered.vintr, 0x50ull << 32 | 1ull << 24 | 1ull << 20 | 1ull << 8);
+	CHECK(!(rig.entered.misc1 & SVM_MISC1_VINTR));
+	CHECK_EQ(exit.aborted.type, V3_EVENT_NONE);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(!(rig.entered.vintr & (SVM_VINTR_IRQ | SVM_VINTR_VECTOR)));
+	CHECK(rig.entered.misc1 & SVM_MISC1_VINTR);
+}
+
+static void test_svm_events_virtual_interrupt_not_taken_is_kept(void)
+{
+	struct v3_exit exit;
+
+	REQUIRE(virq_rig());
+	virq_inject(0xff);
+	exit = rig_exit(SVM_EXIT_INTR, 0, 0);
+	CHECK_EQ(exit.kind, V3_EXIT_INTR);
+	CHECK_EQ(exit.aborted.type, V3_EVENT_INTR);
+	CHECK_EQ(exit.aborted.vector, 0xff);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK(!(rig.entered.vintr & SVM_VINTR_IRQ));
+}
+
+/* QEMU calls it an exception then. */
+static void test_svm_events_virtual_interrupt_cut_short(void)
+{
+	struct v3_exit exit;
+
+	REQUIRE(virq_rig());
+	virq_inject(0x50);
+	rig.intinfo = 0x80000350;
+	exit = rig_exit(SVM_EXIT_NPF, 0, 0);
+	CHECK_EQ(exit.aborted.type, V3_EVENT_INTR);
+	CHECK_EQ(exit.aborted.vector, 0x50);
+}
+
+static void test_svm_events_virtual_interrupt_gives_way_to_a_window(void)
+{
+	REQUIRE(virq_rig());
+	virq_inject(0x50);
+	rig.ops->want_intr_window(&rig.vcpu[0], 0xff);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig.entered.eventinj, 0x80000050);
+	CHECK(rig.entered.misc1 & SVM_MISC1_VINTR);
+	CHECK_EQ(rig.entered.vintr, 1ull << 24 | 1ull << 20 | 1ull << 8);
+}
+
+static void test_svm_events_low_vector_is_not_virtual(void)
+{
+	REQUIRE(virq_rig());
+	virq_inject(8);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig.entered.eventinj, 0x80000008);
+	CHECK(!(rig.entered.vintr & SVM_VINTR_IRQ));
+}
+
+static void test_svm_events_reset_forgets_the_virtual_interrupt(void)
+{
+	REQUIRE(virq_rig());
+	virq_inject(0x50);
+	rig.ops->vcpu_reset(&rig.vcpu[0], true);
+	CHECK_EQ(rig_enter(0), V3_OK);
+	CHECK_EQ(rig.entered.vintr, SVM_VINTR_MASKING);
+	CHECK(rig.entered.misc1 & SVM_MISC1_VINTR);
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_svm_events_inject),
 	TAP(test_svm_events_inject_page_fault_sets_cr2),
@@ -424,5 +529,11 @@ static const struct tap_test tests[] = {
 	TAP(test_svm_events_no_window_between_sti_and_hlt),
 	TAP(test_svm_events_window_stays_before_other_instructions),
 	TAP(test_svm_events_window_stays_before_hlt_without_shadow),
+	TAP(test_svm_events_virtual_interrupt_is_taken_once),
+	TAP(test_svm_events_virtual_interrupt_not_taken_is_kept),
+	TAP(test_svm_events_virtual_interrupt_cut_short),
+	TAP(test_svm_events_virtual_interrupt_gives_way_to_a_window),
+	TAP(test_svm_events_low_vector_is_not_virtual),
+	TAP(test_svm_events_reset_forgets_the_virtual_interrupt),
 };
 TAP_MAIN(tests)

@@ -6,6 +6,7 @@
 #include "arch/svm/svm.h"
 
 #include "exit/exit.h"
+#include "palacios/error.h"
 #include "state.h"
 
 #define EVENTS_OWN_MASK ((1u << V3_VEC_DB) | (1u << V3_VEC_AC) | (1u << V3_VEC_MC))
@@ -15,19 +16,46 @@ static struct svm_vmcb *events_vmcb(struct v3_vcpu *vcpu)
 	return ((struct svm_vcpu *)vcpu->arch_vcpu)->vmcb;
 }
 
+/* No shadow, and nothing injected yet. */
+static bool events_free(const struct svm_vcpu *sv)
+{
+	return !(sv->vmcb->shadow & 1) && !(sv->vmcb->eventinj & SVM_EVENT_VALID) && !sv->virq;
+}
+
 bool v3_svm_intr_ready(struct v3_vcpu *vcpu)
 {
-	const struct svm_vmcb *vmcb = events_vmcb(vcpu);
-
-	return (vcpu->regs.rflags & V3_RFLAGS_IF) && !(vmcb->shadow & 1) &&
-	       !(vmcb->eventinj & SVM_EVENT_VALID);
+	return (vcpu->regs.rflags & V3_RFLAGS_IF) && events_free(vcpu->arch_vcpu);
 }
 
 bool v3_svm_nmi_ready(struct v3_vcpu *vcpu)
 {
-	const struct svm_vmcb *vmcb = events_vmcb(vcpu);
+	return !vcpu->nmi_blocked && events_free(vcpu->arch_vcpu);
+}
 
-	return !vcpu->nmi_blocked && !(vmcb->shadow & 1) && !(vmcb->eventinj & SVM_EVENT_VALID);
+/*
+ * QEMU 7.2 (Q8) delivers an interrupt from EVENTINJ twice if its CPU thread is disturbed before the next exit: VMRUN
+ * leaves the vector behind as if it were an exception still to be raised. There the interrupt becomes a virtual one
+ * (15.21.4), taken at once because the guest is ready for it.
+ */
+static void events_deliver_virtually(struct svm_vcpu *sv, uint8_t vector)
+{
+	sv->virq = true;
+	sv->vmcb->vintr |= SVM_VINTR_IRQ | SVM_VINTR_IGN_TPR | (uint64_t)vector << 32;
+	sv->vmcb->misc1 &= ~SVM_MISC1_VINTR;
+	sv->dirty |= SVM_CLEAN_TPR | SVM_CLEAN_INTERCEPTS;
+}
+
+int v3_svm_end_virq(struct svm_vcpu *sv)
+{
+	uint64_t vintr = sv->vmcb->vintr;
+
+	if (!sv->virq)
+		return V3_EAGAIN;
+	sv->virq = false;
+	sv->vmcb->vintr = vintr & ~(SVM_VINTR_IRQ | SVM_VINTR_VECTOR);
+	sv->vmcb->misc1 |= SVM_MISC1_VINTR;
+	sv->dirty |= SVM_CLEAN_TPR | SVM_CLEAN_INTERCEPTS;
+	return vintr & SVM_VINTR_IRQ ? (int)(vintr >> 32 & 0xff) : V3_EAGAIN;
 }
 
 /* A virtual interrupt that is never taken: its intercept tells that it could be. TPR is ignored because
@@ -35,8 +63,12 @@ bool v3_svm_nmi_ready(struct v3_vcpu *vcpu)
 void v3_svm_want_intr_window(struct v3_vcpu *vcpu, uint8_t vector)
 {
 	struct svm_vcpu *sv = vcpu->arch_vcpu;
+	int waiting = v3_svm_end_virq(sv); /* the window needs V_IRQ */
 
 	(void)vector;
+	if (waiting >= 0)
+		sv->vmcb->eventinj =
+			(uint8_t)waiting | SVM_EVENT_TYPE(SVM_EVENT_INTR) | SVM_EVENT_VALID;
 	sv->vmcb->vintr |= SVM_VINTR_IRQ | SVM_VINTR_IGN_TPR;
 	sv->dirty |= SVM_CLEAN_TPR;
 }
@@ -66,6 +98,11 @@ void v3_svm_inject(struct v3_vcpu *vcpu, const struct v3_event *ev)
 {
 	struct svm_vcpu *sv = vcpu->arch_vcpu;
 
+	/* Up to 31, a delivery cut short could not be told from an exception's. */
+	if (sv->svm->repeats_intr && ev->type == V3_EVENT_INTR && ev->vector > 31) {
+		events_deliver_virtually(sv, ev->vector);
+		return;
+	}
 	sv->vmcb->eventinj = ev->vector | SVM_EVENT_TYPE(events_types[ev->type]) | SVM_EVENT_VALID |
 			     (ev->has_error ? SVM_EVENT_ERROR : 0) | (uint64_t)ev->error << 32;
 	if (ev->type == V3_EVENT_EXCEPTION && ev->vector == V3_VEC_PF)

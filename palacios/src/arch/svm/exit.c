@@ -206,8 +206,8 @@ static void exit_aborted_event(const struct svm_vmcb *vmcb, struct v3_event *ev)
 	case SVM_EVENT_NMI:
 		ev->type = V3_EVENT_NMI;
 		break;
-	case SVM_EVENT_EXCEPTION:
-		ev->type = V3_EVENT_EXCEPTION;
+	case SVM_EVENT_EXCEPTION: /* above 31: QEMU's word for a virtual interrupt */
+		ev->type = (uint8_t)info > 31 ? V3_EVENT_INTR : V3_EVENT_EXCEPTION;
 		break;
 	default:
 		return;
@@ -217,6 +217,15 @@ static void exit_aborted_event(const struct svm_vmcb *vmcb, struct v3_event *ev)
 	ev->error = (uint32_t)(info >> 32);
 	ev->cr2 = vmcb->cr2;
 	ev->insn_len = 0;
+}
+
+/* Something else came first: the interrupt is still to be delivered. */
+static void exit_virq(struct svm_vcpu *sv, struct v3_event *ev)
+{
+	int vector = v3_svm_end_virq(sv);
+
+	if (vector >= 0)
+		*ev = (struct v3_event){.type = V3_EVENT_INTR, .vector = (uint8_t)vector};
 }
 
 static enum v3_exit_kind exit_kind(uint64_t code)
@@ -242,6 +251,8 @@ void v3_svm_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	exit->fetched = 0;
 	exit->aborted.type = V3_EVENT_NONE;
 	sv->vmcb->eventinj = 0;
+	if (V3_UNLIKELY(sv->virq))
+		exit_virq(sv, &exit->aborted);
 	if (exit->kind == V3_EXIT_NESTED_FAULT)
 		exit_nested_fault(vmcb, exit);
 	else

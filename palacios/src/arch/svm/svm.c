@@ -77,6 +77,18 @@ static int svm_probe(struct v3_arch_caps *caps, const char **why)
 	return V3_OK;
 }
 
+/* QEMU's own CPU signs the hypervisor leaf with "TCGTCGTCGTCG". */
+static bool svm_is_qemu_tcg(void)
+{
+	uint32_t a, b, c, d;
+
+	v3_cpuid(1, 0, &a, &b, &c, &d);
+	if (!(c & (1u << 31)))
+		return false;
+	v3_cpuid(0x40000000u, 0, &a, &b, &c, &d);
+	return b == 0x54474354u && c == 0x43544743u && d == 0x47435447u;
+}
+
 static void svm_read_features(struct svm_state *svm)
 {
 	uint32_t a, b, c, d;
@@ -90,6 +102,7 @@ static void svm_read_features(struct svm_state *svm)
 	svm->pause_filter = d & SVM_FEAT_PAUSE;
 	v3_cpuid(0x80000008u, 0, &a, &b, &c, &d);
 	svm->ibpb = b & (1u << 12);
+	svm->repeats_intr = svm_is_qemu_tcg();
 }
 
 static void svm_fini(void *arch)

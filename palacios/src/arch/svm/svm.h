@@ -28,6 +28,7 @@ struct svm_state {
 	uint32_t ncpus;
 	uint32_t nasids;
 	bool nrips, flush_by_asid, clean_bits, decode_assists, pause_filter, ibpb;
+	bool repeats_intr;    /* QEMU's quirk Q8: see events_deliver_virtually() */
 	struct svm_cpu cpu[]; /* ncpus */
 };
 
@@ -45,6 +46,7 @@ struct svm_vcpu {
 	uint32_t cpu;	/* where the ASID below is valid */
 	uint64_t generation;
 	bool flush;
+	bool virq;	   /* V_IRQ is an interrupt to deliver, not a window */
 	bool iret_step;	   /* stepping over the IRET that ends an NMI */
 	bool iret_tf;	   /* the guest's own TF at that moment */
 	uint64_t iret_dr6; /* and its DR6 */
@@ -86,6 +88,8 @@ bool v3_svm_nmi_ready(struct v3_vcpu *vcpu);
 void v3_svm_want_intr_window(struct v3_vcpu *vcpu, uint8_t vector);
 void v3_svm_want_nmi_window(struct v3_vcpu *vcpu);
 void v3_svm_inject(struct v3_vcpu *vcpu, const struct v3_event *ev);
+/** After an exit or a reset. @return vector of a virtual interrupt that was not taken, V3_EAGAIN: none */
+int v3_svm_end_virq(struct svm_vcpu *sv);
 void v3_svm_clear_shadow(struct v3_vcpu *vcpu);
 void v3_svm_set_exception_mask(struct v3_vcpu *vcpu, uint32_t mask);
 

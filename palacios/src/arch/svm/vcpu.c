@@ -143,6 +143,7 @@ void v3_svm_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 	if (!init)
 		vcpu_reset_msrs(sv->vmcb);
 
+	v3_svm_end_virq(sv);
 	sv->vmcb->eventinj = 0;
 	sv->vmcb->shadow = 0;
 	sv->vmcb->vintr = SVM_VINTR_MASKING;

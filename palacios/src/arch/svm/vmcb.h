@@ -122,6 +122,7 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 #define SVM_VINTR_IRQ	  (1ull << 8)
 #define SVM_VINTR_IGN_TPR (1ull << 20)
 #define SVM_VINTR_MASKING (1ull << 24)
+#define SVM_VINTR_VECTOR  (0xffull << 32)
 
 /* EVENTINJ and EXITINTINFO, 15.20 and 15.7.2 */
 #define SVM_EVENT_TYPE(t)   ((uint64_t)(t) << 8)
