@@ -5,10 +5,13 @@
  * C++, 32-bit and 64-bit callers.
  *
  * Three kinds of descriptors:
- *   device    open("/dev/palacios"): VERSION, CREATE
- *   VM        result of CREATE: everything named "VM" below; poll(). The VM lives until its last descriptor is
- *             closed, which stops it hard and frees it.
+ *   device    open("/dev/palacios"): VERSION, CREATE, OPEN, LIST
+ *   VM        result of CREATE or OPEN: everything named "VM" below; poll()
  *   console   result of VM_CONSOLE: read(), write(), poll(); ioctls none. Stays readable when the VM is gone.
+ *
+ * A VM lives as long as a VM descriptor of it is open; a persistent one until VM_DESTROY. Its end stops it hard and
+ * frees its memory. Every VM has a name of its own, by which OPEN finds it. It belongs to the user who created it: OPEN
+ * is for that user and for CAP_SYS_ADMIN; a descriptor can be passed on to anybody.
  *
  * Rules for every call:
  *   - Success is 0, or the new descriptor (with O_CLOEXEC). Failure is -1 and errno.
@@ -39,28 +42,46 @@
 #define PALACIOS_CONSOLE_RING (256 * 1024) /* bytes of guest output that are kept */
 
 /* ---- device: VERSION ---- */
+#define PALACIOS_FEATURE_1G (1u << 0) /* guest memory may have 1 GiB pages */
+#define PALACIOS_FEATURE_POOL                                                                      \
+	(1u << 1) /* memory was reserved when the module was loaded (mem_pool=) */
+
 struct palacios_version {
-	__u32 abi;	   /* out: PALACIOS_ABI of the module */
-	__u32 features;	   /* out: 0; later versions name bits here */
-	char backend[16];  /* out: "svm" */
-	__u32 cpus;	   /* out: CPUs that can run guests, numbered from 0 */
-	__u32 reserved[9]; /* out: 0 */
+	__u32 abi;		 /* out: PALACIOS_ABI of the module */
+	__u32 features;		 /* out: PALACIOS_FEATURE_* */
+	char backend[16];	 /* out: "svm" or "vmx" */
+	__u32 cpus;		 /* out: CPUs that can run guests now */
+	__u32 vms;		 /* out: VMs there are */
+	__aligned_u64 pool_size; /* out: bytes reserved */
+	__aligned_u64 pool_free; /* out: of these, in no VM */
+	__u32 reserved[4];	 /* out: 0 */
 };
 
 /* ---- device: CREATE ---- */
+#define PALACIOS_CREATE_PERSISTENT (1u << 0) /* outlives its descriptors */
 /*
  * Make a VM from a container of v3-mkimage. Result: a VM descriptor; the VM is READY.
  * EBADMSG: malformed container or guest definition (the kernel log has file and line); E2BIG: longer than
- * PALACIOS_MAX_IMAGE; EINVAL: length 0, or a name that is not 1 to 63 of A-Z a-z 0-9 . _ -; ENOENT, EOPNOTSUPP:
- * something the definition names does not exist (kernel log); ENOMEM; EMFILE.
+ * PALACIOS_MAX_IMAGE; EINVAL: length 0, or a name that is not 1 to 63 of A-Z a-z 0-9 . _ -; EEXIST: a VM of that name
+ * exists; ENOENT, EOPNOTSUPP: something the definition names does not exist (kernel log); EBUSY: another hypervisor
+ * uses the CPUs, or the host shuts down (kernel log); ENOMEM; EMFILE.
  */
 struct palacios_create {
 	__aligned_u64 image; /* in: address of the container */
 	__aligned_u64 size;  /* in: its length in bytes */
-	__u32 flags;	     /* in: 0 */
+	__u32 flags;	     /* in: PALACIOS_CREATE_* */
 	__u32 reserved0;
-	char name[PALACIOS_NAME_SIZE]; /* in: name to show; empty: the one in the definition */
+	char name
+		[PALACIOS_NAME_SIZE]; /* in: its name; empty: the one in the definition, made unique by "-2", "-3" ... */
 	__aligned_u64 reserved[4];
+};
+
+/* ---- device: OPEN ---- */
+/* Result: one more descriptor of a VM. ENOENT: none of that name; EACCES: it belongs to another user; EMFILE; ENOMEM. */
+struct palacios_open {
+	char name[PALACIOS_NAME_SIZE]; /* in */
+	__u32 flags;		       /* in: 0 */
+	__u32 reserved[7];
 };
 
 /* ---- VM: START, PAUSE, CONTINUE, RESET: no argument ---- */
@@ -83,7 +104,7 @@ enum palacios_state {
 	PALACIOS_STATE_READY = 0, /* created, never started */
 	PALACIOS_STATE_RUNNING = 1,
 	PALACIOS_STATE_PAUSED = 2,
-	PALACIOS_STATE_STOPPED = 3, /* for good; destroy it and make another */
+	PALACIOS_STATE_STOPPED = 3, /* for good; make another */
 };
 
 enum palacios_reason {
@@ -94,6 +115,8 @@ enum palacios_reason {
 		3, /* a failure of the VMM; status is a negative errno, details in the kernel log */
 };
 
+#define PALACIOS_INFO_PERSISTENT (1u << 0)
+
 struct palacios_info {
 	__u32 state;		       /* out: enum palacios_state */
 	__u32 reason;		       /* out: enum palacios_reason */
@@ -102,9 +125,81 @@ struct palacios_info {
 	__aligned_u64 memory_bytes;    /* out: host memory taken for guest RAM and ROM */
 	__aligned_u64 created_s;       /* out: seconds since 1970-01-01 UTC */
 	__u32 owner_uid;	       /* out: user that created it */
-	__u32 flags;		       /* out: 0 */
+	__u32 flags;		       /* out: PALACIOS_INFO_* */
 	char name[PALACIOS_NAME_SIZE]; /* out */
-	__aligned_u64 reserved[8];     /* out: 0 */
+	__aligned_u64 id;	       /* out: number that no other VM has or will have, from 1 */
+	__u32 resets;		       /* out: how often the guest was reset */
+	__u32 reserved0;	       /* out: 0 */
+	__aligned_u64 memory_1g;       /* out: of memory_bytes, in pieces of 1 GiB */
+	__aligned_u64 memory_2m;       /* out: in pieces of 2 MiB; the rest is in smaller ones */
+	__aligned_u64 reserved[4];     /* out: 0 */
+};
+
+/* ---- device: LIST ---- */
+/*
+ * The next VM by id, whosever it is, without opening it. ENOENT: no VM has a larger id. Start with 0, go on with the
+ * id that came back.
+ */
+struct palacios_list {
+	__aligned_u64 after; /* in: an id, or 0 */
+	__aligned_u64 reserved[3];
+	struct palacios_info info; /* out */
+};
+
+/* ---- VM: DESTROY: no argument ---- */
+/*
+ * Stop it hard and take its name away: LIST and OPEN do not know it any more, and a persistent VM is one no more. Its
+ * memory is freed when its last descriptor is closed. ENOENT: that was done before.
+ */
+
+/* ---- VM: VCPU ---- */
+enum palacios_vcpu_state {
+	PALACIOS_VCPU_RUNNABLE = 0,
+	PALACIOS_VCPU_HALTED = 1,    /* waits for an interrupt */
+	PALACIOS_VCPU_WAIT_SIPI = 2, /* not started by the guest yet */
+};
+
+/* ERANGE: no such vcpu. */
+struct palacios_vcpu {
+	__u32 vcpu;	       /* in */
+	__u32 cpu;	       /* out: host CPU it is bound to */
+	__u32 state;	       /* out: enum palacios_vcpu_state */
+	__u32 reserved0;       /* 0 */
+	__aligned_u64 entries; /* out: how often the guest was entered */
+	__aligned_u64 reserved[4];
+};
+
+/* ---- VM: MOVE ---- */
+/* Bind a vcpu to another host CPU; on return it runs there. ERANGE: no such vcpu; ENODEV: no such CPU, or offline. */
+struct palacios_move {
+	__u32 vcpu; /* in */
+	__u32 cpu;  /* in */
+	__u32 reserved[2];
+};
+
+/* ---- VM: READ_MEMORY, WRITE_MEMORY ---- */
+/*
+ * Copy from or to guest memory, in any state; not atomic with respect to the guest. For debuggers: EPERM without
+ * CAP_SYS_ADMIN. ERANGE: not all of it is RAM; EFAULT: bad pointer. In both cases a part may have been copied.
+ */
+struct palacios_memory {
+	__aligned_u64 gpa;    /* in: guest-physical address */
+	__aligned_u64 size;   /* in: bytes */
+	__aligned_u64 buffer; /* in: address in the caller */
+	__aligned_u64 reserved;
+};
+
+/* ---- VM: DUMP ---- */
+/*
+ * State of the VM as text: why it stopped, then for each vcpu its registers and its last exits. A VM that failed shows
+ * the moment of failure, entry check included. Of a running VM each vcpu stands still for the moment it takes. ENOMEM.
+ */
+struct palacios_dump {
+	__aligned_u64 buffer; /* in: address in the caller */
+	__aligned_u64 size;   /* in: bytes there */
+	__aligned_u64
+		length; /* out: bytes of the whole text; the buffer got the first @size of them */
+	__aligned_u64 reserved[2];
 };
 
 /* ---- VM: STATS ---- */
@@ -136,15 +231,23 @@ struct palacios_console {
 
 #define PALACIOS_IOC 0xb6
 
-#define PALACIOS_VERSION     _IOR(PALACIOS_IOC, 0x00, struct palacios_version)
-#define PALACIOS_CREATE	     _IOW(PALACIOS_IOC, 0x01, struct palacios_create)
-#define PALACIOS_VM_START    _IO(PALACIOS_IOC, 0x40)
-#define PALACIOS_VM_PAUSE    _IO(PALACIOS_IOC, 0x41)
-#define PALACIOS_VM_CONTINUE _IO(PALACIOS_IOC, 0x42)
-#define PALACIOS_VM_RESET    _IO(PALACIOS_IOC, 0x43)
-#define PALACIOS_VM_STOP     _IOW(PALACIOS_IOC, 0x44, struct palacios_stop)
-#define PALACIOS_VM_INFO     _IOR(PALACIOS_IOC, 0x45, struct palacios_info)
-#define PALACIOS_VM_STATS    _IOWR(PALACIOS_IOC, 0x46, struct palacios_stats)
-#define PALACIOS_VM_CONSOLE  _IOW(PALACIOS_IOC, 0x47, struct palacios_console)
+#define PALACIOS_VERSION	 _IOR(PALACIOS_IOC, 0x00, struct palacios_version)
+#define PALACIOS_CREATE		 _IOW(PALACIOS_IOC, 0x01, struct palacios_create)
+#define PALACIOS_OPEN		 _IOW(PALACIOS_IOC, 0x02, struct palacios_open)
+#define PALACIOS_LIST		 _IOWR(PALACIOS_IOC, 0x03, struct palacios_list)
+#define PALACIOS_VM_START	 _IO(PALACIOS_IOC, 0x40)
+#define PALACIOS_VM_PAUSE	 _IO(PALACIOS_IOC, 0x41)
+#define PALACIOS_VM_CONTINUE	 _IO(PALACIOS_IOC, 0x42)
+#define PALACIOS_VM_RESET	 _IO(PALACIOS_IOC, 0x43)
+#define PALACIOS_VM_STOP	 _IOW(PALACIOS_IOC, 0x44, struct palacios_stop)
+#define PALACIOS_VM_INFO	 _IOR(PALACIOS_IOC, 0x45, struct palacios_info)
+#define PALACIOS_VM_STATS	 _IOWR(PALACIOS_IOC, 0x46, struct palacios_stats)
+#define PALACIOS_VM_CONSOLE	 _IOW(PALACIOS_IOC, 0x47, struct palacios_console)
+#define PALACIOS_VM_DESTROY	 _IO(PALACIOS_IOC, 0x48)
+#define PALACIOS_VM_VCPU	 _IOWR(PALACIOS_IOC, 0x49, struct palacios_vcpu)
+#define PALACIOS_VM_MOVE	 _IOW(PALACIOS_IOC, 0x4a, struct palacios_move)
+#define PALACIOS_VM_READ_MEMORY	 _IOW(PALACIOS_IOC, 0x4b, struct palacios_memory)
+#define PALACIOS_VM_WRITE_MEMORY _IOW(PALACIOS_IOC, 0x4c, struct palacios_memory)
+#define PALACIOS_VM_DUMP	 _IOWR(PALACIOS_IOC, 0x4d, struct palacios_dump)
 
 #endif
