@@ -46,6 +46,9 @@ static int ioctl_version(void __user *arg)
 		.abi = PALACIOS_ABI,
 		.backend = "svm",
 		.cpus = lnx_cpu_count(),
+		.features = lnx_pool_size() ? PALACIOS_FEATURE_POOL : 0,
+		.pool_size = lnx_pool_size(),
+		.pool_free = lnx_pool_free(),
 	};
 
 	return ioctl_out(arg, &v, sizeof(v));
@@ -127,6 +130,8 @@ static int ioctl_info(struct lnx_vm *vm, void __user *arg)
 	v3_mem_get_stats(vm->vm, &mem);
 	info.vcpus = v3_vm_vcpu_count(vm->vm);
 	info.memory_bytes = mem.ram_bytes;
+	info.memory_1g = mem.backed_1g;
+	info.memory_2m = mem.backed_2m;
 	info.created_s = vm->created;
 	info.owner_uid = from_kuid_munged(current_user_ns(), vm->owner);
 	memcpy(info.name, vm->name, sizeof(info.name));

@@ -78,14 +78,23 @@ static int __init main_init(void)
 {
 	int err;
 
+	err = lnx_pool_init();
+	if (err)
+		return err;
 	cpus_read_lock();
 	err = main_start_library();
 	cpus_read_unlock();
 	if (err)
-		return err;
+		goto exit_pool;
 	err = misc_register(&main_device);
 	if (err)
-		main_stop_library();
+		goto stop_library;
+	return 0;
+
+stop_library:
+	main_stop_library();
+exit_pool:
+	lnx_pool_exit();
 	return err;
 }
 
@@ -93,6 +102,7 @@ static void __exit main_exit(void)
 {
 	misc_deregister(&main_device);
 	main_stop_library();
+	lnx_pool_exit();
 }
 
 module_init(main_init);

@@ -4,6 +4,7 @@
  * abi MODE IMAGE: the calls of /dev/palacios without the v3 command, in the host that tests/system/linux.t boots.
  *   refuse     every malformed argument is refused with the errno the header promises
  *   churn=N    N VMs made, started, stopped and freed
+ *   memory     says what a VM takes: bytes of its memory by host piece, bytes of the pool before, with it, after
  * Exit status 0: all as it should be; else each difference is a line of output.
  */
 #include "../../../linux_module/uapi/palacios.h"
@@ -219,6 +220,35 @@ static void abi_churn(long n)
 	}
 }
 
+/* ---- memory ---- */
+
+static unsigned long long memory_pool_free(void)
+{
+	struct palacios_version v;
+
+	abi_expect("version", ioctl(abi.device, PALACIOS_VERSION, &v), 0);
+	return v.pool_free;
+}
+
+static void abi_memory(void)
+{
+	struct palacios_info info;
+	struct palacios_version v;
+	int vm;
+
+	abi_expect("version", ioctl(abi.device, PALACIOS_VERSION, &v), 0);
+	printf("pool: %llu of %llu, feature %u\n", (unsigned long long)v.pool_free,
+	       (unsigned long long)v.pool_size, !!(v.features & PALACIOS_FEATURE_POOL));
+	vm = abi_create();
+	abi_expect("create", vm, 0);
+	abi_expect("info", ioctl(vm, PALACIOS_VM_INFO, &info), 0);
+	printf("vm: 1g %llu 2m %llu\n", (unsigned long long)info.memory_1g,
+	       (unsigned long long)info.memory_2m);
+	printf("with it: %llu\n", memory_pool_free());
+	close(vm);
+	printf("after: %llu\n", memory_pool_free());
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc == 3 ? argv[1] : "";
@@ -227,7 +257,7 @@ int main(int argc, char **argv)
 
 	abi.device = open(PALACIOS_DEVICE, O_RDWR | O_CLOEXEC);
 	if (file < 0 || fstat(file, &st) || abi.device < 0) {
-		fprintf(stderr, "usage: abi refuse|churn=N IMAGE, with the module loaded\n");
+		fprintf(stderr, "usage: abi refuse|churn=N|memory IMAGE, with the module loaded\n");
 		return 2;
 	}
 	abi.size = (size_t)st.st_size;
@@ -238,6 +268,8 @@ int main(int argc, char **argv)
 		abi_refuse();
 	else if (!strncmp(mode, "churn=", 6))
 		abi_churn(atol(mode + 6));
+	else if (!strcmp(mode, "memory"))
+		abi_memory();
 	else
 		return 2;
 	return abi.failed;
