@@ -42,8 +42,8 @@
 #define V3_REQ_STATE (1u << 9)	/* the VM wants this vcpu paused, reset or stopped */
 #define V3_REQ_FPU   (1u << 10) /* the guest's FPU state is not loaded */
 #define V3_REQ_HALT  (1u << 11) /* the vcpu is halted or waits for SIPI: sleep */
-
-enum v3_vcpu_state { V3_VCPU_RUNNABLE, V3_VCPU_HALTED, V3_VCPU_WAIT_SIPI };
+#define V3_REQ_MOVE  (1u << 12) /* the thread is bound to another CPU: go there */
+#define V3_REQ_DUMP  (1u << 13) /* somebody waits for a dump */
 
 struct v3_vcpu {
 	struct v3_regs regs; /* first: entry.S addresses it from the vcpu pointer */
@@ -75,10 +75,14 @@ struct v3_vcpu {
 	/* thread */
 	void *thread;	      /* owned: host thread handle */
 	void *wq;	      /* owned: where the thread sleeps in HLT, pause, wait-for-SIPI */
-	uint32_t host_cpu;    /* CPU it is bound to */
+	uint32_t bound_cpu;   /* CPU it is bound to; v3_vm.lock */
+	uint32_t host_cpu;    /* CPU it runs on while in_guest; own thread, atomic */
 	uint32_t in_guest;    /* 1 while between the last request check and the exit; atomic */
 	uint32_t sleeping;    /* 1 while the thread sleeps on wq; atomic */
 	struct v3_work *work; /* lock-free list, newest first */
+
+	const struct v3_text *dump_to; /* not owned: where somebody wants the dump; atomic */
+	char *dump_text; /* owned: dump of the moment the VM failed, NULL: it did not */
 };
 
 struct v3_vm {

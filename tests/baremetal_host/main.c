@@ -153,9 +153,16 @@ static void main_init_memory(const struct mbi *mbi)
 	bm_mem_init(ram, nram, taken, ntaken);
 }
 
+static void main_dump_line(void *priv, const char *line)
+{
+	(void)priv;
+	bm_print("%s", line);
+}
+
 /* What the guest's end means for our exit status. */
 static int main_verdict(struct v3_vm *vm)
 {
+	static const struct v3_text text = {main_dump_line, NULL};
 	int status = 0;
 
 	switch (v3_vm_stop_reason(vm, &status)) {
@@ -164,6 +171,7 @@ static int main_verdict(struct v3_vm *vm)
 	case V3_STOP_EXIT:
 		return status & 0xff;
 	case V3_STOP_FAILURE:
+		v3_vm_dump(vm, &text);
 		bm_print("palacios-host: the VM failed: %s", v3_strerror(status));
 		return BM_EXIT_BROKEN;
 	default:

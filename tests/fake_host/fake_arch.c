@@ -366,13 +366,12 @@ static void arch_flush(struct v3_vcpu *vcpu)
 	((struct fake_cpu *)vcpu->arch_vcpu)->flushes++;
 }
 
-static void arch_dump(struct v3_vcpu *vcpu)
+static void arch_dump(struct v3_vcpu *vcpu, const struct v3_text *text)
 {
 	struct fake_cpu *cpu = vcpu->arch_vcpu;
 
 	cpu->dumps++;
-	v3_log(vcpu->vm, V3_LOG_ERR, "fake", "vcpu %u: rip %#llx, %u entries", vcpu->index,
-	       (unsigned long long)vcpu->regs.rip, cpu->entries);
+	v3_text_line(text, "  fake: %u entries", cpu->entries);
 }
 
 /* ---- entry ---- */

@@ -84,6 +84,8 @@ void fake_ram_fragment(uint64_t piece);
 
 /** Number of CPUs, 1..64 (default 4). Before v3_init(). */
 void fake_cpu_count(uint32_t n);
+/** The CPU is not there (any more): calls and threads cannot go to it. All are there at the beginning of each test. */
+void fake_cpu_offline(uint32_t cpu, bool off);
 /** Pretend that the calling thread runs on @p cpu. */
 void fake_cpu_set(uint32_t cpu);
 /** Kicks that a CPU has got since the test began. */

@@ -37,6 +37,7 @@ struct fake_lock {
 
 static struct {
 	uint32_t ncpus;
+	uint64_t offline; /* bit by CPU */
 	bool should_yield;
 	unsigned yields, fpu_begins, fpu_ends, locks, irqs;
 	int last_vector;
@@ -51,6 +52,7 @@ static _Thread_local struct fake_thread *thr_self; /* NULL in the test's own thr
 void fake_thread_reset(void)
 {
 	thr.ncpus = 4;
+	thr.offline = 0;
 	thr.should_yield = false;
 	thr.yields = thr.fpu_begins = thr.fpu_ends = thr.locks = thr.irqs = 0;
 	thr.last_vector = -2;
@@ -76,6 +78,18 @@ void fake_cpu_count(uint32_t n)
 	if (!n || n > FAKE_MAX_CPUS)
 		abort();
 	thr.ncpus = n;
+}
+
+void fake_cpu_offline(uint32_t cpu, bool off)
+{
+	uint64_t bit = 1ull << cpu;
+
+	thr.offline = off ? thr.offline | bit : thr.offline & ~bit;
+}
+
+static bool thr_is_offline(uint32_t cpu)
+{
+	return cpu >= thr.ncpus || (thr.offline >> cpu & 1);
 }
 
 void fake_cpu_set(uint32_t cpu)
@@ -130,7 +144,7 @@ int fake_op_cpu_call(uint32_t cpu, void (*fn)(void *arg), void *arg)
 	uint32_t was = fake_self.cpu;
 
 	fake_need_thread("cpu_call");
-	if (cpu >= thr.ncpus)
+	if (thr_is_offline(cpu))
 		return V3_ENODEV;
 	fake_self.cpu = cpu;
 	fake_self.irq++;
@@ -170,7 +184,7 @@ void *fake_thread_create(const char *name, uint32_t cpu, void (*fn)(void *arg), 
 	struct fake_thread *thread;
 
 	fake_need_thread("thread_create");
-	if (!name || cpu >= thr.ncpus)
+	if (!name || thr_is_offline(cpu))
 		fake_violation("thread_create(\"%s\", cpu %u of %u)", name, cpu, thr.ncpus);
 	if (!fake_grant(FAKE_THREAD))
 		return NULL;
@@ -203,7 +217,7 @@ int fake_thread_move(void *thread, uint32_t cpu)
 	struct fake_thread *t = thread;
 
 	fake_need_thread("thread_move");
-	if (cpu >= thr.ncpus)
+	if (thr_is_offline(cpu))
 		return V3_ENODEV;
 	__atomic_store_n(&t->cpu, cpu, __ATOMIC_RELAXED);
 	return V3_OK;

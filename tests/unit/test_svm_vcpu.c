@@ -497,11 +497,19 @@ static void test_svm_vcpu_init(void)
 	CHECK_EQ(vcpu->cr0, V3_CR0_ET | V3_CR0_CD);
 }
 
+static void dump_line(void *priv, const char *line)
+{
+	(void)priv;
+	v3_log(NULL, V3_LOG_ERR, "dump", "%s", line);
+}
+
 static void test_svm_vcpu_dump(void)
 {
+	const struct v3_text text = {dump_line, NULL};
+
 	REQUIRE(rig_init(RIG_FEATURES));
 	rig_exit(SVM_EXIT_NPF, 0x100000006, 0xfee00000);
-	rig.ops->dump(&rig.vcpu[0]);
+	rig.ops->dump(&rig.vcpu[0], &text);
 	CHECK(fake_log_contains("exit 0x400 info 0x100000006 0xfee00000"));
 	CHECK(fake_log_contains("efer 0x1000"));
 	CHECK(fake_log_contains("dr6 0xffff0ff0 dr7 0x400"));

@@ -13,6 +13,7 @@
 #include "palacios/regs.h"
 #include "palacios/types.h"
 
+struct v3_text;
 struct v3_vcpu;
 struct v3_vm;
 
@@ -93,8 +94,8 @@ struct v3_arch_ops {
 	/** Drop all translations of the vcpu's guest at the next entry. Only v3_flush_*() of mmu/ calls this. */
 	void (*flush)(struct v3_vcpu *vcpu);
 
-	/** Log the vendor's control block, line by line. */
-	void (*dump)(struct v3_vcpu *vcpu);
+	/** Write the vendor's control block, line by line. Own thread, or before it runs. */
+	void (*dump)(struct v3_vcpu *vcpu, const struct v3_text *text);
 };
 
 /** NULL-terminated, in the order of probing. */

@@ -166,40 +166,10 @@ int v3_triple_fault_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	return V3_OK;
 }
 
+/* An exit that no guest can cause: a bug of ours. */
 int v3_broken_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
-	V3_ERR(vcpu->vm, "vcpu %u: exit \"%s\" (vendor code %#llx) is a bug of ours", vcpu->index,
-	       v3_exit_name(exit->kind), (unsigned long long)exit->code);
+	(void)vcpu;
+	(void)exit;
 	return V3_EIO;
-}
-
-static void excp_dump_segment(struct v3_vcpu *vcpu, const char *name, enum v3_seg_num num)
-{
-	struct v3_seg s;
-
-	vcpu->arch->get_seg(vcpu, num, &s);
-	V3_ERR(vcpu->vm, "  %-4s sel %#06x base %#018llx limit %#010x attr %#05x", name, s.sel,
-	       (unsigned long long)s.base, s.limit, s.attr);
-}
-
-void v3_vcpu_dump(struct v3_vcpu *vcpu)
-{
-	static const char *const segs[V3_NSEG] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
-	static const char *const regs[V3_NGPR] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
-						  "rsi", "rdi", "r8",  "r9",  "r10", "r11",
-						  "r12", "r13", "r14", "r15"};
-	const uint64_t *g = vcpu->regs.gpr;
-	unsigned i;
-
-	V3_ERR(vcpu->vm, "vcpu %u: rip %#llx rflags %#llx cpl %u, %u-bit code", vcpu->index,
-	       (unsigned long long)vcpu->regs.rip, (unsigned long long)vcpu->regs.rflags, vcpu->cpl,
-	       v3_code_bits(vcpu));
-	for (i = 0; i < V3_NGPR; i += 4)
-		V3_ERR(vcpu->vm, "  %-3s %016llx %-3s %016llx %-3s %016llx %-3s %016llx", regs[i],
-		       (unsigned long long)g[i], regs[i + 1], (unsigned long long)g[i + 1],
-		       regs[i + 2], (unsigned long long)g[i + 2], regs[i + 3],
-		       (unsigned long long)g[i + 3]);
-	for (i = 0; i < V3_NSEG; i++)
-		excp_dump_segment(vcpu, segs[i], (enum v3_seg_num)i);
-	vcpu->arch->dump(vcpu);
 }

@@ -20,7 +20,5 @@ void v3_event_service(struct v3_vcpu *vcpu);
 void v3_nmi_service(struct v3_vcpu *vcpu);
 /** An instruction was completed by us: RF ends, TF traps. Own thread. */
 void v3_excp_after_insn(struct v3_vcpu *vcpu);
-/** Log all registers and the vendor's control block. Own thread or stopped VM. */
-void v3_vcpu_dump(struct v3_vcpu *vcpu);
 
 #endif

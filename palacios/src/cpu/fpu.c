@@ -105,6 +105,8 @@ void v3_fpu_load(struct v3_vcpu *vcpu)
 	if (cpu->fpu_loaded)
 		return;
 	v3_host_fpu_begin();
+	/* Until fpu_end() the thread stays on this CPU: that is where to kick it. */
+	__atomic_store_n(&vcpu->host_cpu, v3_host_cpu_id(), __ATOMIC_RELAXED);
 	if (cpu->fpu_xsave) {
 		cpu->host_xcr0 = v3_xgetbv();
 		v3_xsetbv(cpu->xcr0_mask);

@@ -6,10 +6,22 @@
 #ifndef V3_EXIT_STATS_H
 #define V3_EXIT_STATS_H
 
+#include "exit/exit.h"
 #include "palacios/stats.h"
+
+#define V3_EXIT_RECORDS 64 /* a power of two */
+
+/* One exit as it came, for the dump. */
+struct v3_exit_record {
+	struct v3_exit exit;
+	uint64_t rip;
+	uint64_t tsc; /* host's */
+};
 
 struct v3_vcpu_stats {
 	struct v3_exit_stat *kind; /* owned: V3_EXIT_NKINDS of them */
+	struct v3_exit_record
+		*last; /* owned: ring of V3_EXIT_RECORDS, number entries % that comes next */
 	uint64_t entries;
 };
 

@@ -20,8 +20,12 @@ struct v3_library {
 	const struct v3_extension *const *extensions;
 	const struct v3_arch_ops *arch; /* NULL before v3_init() */
 	struct v3_arch_caps caps;
-	void *arch_state;  /* owned by arch */
-	uint32_t vms;	   /* VMs that exist, atomic */
+	void *arch_state; /* owned by arch */
+	uint32_t ncpus;	  /* CPU numbers, of CPUs that are there or not */
+	uint8_t *
+		cpu_on; /* owned: by number, 1: virtualization is enabled there; atomic (vm/cpus.c) */
+	bool enabled;	/* on every CPU that is there */
+	uint32_t vms;	/* VMs that exist, atomic */
 	uint8_t log_level; /* of lines about no VM */
 };
 extern struct v3_library v3_lib;

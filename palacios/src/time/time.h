@@ -46,6 +46,8 @@ void v3_time_pause(struct v3_vm *vm);
 void v3_time_continue(struct v3_vm *vm);
 /** Run what is due and arm the host timer for what comes next. Own thread (V3_REQ_TIMER). */
 void v3_time_service(struct v3_vcpu *vcpu);
+/** The vcpu has moved to another CPU: its host timer must be armed there. Own thread. */
+void v3_time_rearm(struct v3_vcpu *vcpu);
 /** All TSCs of the guest read 0 now, and so stay equal; the vcpus are outside the guest. */
 void v3_time_reset_tsc(struct v3_vm *vm);
 /** Set the guest's TSC of one vcpu to @p value now. Own thread. */

@@ -113,6 +113,11 @@ static void time_fired(void *arg)
 	v3_vcpu_request(vcpu, V3_REQ_TIMER);
 }
 
+void v3_time_rearm(struct v3_vcpu *vcpu)
+{
+	time_fired(vcpu);
+}
+
 int v3_time_vcpu_init(struct v3_vcpu *vcpu)
 {
 	int err = v3_lock_init(&vcpu->time.lock);

@@ -100,21 +100,14 @@ static void builder_arch_free(struct v3_vm *vm)
 
 static int builder_vcpus(struct v3_vm *vm)
 {
-	uint32_t ncpus = v3_host_cpu_count();
+	const struct v3_vm_cfg *cfg = vm->parts->cfg;
 	uint32_t i;
 	int err = v3_time_vm_init(vm);
 
 	for (i = 0; err == V3_OK && i < vm->nvcpus; i++) {
 		err = v3_vcpu_create(vm, i, &vm->vcpu[i]);
-		if (err != V3_OK)
-			break;
-		vm->vcpu[i]->host_cpu =
-			(vm->parts->cfg->ncpus ? vm->parts->cfg->cpus[i] : i) % ncpus;
-		if (vm->parts->cfg->ncpus && vm->parts->cfg->cpus[i] >= ncpus) {
-			V3_ERR(vm, "vm.cpus: vcpu %u wants CPU %u, but this host has CPUs 0..%u", i,
-			       vm->parts->cfg->cpus[i], ncpus - 1);
-			return V3_ERANGE;
-		}
+		if (err == V3_OK)
+			err = v3_vcpu_place(vm->vcpu[i], cfg->ncpus ? &cfg->cpus[i] : NULL);
 	}
 	return err == V3_OK ? v3_msr_vm_init(vm) : err;
 }
@@ -249,6 +242,8 @@ int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **o
 
 	if (!v3_lib.arch || !image || !out)
 		return V3_EINVAL;
+	if (!v3_lib.enabled)
+		return V3_ENODEV;
 	vm = builder_alloc(image, len, host_ctx, &err);
 	if (!vm)
 		return err;
@@ -306,6 +301,11 @@ uint32_t v3_vm_vcpu_count(const struct v3_vm *vm)
 struct v3_vcpu *v3_vm_vcpu(struct v3_vm *vm, uint32_t index)
 {
 	return index < vm->nvcpus ? vm->vcpu[index] : NULL;
+}
+
+uint32_t v3_vm_resets(const struct v3_vm *vm)
+{
+	return __atomic_load_n(&vm->resets, __ATOMIC_RELAXED);
 }
 
 void *v3_vm_host_ctx(const struct v3_vm *vm)

@@ -26,52 +26,9 @@ static int init_probe(void)
 	return err;
 }
 
-/* Runs on each CPU with interrupts off. */
-struct init_cpu_call {
-	int err;
-};
-
-static void init_enable(void *arg)
-{
-	((struct init_cpu_call *)arg)->err = v3_lib.arch->cpu_enable(v3_lib.arch_state);
-}
-
-static void init_disable(void *arg)
-{
-	(void)arg;
-	v3_lib.arch->cpu_disable(v3_lib.arch_state);
-}
-
-static void init_disable_all(void)
-{
-	uint32_t i;
-
-	for (i = 0; i < v3_host_cpu_count(); i++)
-		v3_host_cpu_call(i, init_disable, NULL);
-}
-
-static int init_enable_all(void)
-{
-	struct init_cpu_call call = {V3_OK};
-	uint32_t i;
-	int err;
-
-	for (i = 0; i < v3_host_cpu_count(); i++) {
-		err = v3_host_cpu_call(i, init_enable, &call);
-		if (err == V3_OK)
-			err = call.err;
-		if (err != V3_OK) {
-			V3_ERR(NULL, "CPU %u: virtualization cannot be enabled: %s", i,
-			       v3_strerror(err));
-			init_disable_all();
-			return err;
-		}
-	}
-	return V3_OK;
-}
-
 static void init_forget(void)
 {
+	v3_free(v3_lib.cpu_on);
 	memset(&v3_lib, 0, sizeof(v3_lib));
 }
 
@@ -94,13 +51,19 @@ int v3_init(const struct v3_init_params *params)
 	err = init_probe();
 	if (err != V3_OK)
 		goto forget;
-	err = v3_lib.arch->init(v3_host_cpu_count(), &v3_lib.arch_state);
+	v3_lib.ncpus = v3_host_cpu_count();
+	v3_lib.cpu_on = v3_alloc(v3_lib.ncpus);
+	if (!v3_lib.cpu_on) {
+		err = V3_ENOMEM;
+		goto forget;
+	}
+	err = v3_lib.arch->init(v3_lib.ncpus, &v3_lib.arch_state);
 	if (err != V3_OK)
 		goto forget;
-	err = init_enable_all();
+	err = v3_enable();
 	if (err != V3_OK)
 		goto fini;
-	V3_INFO(NULL, "%s on %u CPUs", v3_lib.arch->name, v3_host_cpu_count());
+	V3_INFO(NULL, "%s on %u CPUs", v3_lib.arch->name, v3_cpus_usable());
 	return V3_OK;
 
 fini:
@@ -114,10 +77,14 @@ int v3_fini(void)
 {
 	if (!v3_lib.arch)
 		return V3_OK;
-	if (__atomic_load_n(&v3_lib.vms, __ATOMIC_SEQ_CST))
+	if (v3_disable())
 		return V3_EBUSY;
-	init_disable_all();
 	v3_lib.arch->fini(v3_lib.arch_state);
 	init_forget();
 	return V3_OK;
+}
+
+const char *v3_backend_name(void)
+{
+	return v3_lib.arch->name;
 }

@@ -52,9 +52,16 @@ static bool lifecycle_may_go(void *arg)
 	return !want || (want & V3_WANT_STOP);
 }
 
-static bool lifecycle_boot_cpu_acts(void *arg)
+/* Something to do while waiting. */
+static bool lifecycle_stirs(void *arg)
 {
 	return lifecycle_may_go(arg) ||
+	       __atomic_load_n(&((struct v3_vcpu *)arg)->dump_to, __ATOMIC_SEQ_CST);
+}
+
+static bool lifecycle_boot_cpu_stirs(void *arg)
+{
+	return lifecycle_stirs(arg) ||
 	       (lifecycle_wants(((struct v3_vcpu *)arg)->vm) & V3_WANT_RESET);
 }
 
@@ -89,12 +96,10 @@ static void lifecycle_wait(struct v3_vcpu *vcpu)
 	__atomic_add_fetch(&vm->arrived, 1, __ATOMIC_SEQ_CST);
 	v3_host_wq_wake(vm->wq);
 	while (!lifecycle_may_go(vcpu)) {
-		if (vcpu->index) {
-			v3_host_wq_sleep(vcpu->wq, lifecycle_may_go, vcpu);
-			continue;
-		}
-		v3_host_wq_sleep(vcpu->wq, lifecycle_boot_cpu_acts, vcpu);
-		if (lifecycle_wants(vm) & V3_WANT_RESET)
+		v3_host_wq_sleep(vcpu->wq, vcpu->index ? lifecycle_stirs : lifecycle_boot_cpu_stirs,
+				 vcpu);
+		v3_dump_serve(vcpu);
+		if (!vcpu->index && (lifecycle_wants(vm) & V3_WANT_RESET))
 			lifecycle_do_reset(vm);
 	}
 	__atomic_sub_fetch(&vm->arrived, 1, __ATOMIC_SEQ_CST);
@@ -185,7 +190,7 @@ static int lifecycle_create_threads(struct v3_vm *vm)
 
 		__atomic_add_fetch(&vm->alive, 1, __ATOMIC_SEQ_CST);
 		v3_vcpu_request_self(vcpu, V3_REQ_STATE | V3_REQ_TIMER);
-		vcpu->thread = v3_host_thread_create(vm->name, vcpu->host_cpu, v3_vcpu_main, vcpu);
+		vcpu->thread = v3_host_thread_create(vm->name, vcpu->bound_cpu, v3_vcpu_main, vcpu);
 		if (!vcpu->thread) {
 			__atomic_sub_fetch(&vm->alive, 1, __ATOMIC_SEQ_CST);
 			return V3_ENOMEM;

@@ -18,7 +18,7 @@
 /* Requests that end a sleep in HLT or wait-for-SIPI so that they can be looked at. The others wait. */
 #define RUN_WAKES                                                                                  \
 	(V3_REQ_IRQ | V3_REQ_NMI | V3_REQ_TIMER | V3_REQ_WORK | V3_REQ_INIT | V3_REQ_SIPI |        \
-	 V3_REQ_STATE | V3_REQ_EVENT)
+	 V3_REQ_STATE | V3_REQ_EVENT | V3_REQ_DUMP | V3_REQ_MOVE)
 
 void v3_vcpu_request(struct v3_vcpu *vcpu, uint32_t bits)
 {
@@ -88,6 +88,22 @@ static void run_sipi(struct v3_vcpu *vcpu)
 	v3_vcpu_request_self(vcpu, V3_REQ_IRQ | (vcpu->nmi_pending ? V3_REQ_NMI : 0));
 }
 
+static void run_yield(struct v3_vcpu *vcpu)
+{
+	v3_vcpu_may_sleep(vcpu);
+	v3_host_yield();
+}
+
+/* The host has bound the thread to another CPU, which takes effect now. */
+static void run_move(struct v3_vcpu *vcpu)
+{
+	run_yield(vcpu);
+	__atomic_store_n(&vcpu->host_cpu, v3_host_cpu_id(), __ATOMIC_SEQ_CST);
+	/* Timers fire where they were armed: the next service arms them here. */
+	v3_time_rearm(vcpu);
+	v3_host_wq_wake(vcpu->vm->wq);
+}
+
 /* Interrupts and NMIs end HLT. While a vcpu waits for SIPI it takes nothing: an NMI is kept, and its APIC
  * is disabled, so no interrupt can be lost. */
 static void run_events(struct v3_vcpu *vcpu, uint32_t req)
@@ -132,6 +148,10 @@ static int run_serve(struct v3_vcpu *vcpu)
 		v3_time_service(vcpu);
 	if (req & V3_REQ_WORK)
 		run_work(vcpu);
+	if (req & V3_REQ_MOVE)
+		run_move(vcpu);
+	if (req & V3_REQ_DUMP)
+		v3_dump_serve(vcpu);
 	if (req & V3_REQ_VIEW)
 		vcpu->arch->set_nested_root(vcpu, v3_mmu_root(vcpu));
 	if (req & V3_REQ_FLUSH)
@@ -151,29 +171,27 @@ static int run_serve(struct v3_vcpu *vcpu)
 /* One entry and its exit. */
 static int run_once(struct v3_vcpu *vcpu)
 {
-	struct v3_exit exit;
-	uint64_t start;
-	int err = vcpu->arch->enter(vcpu, &exit);
+	struct v3_exit_record *rec = &vcpu->stats.last[vcpu->stats.entries % V3_EXIT_RECORDS];
+	int err = vcpu->arch->enter(vcpu, &rec->exit);
 
 	if (err == V3_EAGAIN)
 		return V3_OK;
-	start = v3_rdtsc();
 	vcpu->stats.entries++;
-	err = v3_exit_dispatch(vcpu, &exit);
-	v3_stats_count(&vcpu->stats, exit.kind, v3_rdtsc() - start);
+	rec->rip = vcpu->regs.rip;
+	rec->tsc = v3_rdtsc();
+	err = v3_exit_dispatch(vcpu, &rec->exit);
+	v3_stats_count(&vcpu->stats, rec->exit.kind, v3_rdtsc() - rec->tsc);
 	return err;
-}
-
-static void run_yield(struct v3_vcpu *vcpu)
-{
-	v3_vcpu_may_sleep(vcpu);
-	v3_host_yield();
 }
 
 static void run_failed(struct v3_vcpu *vcpu, int err)
 {
-	V3_ERR(vcpu->vm, "vcpu %u stopped: %s", vcpu->index, v3_strerror(err));
-	v3_vcpu_dump(vcpu);
+	const struct v3_exit_record *rec =
+		&vcpu->stats.last[(vcpu->stats.entries - 1) % V3_EXIT_RECORDS];
+
+	V3_ERR(vcpu->vm, "vcpu %u failed: %s in exit \"%s\" (vendor code %#llx) at rip %#llx",
+	       vcpu->index, v3_strerror(err), v3_exit_name(rec->exit.kind),
+	       (unsigned long long)rec->exit.code, (unsigned long long)rec->rip);
 	v3_vm_request_stop(vcpu->vm, V3_STOP_FAILURE, err);
 }
 
@@ -196,6 +214,7 @@ void v3_vcpu_main(void *arg)
 			run_yield(vcpu);
 	}
 	v3_fpu_put(vcpu);
+	v3_dump_keep(vcpu);
 	__atomic_sub_fetch(&vm->alive, 1, __ATOMIC_SEQ_CST);
 	v3_host_wq_wake(vm->wq);
 }

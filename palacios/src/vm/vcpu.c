@@ -19,8 +19,9 @@ static int vcpu_init(struct v3_vcpu *vcpu)
 	int err;
 
 	vcpu->stats.kind = v3_alloc(V3_EXIT_NKINDS * sizeof(*vcpu->stats.kind));
+	vcpu->stats.last = v3_alloc(V3_EXIT_RECORDS * sizeof(*vcpu->stats.last));
 	vcpu->wq = v3_host_wq_create();
-	if (!vcpu->stats.kind || !vcpu->wq)
+	if (!vcpu->stats.kind || !vcpu->stats.last || !vcpu->wq)
 		return V3_ENOMEM;
 	err = v3_time_vcpu_init(vcpu);
 	if (err == V3_OK)
@@ -63,6 +64,8 @@ void v3_vcpu_destroy(struct v3_vcpu *vcpu)
 	v3_time_vcpu_fini(vcpu);
 	if (vcpu->wq)
 		v3_host_wq_destroy(vcpu->wq);
+	v3_free(vcpu->dump_text);
+	v3_free(vcpu->stats.last);
 	v3_free(vcpu->stats.kind);
 	v3_free(vcpu);
 }

@@ -24,6 +24,14 @@ void v3_vcpu_destroy(struct v3_vcpu *vcpu);
 /** Power-on state (init false) or INIT. Own thread or stopped VM. */
 void v3_vcpu_reset(struct v3_vcpu *vcpu, bool init);
 
+/** Bind it to a CPU before its thread exists: @p wanted, NULL: the library chooses. @return V3_OK, V3_ERANGE (logged). */
+int v3_vcpu_place(struct v3_vcpu *vcpu, const uint32_t *wanted);
+
+/** Write the dump that somebody waits for, if anybody does. Own thread (V3_REQ_DUMP). */
+void v3_dump_serve(struct v3_vcpu *vcpu);
+/** Keep the dump of a VM that fails. Own thread, last thing before it ends. */
+void v3_dump_keep(struct v3_vcpu *vcpu);
+
 /** Body of a vcpu thread: runs until the VM stops. */
 void v3_vcpu_main(void *vcpu);
 

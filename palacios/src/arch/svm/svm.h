@@ -66,7 +66,7 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_svm_vcpu_create(struct v3_vcpu *vcpu);
 void v3_svm_vcpu_destroy(struct v3_vcpu *vcpu);
 void v3_svm_vcpu_reset(struct v3_vcpu *vcpu, bool init);
-void v3_svm_dump(struct v3_vcpu *vcpu);
+void v3_svm_dump(struct v3_vcpu *vcpu, const struct v3_text *text);
 
 /* regs.c */
 void v3_svm_get_seg(struct v3_vcpu *vcpu, enum v3_seg_num num, struct v3_seg *seg);

@@ -9,6 +9,7 @@
 #include "exit/exit.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
+#include "palacios/util/text.h"
 #include "state.h"
 
 #define V3_LOG_TAG "svm"
@@ -153,21 +154,24 @@ void v3_svm_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 	sv->dirty = SVM_CLEAN_ALL;
 }
 
-void v3_svm_dump(struct v3_vcpu *vcpu)
+void v3_svm_dump(struct v3_vcpu *vcpu, const struct v3_text *text)
 {
 	const struct svm_vmcb *b = ((struct svm_vcpu *)vcpu->arch_vcpu)->vmcb;
-	struct v3_vm *vm = vcpu->vm;
 
-	V3_ERR(vm, "exit %#llx info %#llx %#llx intinfo %#llx inj %#llx vintr %#llx shadow %llu",
-	       (unsigned long long)b->exitcode, (unsigned long long)b->exitinfo1,
-	       (unsigned long long)b->exitinfo2, (unsigned long long)b->exitintinfo,
-	       (unsigned long long)b->eventinj, (unsigned long long)b->vintr,
-	       (unsigned long long)b->shadow);
-	V3_ERR(vm, "cr0 %#llx cr2 %#llx cr3 %#llx cr4 %#llx efer %#llx ncr3 %#llx asid %u cpl %u",
-	       (unsigned long long)b->cr0, (unsigned long long)b->cr2, (unsigned long long)b->cr3,
-	       (unsigned long long)b->cr4, (unsigned long long)b->efer, (unsigned long long)b->ncr3,
-	       b->asid, b->cpl);
-	V3_ERR(vm, "dr6 %#llx dr7 %#llx misc1 %#x misc2 %#x exceptions %#x",
-	       (unsigned long long)b->dr6, (unsigned long long)b->dr7, b->misc1, b->misc2,
-	       b->exceptions);
+	v3_text_line(
+		text,
+		"  exit %#llx info %#llx %#llx intinfo %#llx inj %#llx vintr %#llx shadow %llu",
+		(unsigned long long)b->exitcode, (unsigned long long)b->exitinfo1,
+		(unsigned long long)b->exitinfo2, (unsigned long long)b->exitintinfo,
+		(unsigned long long)b->eventinj, (unsigned long long)b->vintr,
+		(unsigned long long)b->shadow);
+	v3_text_line(
+		text,
+		"  cr0 %#llx cr2 %#llx cr3 %#llx cr4 %#llx efer %#llx ncr3 %#llx asid %u cpl %u",
+		(unsigned long long)b->cr0, (unsigned long long)b->cr2, (unsigned long long)b->cr3,
+		(unsigned long long)b->cr4, (unsigned long long)b->efer,
+		(unsigned long long)b->ncr3, b->asid, b->cpl);
+	v3_text_line(text, "  dr6 %#llx dr7 %#llx misc1 %#x misc2 %#x exceptions %#x",
+		     (unsigned long long)b->dr6, (unsigned long long)b->dr7, b->misc1, b->misc2,
+		     b->exceptions);
 }
