@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file glue.h
- * What the files of the module share. hooks.c serves the library; console.c its byte streams; vms.c keeps the VMs;
+ * What the files of the module share. hooks.c serves the library, with memory from pool.c if there is any; console.c its byte streams; vms.c keeps the VMs;
  * vm_dev.c and ioctl.c serve user space, debugfs.c whoever debugs; cpus.c follows the host's CPUs; main.c brings them
  * up and down.
  */
@@ -45,6 +45,22 @@ extern wait_queue_head_t lnx_state_wait;
 int lnx_hooks_init(void);
 /** No function of lnx_host_ops may be called any more. thread. */
 void lnx_hooks_exit(void);
+
+/* ---- pool.c ---- */
+/** Reserve what the parameter mem_pool asks for. thread. @return 0; -EINVAL, -ENOMEM: the log has a sentence. */
+int lnx_pool_init(void);
+/** Give all of it back to the host. No VM is left. thread. */
+void lnx_pool_exit(void);
+/** Bytes reserved; bytes of these that are in no VM. any. */
+u64 lnx_pool_size(void);
+u64 lnx_pool_free(void);
+/**
+ * Guest RAM from the pool, in multiples of 2 MiB. Arguments as those of ram_alloc() of struct v3_host_ops; with a
+ * node only memory of that node. thread. @return V3_HPA_NONE: not from here
+ */
+v3_hpa_t lnx_pool_take(uint64_t npages, uint64_t align, int node);
+/** The reverse. thread. @return false: the memory is not from the pool, and nothing was done */
+bool lnx_pool_give_back(v3_hpa_t pa, uint64_t npages);
 
 /* ---- console.c ---- */
 extern const struct v3_host_console_ops lnx_console_ops;

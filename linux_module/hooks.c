@@ -15,7 +15,7 @@
 #include <linux/kthread.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/moduleparam.h>
+#include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -107,6 +107,7 @@ static void hooks_page_free(v3_hpa_t pa, uint32_t npages)
 }
 
 /*
+ * From the pool if it has such a piece, else from the page allocator.
  * The block is made single pages, so that what is more than asked for can go back and the rest can be freed
  * without knowing how large the block was. A large one is not worth reclaiming for: the library asks for less.
  */
@@ -114,9 +115,12 @@ static v3_hpa_t hooks_ram_alloc(uint64_t npages, uint64_t align, int node)
 {
 	unsigned int order = ilog2(align) - PAGE_SHIFT;
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+	v3_hpa_t pa = lnx_pool_take(npages, align, node);
 	struct page *page;
 	uint64_t i;
 
+	if (pa != V3_HPA_NONE)
+		return pa;
 	if (!npages || npages > 1ull << LNX_LARGEST_ORDER || hooks_refuse())
 		return V3_HPA_NONE;
 	order = max_t(unsigned int, order, order_base_2(npages));
@@ -137,6 +141,8 @@ static void hooks_ram_free(v3_hpa_t pa, uint64_t npages)
 	struct page *page = pfn_to_page(PHYS_PFN(pa));
 	uint64_t i;
 
+	if (lnx_pool_give_back(pa, npages))
+		return;
 	for (i = 0; i < npages; i++) {
 		__free_page(page + i);
 		if (!(i % 4096))
@@ -283,9 +289,29 @@ static void *hooks_wq_create(void)
 	return wq;
 }
 
+static unsigned int halt_poll_ns = 20000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns,
+		 "how long a CPU waits in a loop before a halted vcpu sleeps; 0: not at all");
+
+/* What comes soon is not worth two context switches. Whoever else wants this CPU has it at once. */
+static bool hooks_poll(bool (*cond)(void *arg), void *arg)
+{
+	const u64 end = ktime_get_ns() + READ_ONCE(halt_poll_ns);
+
+	while (!cond(arg)) {
+		if (need_resched() || ktime_get_ns() >= end)
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
 /* Idle, not uninterruptible: a halted guest is no load and no hung task. */
 static void hooks_wq_sleep(void *wq, bool (*cond)(void *arg), void *arg)
 {
+	if (hooks_poll(cond, arg))
+		return;
 	wait_event_idle(*(wait_queue_head_t *)wq, cond(arg));
 }
 

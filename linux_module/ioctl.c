@@ -61,6 +61,9 @@ static int ioctl_version(void __user *arg)
 		.abi = PALACIOS_ABI,
 		.cpus = num_online_cpus(),
 		.vms = lnx_vm_count(),
+		.features = lnx_pool_size() ? PALACIOS_FEATURE_POOL : 0,
+		.pool_size = lnx_pool_size(),
+		.pool_free = lnx_pool_free(),
 	};
 
 	strscpy(v.backend, v3_backend_name(), sizeof(v.backend));

@@ -46,9 +46,12 @@ static int __init main_init(void)
 {
 	int err;
 
-	err = lnx_hooks_init();
+	err = lnx_pool_init();
 	if (err)
 		return err;
+	err = lnx_hooks_init();
+	if (err)
+		goto exit_pool;
 	cpus_read_lock();
 	err = main_start_library();
 	cpus_read_unlock();
@@ -66,6 +69,8 @@ exit_library:
 	v3_fini();
 exit_hooks:
 	lnx_hooks_exit();
+exit_pool:
+	lnx_pool_exit();
 	return err;
 }
 
@@ -76,6 +81,7 @@ static void __exit main_exit(void)
 	lnx_cpus_exit();
 	WARN_ON(v3_fini());
 	lnx_hooks_exit();
+	lnx_pool_exit();
 }
 
 module_init(main_init);

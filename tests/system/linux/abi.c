@@ -6,8 +6,9 @@
  *   churn=N    N VMs made, started, stopped and freed
  *   states     every command in every state
  *   persist    a persistent VM outlives its descriptors and can be opened until it is destroyed
- *   memory     guest memory and dumps through the descriptor
+ *   peek       guest memory and dumps through the descriptor
  *   faults     each allocation of CREATE and START refused in turn (the module's parameter fail_at)
+ *   memory     says what a VM takes: bytes of its memory by host piece, bytes of the pool before, with it, after
  *   user       as another user: what belongs to others cannot be opened
  * Exit status 0: all as it should be; else each difference is a line of output.
  */
@@ -464,9 +465,9 @@ static void abi_user(void)
 	abi_expect("open one's own", abi_open("mine"), 0);
 }
 
-/* ---- memory ---- */
+/* ---- peek ---- */
 
-static void abi_memory(void)
+static void abi_peek(void)
 {
 	static char out[40000], back[40000], text[65536];
 	struct palacios_memory m = {.gpa = 0x200ff3, .size = sizeof(out), .buffer = (uintptr_t)out};
@@ -562,6 +563,35 @@ static void abi_churn(long n)
 	}
 }
 
+/* ---- memory ---- */
+
+static unsigned long long memory_pool_free(void)
+{
+	struct palacios_version v;
+
+	abi_expect("version", ioctl(abi.device, PALACIOS_VERSION, &v), 0);
+	return v.pool_free;
+}
+
+static void abi_memory(void)
+{
+	struct palacios_info info;
+	struct palacios_version v;
+	int vm;
+
+	abi_expect("version", ioctl(abi.device, PALACIOS_VERSION, &v), 0);
+	printf("pool: %llu of %llu, feature %u\n", (unsigned long long)v.pool_free,
+	       (unsigned long long)v.pool_size, !!(v.features & PALACIOS_FEATURE_POOL));
+	vm = abi_create();
+	abi_expect("create", vm, 0);
+	abi_expect("info", ioctl(vm, PALACIOS_VM_INFO, &info), 0);
+	printf("vm: 1g %llu 2m %llu\n", (unsigned long long)info.memory_1g,
+	       (unsigned long long)info.memory_2m);
+	printf("with it: %llu\n", memory_pool_free());
+	close(vm);
+	printf("after: %llu\n", memory_pool_free());
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc == 3 ? argv[1] : "";
@@ -570,7 +600,7 @@ int main(int argc, char **argv)
 
 	abi.device = open(PALACIOS_DEVICE, O_RDWR | O_CLOEXEC);
 	if (file < 0 || fstat(file, &st) || abi.device < 0) {
-		fprintf(stderr, "usage: abi refuse|states|persist|user|memory|faults|churn=N "
+		fprintf(stderr, "usage: abi refuse|states|persist|user|memory|peek|faults|churn=N "
 				"IMAGE, with the module loaded\n");
 		return 2;
 	}
@@ -586,12 +616,14 @@ int main(int argc, char **argv)
 		abi_persist();
 	else if (!strcmp(mode, "user"))
 		abi_user();
-	else if (!strcmp(mode, "memory"))
-		abi_memory();
+	else if (!strcmp(mode, "peek"))
+		abi_peek();
 	else if (!strcmp(mode, "faults"))
 		abi_faults();
 	else if (!strncmp(mode, "churn=", 6))
 		abi_churn(atol(mode + 6));
+	else if (!strcmp(mode, "memory"))
+		abi_memory();
 	else
 		return 2;
 	return abi.failed;
