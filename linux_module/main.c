@@ -52,6 +52,7 @@ static int main_start_library(void)
 	err = v3_init(&params);
 	if (err)
 		goto exit_hooks;
+	lnx_trace_init();
 	err = cpuhp_setup_state_nocalls_cpuslocked(CPUHP_AP_ONLINE_DYN, "palacios:online", NULL,
 						   main_cpu_down);
 	if (err < 0)
