@@ -231,7 +231,7 @@ do-bench: $(products) debian-guest
 	$(Q)V3_BUILD='$(abspath $(B))' tests/bench/bench.py
 
 format:
-	$(Q)find palacios guest_tools tests -name '*.[ch]' | xargs $(CLANG_FORMAT) -i
+	$(Q)find palacios guest_tools linux_module tests -name '*.[ch]' | xargs $(CLANG_FORMAT) -i
 
 help:
 	@echo 'make              build everything into $(B)/'

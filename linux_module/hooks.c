@@ -26,11 +26,24 @@
 
 DECLARE_WAIT_QUEUE_HEAD(lnx_state_wait);
 
-/* Written by lnx_hooks_init(), before the library can use it. */
-static struct {
-	unsigned int ncpus;
-	call_single_data_t *kick; /* owned: one per CPU that can run guests */
-} hooks;
+static call_single_data_t *hooks_kick; /* owned: one per CPU number */
+
+#ifdef CONFIG_V3_FAULT_INJECTION
+static int hooks_fail_at;
+module_param_named(fail_at, hooks_fail_at, int, 0600);
+MODULE_PARM_DESC(fail_at,
+		 "for tests: the allocation of that number, counted down from now, fails; 0: none");
+#endif
+
+/* Shall this allocation fail? Tests set the number and run one thing at a time. */
+static bool hooks_refuse(void)
+{
+#ifdef CONFIG_V3_FAULT_INJECTION
+	return READ_ONCE(hooks_fail_at) && !--hooks_fail_at;
+#else
+	return false;
+#endif
+}
 
 static void hooks_kicked(void *arg)
 {
@@ -40,34 +53,27 @@ int lnx_hooks_init(void)
 {
 	unsigned int i;
 
-	hooks.ncpus = min_t(unsigned int, cpumask_next_zero(-1, cpu_online_mask), nr_cpu_ids);
-	hooks.kick = kcalloc(hooks.ncpus, sizeof(*hooks.kick), GFP_KERNEL);
-	if (!hooks.kick)
+	hooks_kick = kcalloc(nr_cpu_ids, sizeof(*hooks_kick), GFP_KERNEL);
+	if (!hooks_kick)
 		return -ENOMEM;
-	for (i = 0; i < hooks.ncpus; i++)
-		INIT_CSD(&hooks.kick[i], hooks_kicked, NULL);
+	for (i = 0; i < nr_cpu_ids; i++)
+		INIT_CSD(&hooks_kick[i], hooks_kicked, NULL);
 	return 0;
 }
 
 void lnx_hooks_exit(void)
 {
-	kfree(hooks.kick);
-	hooks.kick = NULL;
-}
-
-unsigned int lnx_cpu_count(void)
-{
-	return hooks.ncpus;
+	kfree(hooks_kick);
 }
 
 static void hooks_log(int level, const char *line)
 {
 	switch (level) {
 	case V3_LOG_ERR:
-		pr_err("palacios: %s\n", line);
+		pr_err_ratelimited("palacios: %s\n", line);
 		break;
 	case V3_LOG_WARN:
-		pr_warn("palacios: %s\n", line);
+		pr_warn_ratelimited("palacios: %s\n", line);
 		break;
 	case V3_LOG_INFO:
 		pr_info("palacios: %s\n", line);
@@ -88,8 +94,10 @@ static gfp_t hooks_gfp(void)
 
 static v3_hpa_t hooks_page_alloc(uint32_t npages, int node)
 {
-	struct page *page = alloc_pages_node(node, hooks_gfp() | __GFP_ZERO, ilog2(npages));
+	struct page *page = NULL;
 
+	if (!hooks_refuse())
+		page = alloc_pages_node(node, hooks_gfp() | __GFP_ZERO, ilog2(npages));
 	return page ? page_to_phys(page) : V3_HPA_NONE;
 }
 
@@ -113,7 +121,7 @@ static v3_hpa_t hooks_ram_alloc(uint64_t npages, uint64_t align, int node)
 
 	if (pa != V3_HPA_NONE)
 		return pa;
-	if (!npages || npages > 1ull << LNX_LARGEST_ORDER)
+	if (!npages || npages > 1ull << LNX_LARGEST_ORDER || hooks_refuse())
 		return V3_HPA_NONE;
 	order = max_t(unsigned int, order, order_base_2(npages));
 	if (order > LNX_LARGEST_ORDER)
@@ -146,7 +154,7 @@ static void hooks_ram_free(v3_hpa_t pa, uint64_t npages)
 static void *hooks_alloc(size_t size)
 {
 	size = size <= 256 ? roundup_pow_of_two(max_t(size_t, size, 16)) : ALIGN(size, 16);
-	return kzalloc(size, hooks_gfp());
+	return hooks_refuse() ? NULL : kzalloc(size, hooks_gfp());
 }
 
 static void hooks_free(void *p)
@@ -168,7 +176,7 @@ static v3_hpa_t hooks_va_to_pa(const void *va)
 
 static uint32_t hooks_cpu_count(void)
 {
-	return hooks.ncpus;
+	return nr_cpu_ids;
 }
 
 static uint32_t hooks_cpu_id(void)
@@ -178,7 +186,7 @@ static uint32_t hooks_cpu_id(void)
 
 static int hooks_cpu_call(uint32_t cpu, void (*fn)(void *arg), void *arg)
 {
-	if (cpu >= hooks.ncpus)
+	if (cpu >= nr_cpu_ids)
 		return V3_ENODEV;
 	return smp_call_function_single(cpu, fn, arg, 1) ? V3_ENODEV : V3_OK;
 }
@@ -189,10 +197,16 @@ static int hooks_cpu_call(uint32_t cpu, void (*fn)(void *arg), void *arg)
  */
 static void hooks_cpu_kick(uint32_t cpu)
 {
-	smp_call_function_single_async(cpu, &hooks.kick[cpu]);
+	smp_call_function_single_async(cpu, &hooks_kick[cpu]);
 }
 
 /* ---- threads ---- */
+
+/* A CPU on its way offline is online still, but must not get a thread. */
+static bool hooks_cpu_active(uint32_t cpu)
+{
+	return cpu < nr_cpu_ids && cpu_active(cpu);
+}
 
 struct hooks_thread {
 	struct task_struct *task; /* reference owned */
@@ -215,7 +229,7 @@ static void *hooks_thread_create(const char *name, uint32_t cpu, void (*fn)(void
 	struct hooks_thread *thread;
 	struct task_struct *task;
 
-	if (cpu >= hooks.ncpus)
+	if (!hooks_cpu_active(cpu) || hooks_refuse())
 		return NULL;
 	thread = kzalloc(sizeof(*thread), GFP_KERNEL_ACCOUNT);
 	if (!thread)
@@ -229,7 +243,8 @@ static void *hooks_thread_create(const char *name, uint32_t cpu, void (*fn)(void
 	}
 	/* It may end before it is joined. */
 	thread->task = get_task_struct(task);
-	kthread_bind(task, cpu);
+	/* Not kthread_bind(): that is for good, and a vcpu may move. */
+	set_cpus_allowed_ptr(task, cpumask_of(cpu));
 	wake_up_process(task);
 	return thread;
 }
@@ -247,7 +262,7 @@ static int hooks_thread_move(void *arg, uint32_t cpu)
 {
 	struct hooks_thread *thread = arg;
 
-	if (cpu >= hooks.ncpus || set_cpus_allowed_ptr(thread->task, cpumask_of(cpu)))
+	if (!hooks_cpu_active(cpu) || set_cpus_allowed_ptr(thread->task, cpumask_of(cpu)))
 		return V3_ENODEV;
 	return V3_OK;
 }
@@ -267,7 +282,7 @@ static bool hooks_should_yield(void)
 
 static void *hooks_wq_create(void)
 {
-	wait_queue_head_t *wq = kzalloc(sizeof(*wq), GFP_KERNEL_ACCOUNT);
+	wait_queue_head_t *wq = hooks_alloc(sizeof(*wq));
 
 	if (wq)
 		init_waitqueue_head(wq);
@@ -307,7 +322,7 @@ static void hooks_wq_wake(void *wq)
 
 static void *hooks_mutex_create(void)
 {
-	struct mutex *mutex = kzalloc(sizeof(*mutex), GFP_KERNEL_ACCOUNT);
+	struct mutex *mutex = hooks_alloc(sizeof(*mutex));
 
 	if (mutex)
 		mutex_init(mutex);
@@ -333,7 +348,7 @@ static void hooks_mutex_unlock(void *mutex)
 /* Raw: taken in interrupt handlers, also on kernels whose spinlocks sleep. */
 static void *hooks_spin_create(void)
 {
-	raw_spinlock_t *lock = kzalloc(sizeof(*lock), GFP_KERNEL_ACCOUNT);
+	raw_spinlock_t *lock = hooks_alloc(sizeof(*lock));
 
 	if (lock)
 		raw_spin_lock_init(lock);
@@ -386,7 +401,7 @@ static enum hrtimer_restart hooks_timer_fire(struct hrtimer *hrtimer)
 
 static void *hooks_timer_create(void (*fn)(void *arg), void *arg)
 {
-	struct hooks_timer *timer = kzalloc(sizeof(*timer), GFP_KERNEL_ACCOUNT);
+	struct hooks_timer *timer = hooks_alloc(sizeof(*timer));
 
 	if (!timer)
 		return NULL;

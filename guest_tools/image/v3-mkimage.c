@@ -119,7 +119,7 @@ static void progress(struct job *job, uint64_t add)
 	job->done += add;
 	now = job->total ? (unsigned)(job->done * 100 / job->total) : 100;
 	if (job->progress && now != before)
-		fprintf(stderr, "\rpacking %s: %3u %% of %llu MiB%s", job->opt->output, now,
+		fprintf(stderr, "\rpacking %s: %3u %% of %llu MiB%s", job->opt->input, now,
 			(unsigned long long)(job->total >> 20), now == 100 ? "\n" : "");
 }
 

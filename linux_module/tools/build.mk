@@ -17,3 +17,17 @@ $(B)/bin/v3: $(v3-objs) $(B)/linux_module/tools/mkimage_main.o $(core-objs)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -static -no-pie -Wl,--wrap=v3_alloc -Wl,--wrap=v3_free -Wl,-z,noexecstack -o $@ $^
+
+# The same command on the device of tests/fake_device/, with sanitizers: what tests/unit/v3.t runs.
+v3-unit-src := $(wildcard linux_module/tools/*.c tests/fake_device/*.c)
+v3-unit-objs := $(patsubst %.c,$(B)/unit/obj/%.o,$(v3-unit-src))
+all-objs += $(v3-unit-objs)
+
+$(B)/unit/obj/linux_module/tools/%.o: linux_module/tools/%.c $(B)/.flags.unit | $(GENERATED)
+	$(call cc,$(UNIT_CFLAGS))
+$(B)/unit/v3: $(v3-unit-objs) $(B)/linux_module/tools/mkimage_main.o $(core-objs)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(UNIT_LDFLAGS) -Wl,--wrap=open -Wl,--wrap=ioctl -Wl,--wrap=v3_alloc -Wl,--wrap=v3_free \
+		-Wl,-z,noexecstack -o $@ $^
+check-unit: $(if $(early),,$(B)/bin/v3 $(B)/unit/v3)

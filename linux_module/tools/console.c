@@ -15,16 +15,16 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MENU_KEY 0x1d /* Ctrl-] */
 
-enum { POLL_INPUT, POLL_CONSOLE, POLL_VM, POLL_SIGNAL, POLL_LISTENER, POLL_COUNT };
+enum { POLL_INPUT, POLL_CONSOLE, POLL_VM, POLL_SIGNAL, POLL_COUNT };
 
 struct session {
-	int vm, console, listener, signals; /* not owned but signals; listener -1: none */
-	bool tty, menu;			    /* menu: the next key is for it */
+	const struct v3_attachment *to; /* not owned */
+	int signals;
+	bool tty, menu; /* menu: the next key is for it */
 	bool input_end;
 	bool silent; /* the console has said its last word */
 	char input[4096];
@@ -34,14 +34,6 @@ struct session {
 	bool ended;
 	enum v3_session_end end;
 };
-
-static int64_t session_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
 
 static void session_end(struct session *s, enum v3_session_end end)
 {
@@ -80,7 +72,7 @@ static void session_cooked(const struct session *s)
 static bool session_output(struct session *s)
 {
 	char buf[16384];
-	ssize_t n = read(s->console, buf, sizeof(buf));
+	ssize_t n = read(s->to->console, buf, sizeof(buf));
 
 	if (n > 0) {
 		if (!v3_write_all(1, buf, (size_t)n))
@@ -94,18 +86,56 @@ static bool session_output(struct session *s)
 	return false;
 }
 
-static void session_pause_or_continue(struct session *s)
+static void session_pause_or_continue(int vm)
 {
 	struct palacios_info info;
 
-	if (!v3_vm_info(s->vm, &info))
+	if (!v3_vm_info(vm, &info))
 		return;
 	if (info.state == PALACIOS_STATE_PAUSED) {
-		if (!v3_vm_do(s->vm, PALACIOS_VM_CONTINUE, "continue"))
+		if (!v3_vm_do(vm, PALACIOS_VM_CONTINUE, "continue"))
 			fputs("v3: it runs\n", stderr);
-	} else if (!v3_vm_do(s->vm, PALACIOS_VM_PAUSE, "pause")) {
+	} else if (!v3_vm_do(vm, PALACIOS_VM_PAUSE, "pause")) {
 		fputs("v3: paused; Ctrl-] p continues\n", stderr);
 	}
+}
+
+/* The VM for one key of the menu. @return descriptor, to be closed unless held anyway; -1: complained about */
+static int session_vm(const struct session *s)
+{
+	struct palacios_info info;
+	int vm;
+
+	if (s->to->vm >= 0)
+		return s->to->vm;
+	vm = v3_vm_open(s->to->name);
+	if (vm < 0)
+		return -1;
+	if (v3_vm_info(vm, &info) && info.id == s->to->id)
+		return vm;
+	fprintf(stderr, "v3: %s is gone\n", s->to->name);
+	close(vm);
+	return -1;
+}
+
+static void session_control(struct session *s, char key)
+{
+	int vm = session_vm(s);
+
+	if (vm < 0)
+		return;
+	if (key == 's')
+		fputs(v3_vm_button(vm) ? "v3: power button pressed\n"
+				       : "v3: this guest has no power button; Ctrl-] q stops it\n",
+		      stderr);
+	else if (key == 'r')
+		v3_vm_do(vm, PALACIOS_VM_RESET, "reset");
+	else if (key == 'p')
+		session_pause_or_continue(vm);
+	else if (!v3_vm_stop_hard(vm))
+		session_end(s, V3_SESSION_KILLED);
+	if (vm != s->to->vm)
+		close(vm);
 }
 
 static void session_menu(struct session *s, char key)
@@ -116,23 +146,18 @@ static void session_menu(struct session *s, char key)
 		s->input[s->input_len++] = key;
 		return;
 	case 'd':
-		session_end(s, V3_SESSION_DETACHED);
+		if (!s->to->is_owner)
+			session_end(s, V3_SESSION_DETACHED);
+		else
+			fputs("v3: this VM ends with v3 run; \"v3 create --start\" makes one that "
+			      "stays\n",
+			      stderr);
 		return;
 	case 's':
-		fputs(v3_vm_button(s->vm)
-			      ? "v3: power button pressed\n"
-			      : "v3: this guest has no power button; Ctrl-] q stops it\n",
-		      stderr);
-		return;
 	case 'q':
-		if (!v3_vm_stop_hard(s->vm))
-			session_end(s, V3_SESSION_KILLED);
-		return;
 	case 'r':
-		v3_vm_do(s->vm, PALACIOS_VM_RESET, "reset");
-		return;
 	case 'p':
-		session_pause_or_continue(s);
+		session_control(s, key);
 		return;
 	default:
 		fputs("v3: back in the console\n", stderr);
@@ -154,10 +179,10 @@ static void session_input(struct session *s)
 			session_menu(s, buf[i]);
 		} else if (s->tty && buf[i] == MENU_KEY) {
 			s->menu = true;
-			fputs("\nv3: d detach, s power button, q stop at once, r reset, p "
-			      "pause/continue, "
-			      "Ctrl-] send it\n",
-			      stderr);
+			fprintf(stderr,
+				"\nv3: %ss power button, q stop at once, r reset, p "
+				"pause/continue, Ctrl-] send it\n",
+				s->to->is_owner ? "" : "d detach, ");
 		} else {
 			s->input[s->input_len++] = buf[i];
 		}
@@ -166,7 +191,7 @@ static void session_input(struct session *s)
 
 static void session_to_guest(struct session *s)
 {
-	ssize_t n = write(s->console, s->input, s->input_len);
+	ssize_t n = write(s->to->console, s->input, s->input_len);
 
 	if (n > 0) {
 		s->input_len -= (size_t)n;
@@ -181,7 +206,7 @@ static void session_vm_changed(struct session *s)
 {
 	struct palacios_info info;
 
-	if (!v3_vm_info(s->vm, &info)) {
+	if (!v3_vm_info(s->to->vm, &info)) {
 		session_fail(s, "the VM's state");
 	} else if (info.state == PALACIOS_STATE_STOPPED) {
 		while (session_output(s))
@@ -194,14 +219,13 @@ static void session_step(struct session *s)
 {
 	struct pollfd p[POLL_COUNT] = {
 		[POLL_INPUT] = {.fd = s->input_end || s->input_len ? -1 : 0, .events = POLLIN},
-		[POLL_CONSOLE] = {.fd = s->silent && !s->input_len ? -1 : s->console,
+		[POLL_CONSOLE] = {.fd = s->silent && !s->input_len ? -1 : s->to->console,
 				  .events = (short)((s->silent ? 0 : POLLIN) |
 						    (s->input_len ? POLLOUT : 0))},
-		[POLL_VM] = {.fd = s->vm, .events = POLLIN},
+		[POLL_VM] = {.fd = s->to->vm, .events = POLLIN},
 		[POLL_SIGNAL] = {.fd = s->signals, .events = POLLIN},
-		[POLL_LISTENER] = {.fd = s->listener, .events = POLLIN},
 	};
-	int64_t left = s->deadline_ms ? s->deadline_ms - session_now_ms() : -1;
+	int64_t left = s->deadline_ms ? s->deadline_ms - v3_now_ms() : -1;
 
 	if (s->deadline_ms && left <= 0) {
 		session_end(s, V3_SESSION_TIMEOUT);
@@ -224,13 +248,13 @@ static void session_step(struct session *s)
 		session_vm_changed(s);
 	if (p[POLL_SIGNAL].revents)
 		session_end(s, V3_SESSION_SIGNAL);
-	if (p[POLL_LISTENER].revents && v3_hold_serve(s->listener, s->vm))
-		session_end(s, V3_SESSION_KILLED);
+	if (s->silent && s->to->vm < 0) /* not held by us, and gone */
+		session_end(s, V3_SESSION_STOPPED);
 }
 
-enum v3_session_end v3_session(int vm, int console, int listener)
+enum v3_session_end v3_session(const struct v3_attachment *to)
 {
-	struct session s = {.vm = vm, .console = console, .listener = listener};
+	struct session s = {.to = to};
 	sigset_t mask, old;
 
 	sigemptyset(&mask);
@@ -241,7 +265,7 @@ enum v3_session_end v3_session(int vm, int console, int listener)
 	signal(SIGPIPE, SIG_IGN);
 	s.signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	if (v3_opt.timeout_s)
-		s.deadline_ms = session_now_ms() + v3_opt.timeout_s * 1000ll;
+		s.deadline_ms = v3_now_ms() + v3_opt.timeout_s * 1000ll;
 	fflush(stdout);
 	session_raw(&s);
 	while (!s.ended)
@@ -274,26 +298,11 @@ int v3_console_open(int vm)
 	return fd;
 }
 
-int v3_console(char **args)
+static int console_verdict(const char *name, enum v3_session_end end)
 {
-	int vm = v3_hold_open(args[0]), console;
-	enum v3_session_end end;
-
-	if (vm < 0)
-		return -vm;
-	console = v3_console_open(vm);
-	if (console < 0) {
-		close(vm);
-		return -console;
-	}
-	if (isatty(0))
-		fprintf(stderr, "v3: console of %s; Ctrl-] opens the menu\n", args[0]);
-	end = v3_session(vm, console, -1);
-	close(console);
-	close(vm);
 	switch (end) {
 	case V3_SESSION_STOPPED:
-		fprintf(stderr, "v3: %s has stopped\n", args[0]);
+		fprintf(stderr, "v3: %s has stopped\n", name);
 		return V3_EXIT_GOOD;
 	case V3_SESSION_TIMEOUT:
 		return V3_EXIT_TIMEOUT;
@@ -302,4 +311,35 @@ int v3_console(char **args)
 	default:
 		return V3_EXIT_GOOD;
 	}
+}
+
+/* A VM that ends with its owner must not live on because somebody looks: only its stream is kept open. */
+int v3_console(char **args)
+{
+	struct v3_attachment to = {.name = args[0], .vm = v3_vm_open(args[0])};
+	struct palacios_info info;
+	int result;
+
+	if (to.vm < 0)
+		return -to.vm;
+	if (!v3_vm_info(to.vm, &info)) {
+		v3_complain(NULL, "%s does not answer: %s", args[0], strerror(errno));
+		close(to.vm);
+		return V3_EXIT_NO;
+	}
+	to.id = info.id;
+	to.console = v3_console_open(to.vm);
+	if (to.console < 0 || !(info.flags & PALACIOS_INFO_PERSISTENT)) {
+		close(to.vm);
+		to.vm = -1;
+	}
+	if (to.console < 0)
+		return -to.console;
+	if (isatty(0))
+		fprintf(stderr, "v3: console of %s; Ctrl-] opens the menu\n", args[0]);
+	result = console_verdict(args[0], v3_session(&to));
+	close(to.console);
+	if (to.vm >= 0)
+		close(to.vm);
+	return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file out.c
- * Messages of the v3 command: complaints with their remedy, and JSON.
+ * Messages of the v3 command: complaints with their remedy, and JSON (RFC 8259). Called by all other parts.
  */
 #include "v3.h"
 
@@ -16,16 +16,38 @@ static struct {
 	unsigned depth;
 } out_json;
 
-static void out_quoted(const char *s)
+/* @return bytes of the UTF-8 character at @s (RFC 3629 section 4), 0: there is none */
+static unsigned out_utf8_length(const unsigned char *s)
 {
+	unsigned n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4, i;
+
+	if (s[0] > 0xf4 || (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	for (i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return n;
+}
+
+/* What is no text, such as a file name in Latin-1 or a guest's memory, must not spoil the document. */
+static void out_quoted(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	unsigned n;
+
 	putchar('"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
+	for (; *s; s += n ? n : 1) {
+		n = out_utf8_length(s);
+		if (!n)
+			fputs("\\ufffd", stdout);
+		else if (*s == '"' || *s == '\\')
 			printf("\\%c", *s);
-		else if ((unsigned char)*s < 0x20)
-			printf("\\u%04x", (unsigned char)*s);
+		else if (*s < 0x20 || *s == 0x7f)
+			printf("\\u%04x", *s);
 		else
-			putchar(*s);
+			fwrite(s, 1, n, stdout);
 	}
 	putchar('"');
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file show.c
- * Facts about VMs and the module: list, info, stats, version.
+ * Facts about VMs and the module: list, info, version.
  */
 #include "v3.h"
 
@@ -9,43 +9,91 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
-static const char *show_reason(uint32_t reason)
+static bool show_stays(const struct palacios_info *info)
 {
-	static const char *const names[] = {"none", "poweroff", "exit", "failure"};
-
-	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
+	return info->flags & PALACIOS_INFO_PERSISTENT;
 }
 
-void v3_info_json(const char *key, const struct palacios_info *info)
+void v3_info_members(const struct palacios_info *info)
 {
-	v3_json_open(key, '{');
 	v3_json_text("name", info->name);
 	v3_json_text("state", v3_state_name(info->state));
-	v3_json_text("reason", show_reason(info->reason));
+	v3_json_text("reason", v3_reason_name(info->reason));
 	v3_json_number("status", info->status);
+	v3_json_number("id", (int64_t)info->id);
+	v3_json_bool("persistent", show_stays(info));
+	v3_json_number("owner_uid", info->owner_uid);
+	v3_json_number("created_s", (int64_t)info->created_s);
+	v3_json_number("resets", info->resets);
 	v3_json_number("vcpus", info->vcpus);
 	v3_json_number("memory_bytes", (int64_t)info->memory_bytes);
-	v3_json_number("created_s", (int64_t)info->created_s);
-	v3_json_number("owner_uid", info->owner_uid);
-	v3_json_close();
+	v3_json_number("memory_1g", (int64_t)info->memory_1g);
+	v3_json_number("memory_2m", (int64_t)info->memory_2m);
 }
 
-static void show_listed(const char *name, int vm, void *priv)
+/* @return false: no such vcpu, or the VM does not answer */
+static bool show_vcpu_get(int vm, uint32_t index, struct palacios_vcpu *vcpu)
+{
+	memset(vcpu, 0, sizeof(*vcpu));
+	vcpu->vcpu = index;
+	return !ioctl(vm, PALACIOS_VM_VCPU, vcpu);
+}
+
+static const char *show_vcpu_state(uint32_t state)
+{
+	static const char *const names[] = {"runnable", "halted", "not started"};
+
+	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+int v3_info_json(int vm)
 {
 	struct palacios_info info;
-	unsigned *count = priv;
+	struct palacios_vcpu vcpu;
+	uint32_t i;
 
-	if (!v3_vm_info(vm, &info))
-		return;
+	if (!v3_opt.json)
+		return V3_EXIT_GOOD;
+	if (!v3_vm_info(vm, &info)) {
+		v3_complain(NULL, "the VM does not answer: %s", strerror(errno));
+		return V3_EXIT_NO;
+	}
+	v3_json_open(NULL, '{');
+	v3_info_members(&info);
+	v3_json_open("vcpu", '[');
+	for (i = 0; i < info.vcpus && show_vcpu_get(vm, i, &vcpu); i++) {
+		v3_json_open(NULL, '{');
+		v3_json_number("cpu", vcpu.cpu);
+		v3_json_text("state", show_vcpu_state(vcpu.state));
+		v3_json_number("entries", (int64_t)vcpu.entries);
+		v3_json_close();
+	}
+	v3_json_close();
+	v3_json_close();
+	return V3_EXIT_GOOD;
+}
+
+static void show_listed(const struct palacios_info *info, int device, void *priv)
+{
+	unsigned *count = priv;
+	char size[16], user[32];
+
+	(void)device;
 	if (v3_opt.json) {
-		v3_info_json(NULL, &info);
+		v3_json_open(NULL, '{');
+		v3_info_members(info);
+		v3_json_close();
 	} else {
 		if (!*count)
-			printf("%-24s %-8s %5s %10s\n", "NAME", "STATE", "VCPUS", "MEMORY");
-		printf("%-24s %-8s %5u %6llu MiB\n", name, v3_state_name(info.state), info.vcpus,
-		       (unsigned long long)info.memory_bytes >> 20);
+			printf("%-24s %-8s %5s %10s %-12s %s\n", "NAME", "STATE", "VCPUS", "MEMORY",
+			       "OWNER", "LIVES");
+		printf("%-24s %-8s %5u %10s %-12s %s\n", info->name, v3_state_name(info->state),
+		       info->vcpus, v3_size_text(size, info->memory_bytes),
+		       v3_user_text(user, info->owner_uid),
+		       show_stays(info) ? "until destroyed" : "with v3 run");
 	}
 	++*count;
 }
@@ -56,118 +104,81 @@ int v3_list(char **args)
 	int result;
 
 	(void)args;
-	if (v3_opt.json) {
-		v3_json_open(NULL, '{');
-		v3_json_open("vms", '[');
+	if (!v3_opt.json) {
+		result = v3_vm_each(show_listed, &count);
+		if (!result && !count)
+			fputs("v3: there is no VM; \"v3 run guest.toml\" or \"v3 create "
+			      "guest.toml\" "
+			      "makes one\n",
+			      stderr);
+		return result;
 	}
-	result = v3_hold_each(show_listed, &count);
-	if (v3_opt.json) {
-		v3_json_close();
-		v3_json_close();
-	} else if (!count) {
-		fputs("v3: you have no VM; \"v3 run guest.toml\" or \"v3 create guest.toml\" makes "
-		      "one\n",
-		      stderr);
-	}
+	result = v3_device_open(); /* a complaint comes instead of the list, not inside */
+	if (result < 0)
+		return -result;
+	close(result);
+	v3_json_open(NULL, '{');
+	v3_json_open("vms", '[');
+	result = v3_vm_each(show_listed, &count);
+	v3_json_close();
+	v3_json_close();
 	return result;
+}
+
+static void show_end(const struct palacios_info *info)
+{
+	switch (info->reason) {
+	case PALACIOS_REASON_EXIT:
+		printf("end      the guest ended with status %d\n", info->status);
+		break;
+	case PALACIOS_REASON_FAILURE:
+		printf("end      failure of the VMM: %s; v3 dump %s tells more\n",
+		       strerror(-info->status), info->name);
+		break;
+	default:
+		puts("end      switched off");
+	}
+}
+
+static void show_text(int vm, const struct palacios_info *info)
+{
+	time_t created = (time_t)info->created_s;
+	char size[16], big[16], middle[16], text[32];
+	struct palacios_vcpu vcpu;
+	uint32_t i;
+
+	printf("name     %s\nstate    %s\n", info->name, v3_state_name(info->state));
+	if (info->state == PALACIOS_STATE_STOPPED)
+		show_end(info);
+	printf("memory   %s", v3_size_text(size, info->memory_bytes));
+	printf(", of it %s in pages of 1 GiB, %s in pages of 2 MiB\n",
+	       v3_size_text(big, info->memory_1g), v3_size_text(middle, info->memory_2m));
+	printf("owner    %s\n", v3_user_text(text, info->owner_uid));
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", localtime(&created));
+	printf("created  %s, number %llu, %u resets\n", text, (unsigned long long)info->id,
+	       info->resets);
+	printf("lives    %s\n", show_stays(info) ? "until v3 destroy" : "as long as its v3 run");
+	printf("%-8s %5s %-12s %s\n", "vcpu", "CPU", "STATE", "ENTRIES");
+	for (i = 0; i < info->vcpus && show_vcpu_get(vm, i, &vcpu); i++)
+		printf("%-8u %5u %-12s %llu\n", i, vcpu.cpu, show_vcpu_state(vcpu.state),
+		       (unsigned long long)vcpu.entries);
 }
 
 int v3_info(char **args)
 {
-	int vm = v3_hold_open(args[0]);
+	int vm = v3_vm_open(args[0]), result;
 	struct palacios_info info;
-	bool good;
 
 	if (vm < 0)
 		return -vm;
-	good = v3_vm_info(vm, &info);
-	close(vm);
-	if (!good) {
-		v3_complain(NULL, "%s does not answer: %s", args[0], strerror(errno));
-		return V3_EXIT_NO;
-	}
-	if (v3_opt.json) {
-		v3_info_json(NULL, &info);
-		return V3_EXIT_GOOD;
-	}
-	printf("name    %s\nstate   %s\n", info.name, v3_state_name(info.state));
-	if (info.state == PALACIOS_STATE_STOPPED)
-		printf("reason  %s, status %d\n", show_reason(info.reason), info.status);
-	printf("vcpus   %u\nmemory  %llu MiB\nowner   uid %u\n", info.vcpus,
-	       (unsigned long long)info.memory_bytes >> 20, info.owner_uid);
-	return V3_EXIT_GOOD;
-}
-
-static void show_stat_json(const struct palacios_stats *st)
-{
-	unsigned b;
-
-	v3_json_open(NULL, '{');
-	v3_json_number("vcpu", st->vcpu);
-	v3_json_text("kind", st->name);
-	v3_json_number("count", (int64_t)st->count);
-	v3_json_number("cycles", (int64_t)st->cycles);
-	v3_json_number("max_cycles", (int64_t)st->max_cycles);
-	v3_json_open("histogram", '[');
-	for (b = 0; b < PALACIOS_STAT_BUCKETS; b++)
-		v3_json_number(NULL, st->histogram[b]);
-	v3_json_close();
-	v3_json_close();
-}
-
-/* Kinds that never happened are left out. @return false: no such vcpu or kind */
-static bool show_stat(int vm, uint32_t vcpu, uint32_t kind)
-{
-	struct palacios_stats st;
-
-	memset(&st, 0, sizeof(st));
-	st.vcpu = vcpu;
-	st.kind = kind;
-	if (ioctl(vm, PALACIOS_VM_STATS, &st))
-		return false;
-	if (!st.count)
-		return true;
-	if (v3_opt.json)
-		show_stat_json(&st);
-	else
-		printf("%4u %-14s %12llu %16llu %10llu %12llu\n", vcpu, st.name,
-		       (unsigned long long)st.count, (unsigned long long)st.cycles,
-		       (unsigned long long)(st.cycles / st.count),
-		       (unsigned long long)st.max_cycles);
-	return true;
-}
-
-int v3_stats(char **args)
-{
-	int vm = v3_hold_open(args[0]), result = V3_EXIT_GOOD;
-	uint32_t vcpu = 0, kind = 0;
-
-	if (vm < 0)
-		return -vm;
-	if (v3_opt.json) {
-		v3_json_open(NULL, '{');
-		v3_json_open("exits", '[');
-	} else {
-		printf("%4s %-14s %12s %16s %10s %12s\n", "VCPU", "EXIT", "COUNT", "CYCLES",
-		       "AVERAGE", "LONGEST");
-	}
-	for (;;) {
-		if (show_stat(vm, vcpu, kind)) {
-			kind++;
-		} else if (errno == ERANGE && kind) {
-			vcpu++;
-			kind = 0;
+	result = v3_info_json(vm);
+	if (!v3_opt.json) {
+		if (v3_vm_info(vm, &info)) {
+			show_text(vm, &info);
 		} else {
-			break;
+			v3_complain(NULL, "%s does not answer: %s", args[0], strerror(errno));
+			result = V3_EXIT_NO;
 		}
-	}
-	if (v3_opt.json) {
-		v3_json_close();
-		v3_json_close();
-	}
-	if (errno != ERANGE) {
-		v3_complain(NULL, "cannot read the statistics of %s: %s", args[0], strerror(errno));
-		result = V3_EXIT_NO;
 	}
 	close(vm);
 	return result;
@@ -177,6 +188,7 @@ int v3_version(char **args)
 {
 	struct palacios_version v;
 	int dev = v3_device_open();
+	char size[16], free[16];
 
 	(void)args;
 	if (dev < 0)
@@ -189,9 +201,15 @@ int v3_version(char **args)
 		v3_json_number("abi", v.abi);
 		v3_json_text("backend", v.backend);
 		v3_json_number("cpus", v.cpus);
+		v3_json_number("vms", v.vms);
+		v3_json_bool("pages_1g", v.features & PALACIOS_FEATURE_1G);
+		v3_json_number("pool_size", (int64_t)v.pool_size);
+		v3_json_number("pool_free", (int64_t)v.pool_free);
 		v3_json_close();
 	} else {
-		printf("abi %u, back end %.15s, %u CPUs\n", v.abi, v.backend, v.cpus);
+		printf("abi %u, back end %.15s, %u CPUs, %u VMs, %s reserved, %s of it free\n",
+		       v.abi, v.backend, v.cpus, v.vms, v3_size_text(size, v.pool_size),
+		       v3_size_text(free, v.pool_free));
 	}
 	return V3_EXIT_GOOD;
 }

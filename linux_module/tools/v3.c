@@ -15,17 +15,17 @@ struct v3_options v3_opt;
 
 struct command {
 	const char *name;
-	const char *arg;     /* what it takes, NULL: nothing */
+	const char *takes;   /* words that stand for its arguments */
 	const char *options; /* letters of those that it takes, beside --json and --help */
 	const char *help;
 	int (*run)(char **args);
 };
 
 static const struct command commands[] = {
-	{"doctor", NULL, "",
-	 "does this machine have all that guests need? Each failure with its remedy", v3_doctor},
-	{"run", "GUEST", "nct",
-	 "make and start a VM, terminal connected; exit status is the guest's", v3_run},
+	{"doctor", "", "", "has this machine all that guests need? Failures with remedy",
+	 v3_doctor},
+	{"run", "GUEST", "nct", "a VM on this terminal, ends with it; status is the guest's",
+	 v3_run},
 	{"create", "GUEST", "ns", "make a VM that stays; prints its name", v3_create},
 	{"start", "NAME", "", "start a ready VM", v3_start},
 	{"pause", "NAME", "", "hold a running VM; its time stands still", v3_pause},
@@ -33,12 +33,15 @@ static const struct command commands[] = {
 	{"reset", "NAME", "", "start over from power-on", v3_reset},
 	{"stop", "NAME", "ht", "press the power button; after the timeout, stop it hard", v3_stop},
 	{"destroy", "NAME", "", "stop a VM hard and free it", v3_destroy},
-	{"list", NULL, "", "VMs of this user", v3_list},
-	{"info", "NAME", "", "state, end, memory of a VM", v3_info},
+	{"list", "", "", "all VMs", v3_list},
+	{"info", "NAME", "", "state, end, memory and vcpus of a VM", v3_info},
 	{"console", "NAME", "ct", "connect the terminal; Ctrl-] opens a menu", v3_console},
-	{"stats", "NAME", "", "exits of each vcpu by kind: count, cycles", v3_stats},
-	{"top", NULL, "t", "VMs of this user and how fast they exit, anew every second", v3_top},
-	{"version", NULL, "", "version of the module", v3_version},
+	{"stats", "NAME", "wt", "exits of each vcpu by kind: count, cycles, histogram", v3_stats},
+	{"top", "", "t", "all VMs and how fast they exit, anew every second", v3_top},
+	{"dump", "NAME", "", "registers and last exits, or those of its failure", v3_dump},
+	{"move", "NAME VCPU CPU", "", "bind a vcpu to another host CPU", v3_move},
+	{"memory", "NAME GPA SIZE", "r", "guest memory in hexadecimal", v3_memory},
+	{"version", "", "", "version of the module", v3_version},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -46,37 +49,40 @@ static const struct option longs[] = {
 	{"json", no_argument, NULL, 'j'},	   {"help", no_argument, NULL, 'H'},
 	{"name", required_argument, NULL, 'n'},	   {"console", required_argument, NULL, 'c'},
 	{"timeout", required_argument, NULL, 't'}, {"start", no_argument, NULL, 's'},
-	{"hard", no_argument, NULL, 'h'},	   {NULL, 0, NULL, 0},
+	{"hard", no_argument, NULL, 'h'},	   {"watch", no_argument, NULL, 'w'},
+	{"raw", no_argument, NULL, 'r'},	   {NULL, 0, NULL, 0},
+};
+
+static const char *const option_help[] = {
+	"--json          facts and errors as JSON on standard output",
+	"--name NAME     run, create: another name than the definition's",
+	"--console NAME  run, console: that stream of the guest, not the first",
+	"--timeout S     run, console, stats --watch, top: end after S seconds; stop: see above "
+	"(20)",
+	"--start         create: start it, too",
+	"--hard          stop: at once, without the power button",
+	"--watch         stats: with rates, anew every second",
+	"--raw           memory: the bytes as they are",
 };
 
 static void usage(FILE *out)
 {
-	char head[40];
 	unsigned i;
 
-	fputs("usage: v3 COMMAND [OPTION]... [GUEST|NAME]\n\n", out);
-	for (i = 0; i < COMMAND_COUNT; i++) {
-		snprintf(head, sizeof(head), "%s%s%s", commands[i].name, commands[i].arg ? " " : "",
-			 commands[i].arg ? commands[i].arg : "");
-		fprintf(out, "  %-15s %s\n", head, commands[i].help);
-	}
-	fputs("\n"
-	      "GUEST: a definition such as guest.toml, or an image of v3-mkimage. NAME: of a VM, "
-	      "see v3 list.\n"
-	      "  --json          facts and errors as one JSON object on standard output\n"
-	      "  --name NAME     run, create: another name than the definition's\n"
-	      "  --console NAME  run, console: that stream of the guest, not the first\n"
-	      "  --timeout S     run, console, top: seconds until it ends; stop: see "
-	      "above (20)\n"
-	      "  --start         create: start it, too\n"
-	      "  --hard          stop: at once, without the power button\n"
-	      "\n"
-	      "Exit status: 0 done, 1 cannot be done, 2 usage, 3 a file is wrong, 4 no module or "
-	      "no permission.\n"
-	      "v3 run: the guest's own, 0 for power-off, 124 timeout, 125 failure, 130 stopped by "
-	      "the user.\n"
-	      "Manual: v3(1), guest.toml(5)\n",
+	fputs("usage: v3 COMMAND [OPTION]... [ARGUMENT]...\n\n", out);
+	for (i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %-8s %-13s  %s\n", commands[i].name, commands[i].takes,
+			commands[i].help);
+	fputs("\nGUEST: a definition such as guest.toml, or an image of v3-mkimage. "
+	      "NAME: of a VM, see v3 list.\n",
 	      out);
+	for (i = 0; i < sizeof(option_help) / sizeof(option_help[0]); i++)
+		fprintf(out, "  %s\n", option_help[i]);
+	fputs("\nExit status: run: the guest's own, or one of these\n", out);
+#define USAGE_EXIT_CODE(name, value, meaning) fprintf(out, "  %3d  %s\n", value, meaning);
+	V3_EXIT_CODES(USAGE_EXIT_CODE)
+#undef USAGE_EXIT_CODE
+	fputs("Manual: v3(1), guest.toml(5), palacios(4)\n", out);
 }
 
 static const struct command *find_command(const char *name)
@@ -93,12 +99,9 @@ static const struct command *find_command(const char *name)
 
 static bool parse_timeout(const char *text)
 {
-	unsigned long n;
-	char *end;
+	uint64_t n;
 
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (errno || *end || end == text || *text == '-' || n > 1000000) {
+	if (!v3_number_parse(text, &n) || n > 1000000) {
 		v3_complain("Give a number of seconds, 0 to 1000000.", "--timeout %s is no time",
 			    text);
 		return false;
@@ -108,23 +111,29 @@ static bool parse_timeout(const char *text)
 	return true;
 }
 
+static bool parse_name(const char *name)
+{
+	size_t n =
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	v3_opt.name = name;
+	if (n && !name[n] && n < PALACIOS_NAME_SIZE)
+		return true;
+	v3_complain("Give 1 to 63 of A-Z a-z 0-9 . _ -", "--name \"%s\" is no name", name);
+	return false;
+}
+
 /* @return false: complained about */
-static bool take_option(int letter)
+static bool take_option(int letter, const char *word)
 {
 	switch (letter) {
-	case 'j':
-		v3_opt.json = true;
+	case 'j': /* seen by parse() already */
 		return true;
 	case 'H':
 		usage(stdout);
 		exit(V3_EXIT_GOOD);
 	case 'n':
-		v3_opt.name = optarg;
-		if (*optarg && strlen(optarg) < PALACIOS_NAME_SIZE)
-			return true;
-		v3_complain("Give 1 to 63 characters.", "--name \"%s\" is too short or too long",
-			    optarg);
-		return false;
+		return parse_name(optarg);
 	case 'c':
 		v3_opt.stream = optarg;
 		return true;
@@ -136,22 +145,73 @@ static bool take_option(int letter)
 	case 'h':
 		v3_opt.hard = true;
 		return true;
-	default: /* getopt has complained */
-		fputs("v3: v3 --help shows all options.\n", stderr);
+	case 'w':
+		v3_opt.watch = true;
+		return true;
+	case 'r':
+		v3_opt.raw = true;
+		return true;
+	case ':':
+		v3_complain("v3 --help shows all options.", "%s needs a value", word);
+		return false;
+	default:
+		if (!strncmp(word, "--", 2))
+			v3_complain("v3 --help shows all options.", "%s is no option", word);
+		else
+			v3_complain("v3 --help shows all options.", "-%c is no option", optopt);
 		return false;
 	}
+}
+
+static const char *option_name(char letter)
+{
+	const struct option *o = longs;
+
+	while (o->val != letter)
+		o++;
+	return o->name;
+}
+
+static bool check_options(const struct command *cmd, const char *used)
+{
+	for (; *used; used++) {
+		if (strchr(cmd->options, *used))
+			continue;
+		v3_complain("v3 --help tells which option is for which command.",
+			    "v3 %s does not take --%s", cmd->name, option_name(*used));
+		return false;
+	}
+	return true;
+}
+
+static bool check_arguments(const struct command *cmd, int given)
+{
+	const char *p;
+	int want = *cmd->takes != 0;
+
+	for (p = cmd->takes; *p; p++)
+		want += *p == ' ';
+	if (given == want)
+		return true;
+	v3_complain(want ? "GUEST is a file, NAME one of those that v3 list shows." : NULL,
+		    "v3 %s takes %s, not %d arguments", cmd->name, want ? cmd->takes : "none",
+		    given);
+	return false;
 }
 
 /* Options may stand anywhere. @return the command, NULL: complained about */
 static const struct command *parse(int argc, char **argv, char ***args)
 {
 	const struct command *cmd;
-	char used[16] = "";
-	unsigned n = 0, i;
-	int c;
+	char used[32] = "";
+	unsigned n = 0;
+	int c, i;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (!take_option(c))
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		v3_opt.json |= !strcmp(argv[i], "--json"); /* complaints about options, too */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
+		if (!take_option(c, argv[optind - 1]))
 			return NULL;
 		if (c != 'j' && n < sizeof(used) - 1)
 			used[n++] = (char)c;
@@ -161,22 +221,9 @@ static const struct command *parse(int argc, char **argv, char ***args)
 		return NULL;
 	}
 	cmd = find_command(argv[optind]);
-	if (!cmd)
-		return NULL;
-	for (i = 0; i < n; i++) {
-		if (!strchr(cmd->options, used[i])) {
-			v3_complain("v3 --help tells which option is for which command.",
-				    "v3 %s does not take all of these options", cmd->name);
-			return NULL;
-		}
-	}
 	*args = argv + optind + 1;
-	if (argc - optind - 1 != (cmd->arg != NULL)) {
-		v3_complain(cmd->arg ? "GUEST is a file, NAME one of those that v3 list shows."
-				     : NULL,
-			    "v3 %s takes %s", cmd->name, cmd->arg ? cmd->arg : "no argument");
+	if (!cmd || !check_options(cmd, used) || !check_arguments(cmd, argc - optind - 1))
 		return NULL;
-	}
 	return cmd;
 }
 
