@@ -136,4 +136,10 @@ int v3_vcpu_move(struct v3_vm *vm, uint32_t index, uint32_t cpu);
  */
 void v3_vm_dump(struct v3_vm *vm, const struct v3_text *text);
 
+/**
+ * Call the functions of the host's trace group from now on, or no more; of all VMs. Off after v3_init(), and without
+ * effect if the host has no such group. When it is switched off one more call per vcpu may be under way. any context.
+ */
+void v3_trace_enable(bool on);
+
 #endif
