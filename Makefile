@@ -190,7 +190,7 @@ unit: $(unit-tests)
 
 # ---- fragments ----
 include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk tests/bench/build.mk \
-	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk tests/system/linux/build.mk
+	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk linux_module/install.mk tests/system/linux/build.mk
 
 # ---- targets ----
 .PHONY: all setup run check check-lint check-unit check-svm check-linux bench do-run do-bench format help clean distclean
@@ -222,7 +222,7 @@ check-lint: $(if $(early),,$(products) check-clang)
 check-unit: $(if $(early),,unit $(B)/bin/v3-mkimage)
 	$(call prove,unit,$(unit-tests) $(wildcard tests/unit/*.t),-j2)
 check-svm: $(if $(early),,$(products) debian-guest)
-	$(call prove,svm,$(sort $(filter-out tests/system/linux.t,$(wildcard tests/system/*.t))))
+	$(call prove,svm,$(sort $(filter-out tests/system/linux.t tests/system/dkms.t,$(wildcard tests/system/*.t))))
 
 do-run: $(products) $(if $(GUEST),,debian-guest)
 	$(Q)V3_BUILD='$(abspath $(B))' tests/run_guest.sh --interactive '$(or $(GUEST),$(DEBIAN)/guest.toml)'
@@ -238,6 +238,7 @@ help:
 	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one, HOST=linux under Linux'
 	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-linux'
 	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
+	@echo 'make install      v3, its manual, udev and systemd files, the module for DKMS; uninstall; DESTDIR=, PREFIX='
 	@echo 'make bench        cost of exits, in instructions'
 	@echo 'make setup        install the Debian packages all this needs (run, check and bench do it too)'
 	@echo 'make format       rewrite all C files as .clang-format says'
