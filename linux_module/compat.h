@@ -6,6 +6,7 @@
 #ifndef LNX_COMPAT_H
 #define LNX_COMPAT_H
 
+#include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/mmzone.h>
 #include <linux/version.h>
@@ -18,6 +19,18 @@
 #else
 #define LNX_LARGEST_ORDER (MAX_ORDER - 1)
 #endif
+
+/** Take these very pages, moving what lies there away; freed one by one. thread. @return 0, or why not. */
+static inline int lnx_contig_alloc(unsigned long pfn, unsigned long npages)
+{
+#if !defined(CONFIG_CONTIG_ALLOC)
+	return -EOPNOTSUPP;
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	return alloc_contig_range(pfn, pfn + npages, ACR_FLAGS_NONE, GFP_KERNEL | __GFP_NOWARN);
+#else
+	return alloc_contig_range(pfn, pfn + npages, MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN);
+#endif
+}
 
 static inline void lnx_hrtimer_setup(struct hrtimer *timer,
 				     enum hrtimer_restart (*fn)(struct hrtimer *timer),

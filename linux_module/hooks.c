@@ -15,6 +15,7 @@
 #include <linux/kthread.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -25,11 +26,24 @@
 
 DECLARE_WAIT_QUEUE_HEAD(lnx_state_wait);
 
-/* Written by lnx_hooks_init(), before the library can use it. */
-static struct {
-	unsigned int ncpus;
-	call_single_data_t *kick; /* owned: one per CPU that can run guests */
-} hooks;
+static call_single_data_t *hooks_kick; /* owned: one per CPU number */
+
+#ifdef CONFIG_V3_FAULT_INJECTION
+static int hooks_fail_at;
+module_param_named(fail_at, hooks_fail_at, int, 0600);
+MODULE_PARM_DESC(fail_at,
+		 "for tests: the allocation of that number, counted down from now, fails; 0: none");
+#endif
+
+/* Shall this allocation fail? Tests set the number and run one thing at a time. */
+static bool hooks_refuse(void)
+{
+#ifdef CONFIG_V3_FAULT_INJECTION
+	return READ_ONCE(hooks_fail_at) && !--hooks_fail_at;
+#else
+	return false;
+#endif
+}
 
 static void hooks_kicked(void *arg)
 {
@@ -39,34 +53,27 @@ int lnx_hooks_init(void)
 {
 	unsigned int i;
 
-	hooks.ncpus = min_t(unsigned int, cpumask_next_zero(-1, cpu_online_mask), nr_cpu_ids);
-	hooks.kick = kcalloc(hooks.ncpus, sizeof(*hooks.kick), GFP_KERNEL);
-	if (!hooks.kick)
+	hooks_kick = kcalloc(nr_cpu_ids, sizeof(*hooks_kick), GFP_KERNEL);
+	if (!hooks_kick)
 		return -ENOMEM;
-	for (i = 0; i < hooks.ncpus; i++)
-		INIT_CSD(&hooks.kick[i], hooks_kicked, NULL);
+	for (i = 0; i < nr_cpu_ids; i++)
+		INIT_CSD(&hooks_kick[i], hooks_kicked, NULL);
 	return 0;
 }
 
 void lnx_hooks_exit(void)
 {
-	kfree(hooks.kick);
-	hooks.kick = NULL;
-}
-
-unsigned int lnx_cpu_count(void)
-{
-	return hooks.ncpus;
+	kfree(hooks_kick);
 }
 
 static void hooks_log(int level, const char *line)
 {
 	switch (level) {
 	case V3_LOG_ERR:
-		pr_err("palacios: %s\n", line);
+		pr_err_ratelimited("palacios: %s\n", line);
 		break;
 	case V3_LOG_WARN:
-		pr_warn("palacios: %s\n", line);
+		pr_warn_ratelimited("palacios: %s\n", line);
 		break;
 	case V3_LOG_INFO:
 		pr_info("palacios: %s\n", line);
@@ -87,8 +94,10 @@ static gfp_t hooks_gfp(void)
 
 static v3_hpa_t hooks_page_alloc(uint32_t npages, int node)
 {
-	struct page *page = alloc_pages_node(node, hooks_gfp() | __GFP_ZERO, ilog2(npages));
+	struct page *page = NULL;
 
+	if (!hooks_refuse())
+		page = alloc_pages_node(node, hooks_gfp() | __GFP_ZERO, ilog2(npages));
 	return page ? page_to_phys(page) : V3_HPA_NONE;
 }
 
@@ -98,6 +107,7 @@ static void hooks_page_free(v3_hpa_t pa, uint32_t npages)
 }
 
 /*
+ * From the pool if it has such a piece, else from the page allocator.
  * The block is made single pages, so that what is more than asked for can go back and the rest can be freed
  * without knowing how large the block was. A large one is not worth reclaiming for: the library asks for less.
  */
@@ -105,10 +115,13 @@ static v3_hpa_t hooks_ram_alloc(uint64_t npages, uint64_t align, int node)
 {
 	unsigned int order = ilog2(align) - PAGE_SHIFT;
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+	v3_hpa_t pa = lnx_pool_take(npages, align, node);
 	struct page *page;
 	uint64_t i;
 
-	if (!npages || npages > 1ull << LNX_LARGEST_ORDER)
+	if (pa != V3_HPA_NONE)
+		return pa;
+	if (!npages || npages > 1ull << LNX_LARGEST_ORDER || hooks_refuse())
 		return V3_HPA_NONE;
 	order = max_t(unsigned int, order, order_base_2(npages));
 	if (order > LNX_LARGEST_ORDER)
@@ -128,6 +141,8 @@ static void hooks_ram_free(v3_hpa_t pa, uint64_t npages)
 	struct page *page = pfn_to_page(PHYS_PFN(pa));
 	uint64_t i;
 
+	if (lnx_pool_give_back(pa, npages))
+		return;
 	for (i = 0; i < npages; i++) {
 		__free_page(page + i);
 		if (!(i % 4096))
@@ -139,7 +154,7 @@ static void hooks_ram_free(v3_hpa_t pa, uint64_t npages)
 static void *hooks_alloc(size_t size)
 {
 	size = size <= 256 ? roundup_pow_of_two(max_t(size_t, size, 16)) : ALIGN(size, 16);
-	return kzalloc(size, hooks_gfp());
+	return hooks_refuse() ? NULL : kzalloc(size, hooks_gfp());
 }
 
 static void hooks_free(void *p)
@@ -161,7 +176,7 @@ static v3_hpa_t hooks_va_to_pa(const void *va)
 
 static uint32_t hooks_cpu_count(void)
 {
-	return hooks.ncpus;
+	return nr_cpu_ids;
 }
 
 static uint32_t hooks_cpu_id(void)
@@ -171,7 +186,7 @@ static uint32_t hooks_cpu_id(void)
 
 static int hooks_cpu_call(uint32_t cpu, void (*fn)(void *arg), void *arg)
 {
-	if (cpu >= hooks.ncpus)
+	if (cpu >= nr_cpu_ids)
 		return V3_ENODEV;
 	return smp_call_function_single(cpu, fn, arg, 1) ? V3_ENODEV : V3_OK;
 }
@@ -182,10 +197,16 @@ static int hooks_cpu_call(uint32_t cpu, void (*fn)(void *arg), void *arg)
  */
 static void hooks_cpu_kick(uint32_t cpu)
 {
-	smp_call_function_single_async(cpu, &hooks.kick[cpu]);
+	smp_call_function_single_async(cpu, &hooks_kick[cpu]);
 }
 
 /* ---- threads ---- */
+
+/* A CPU on its way offline is online still, but must not get a thread. */
+static bool hooks_cpu_active(uint32_t cpu)
+{
+	return cpu < nr_cpu_ids && cpu_active(cpu);
+}
 
 struct hooks_thread {
 	struct task_struct *task; /* reference owned */
@@ -208,7 +229,7 @@ static void *hooks_thread_create(const char *name, uint32_t cpu, void (*fn)(void
 	struct hooks_thread *thread;
 	struct task_struct *task;
 
-	if (cpu >= hooks.ncpus)
+	if (!hooks_cpu_active(cpu) || hooks_refuse())
 		return NULL;
 	thread = kzalloc(sizeof(*thread), GFP_KERNEL_ACCOUNT);
 	if (!thread)
@@ -222,7 +243,8 @@ static void *hooks_thread_create(const char *name, uint32_t cpu, void (*fn)(void
 	}
 	/* It may end before it is joined. */
 	thread->task = get_task_struct(task);
-	kthread_bind(task, cpu);
+	/* Not kthread_bind(): that is for good, and a vcpu may move. */
+	set_cpus_allowed_ptr(task, cpumask_of(cpu));
 	wake_up_process(task);
 	return thread;
 }
@@ -240,7 +262,7 @@ static int hooks_thread_move(void *arg, uint32_t cpu)
 {
 	struct hooks_thread *thread = arg;
 
-	if (cpu >= hooks.ncpus || set_cpus_allowed_ptr(thread->task, cpumask_of(cpu)))
+	if (!hooks_cpu_active(cpu) || set_cpus_allowed_ptr(thread->task, cpumask_of(cpu)))
 		return V3_ENODEV;
 	return V3_OK;
 }
@@ -260,16 +282,36 @@ static bool hooks_should_yield(void)
 
 static void *hooks_wq_create(void)
 {
-	wait_queue_head_t *wq = kzalloc(sizeof(*wq), GFP_KERNEL_ACCOUNT);
+	wait_queue_head_t *wq = hooks_alloc(sizeof(*wq));
 
 	if (wq)
 		init_waitqueue_head(wq);
 	return wq;
 }
 
+static unsigned int halt_poll_ns = 20000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns,
+		 "how long a CPU waits in a loop before a halted vcpu sleeps; 0: not at all");
+
+/* What comes soon is not worth two context switches. Whoever else wants this CPU has it at once. */
+static bool hooks_poll(bool (*cond)(void *arg), void *arg)
+{
+	const u64 end = ktime_get_ns() + READ_ONCE(halt_poll_ns);
+
+	while (!cond(arg)) {
+		if (need_resched() || ktime_get_ns() >= end)
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
 /* Idle, not uninterruptible: a halted guest is no load and no hung task. */
 static void hooks_wq_sleep(void *wq, bool (*cond)(void *arg), void *arg)
 {
+	if (hooks_poll(cond, arg))
+		return;
 	wait_event_idle(*(wait_queue_head_t *)wq, cond(arg));
 }
 
@@ -280,7 +322,7 @@ static void hooks_wq_wake(void *wq)
 
 static void *hooks_mutex_create(void)
 {
-	struct mutex *mutex = kzalloc(sizeof(*mutex), GFP_KERNEL_ACCOUNT);
+	struct mutex *mutex = hooks_alloc(sizeof(*mutex));
 
 	if (mutex)
 		mutex_init(mutex);
@@ -306,7 +348,7 @@ static void hooks_mutex_unlock(void *mutex)
 /* Raw: taken in interrupt handlers, also on kernels whose spinlocks sleep. */
 static void *hooks_spin_create(void)
 {
-	raw_spinlock_t *lock = kzalloc(sizeof(*lock), GFP_KERNEL_ACCOUNT);
+	raw_spinlock_t *lock = hooks_alloc(sizeof(*lock));
 
 	if (lock)
 		raw_spin_lock_init(lock);
@@ -359,7 +401,7 @@ static enum hrtimer_restart hooks_timer_fire(struct hrtimer *hrtimer)
 
 static void *hooks_timer_create(void (*fn)(void *arg), void *arg)
 {
-	struct hooks_timer *timer = kzalloc(sizeof(*timer), GFP_KERNEL_ACCOUNT);
+	struct hooks_timer *timer = hooks_alloc(sizeof(*timer));
 
 	if (!timer)
 		return NULL;

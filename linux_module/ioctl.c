@@ -6,8 +6,12 @@
  */
 #include "glue.h"
 
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/ctype.h>
+#include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -30,6 +34,17 @@ static_assert(sizeof(struct palacios_stop) == 16);
 static_assert(sizeof(struct palacios_info) == 168);
 static_assert(sizeof(struct palacios_stats) == 192);
 static_assert(sizeof(struct palacios_console) == 64);
+static_assert(sizeof(struct palacios_open) == 96);
+static_assert(sizeof(struct palacios_list) == 200);
+static_assert(sizeof(struct palacios_vcpu) == 56);
+static_assert(sizeof(struct palacios_move) == 16);
+static_assert(sizeof(struct palacios_memory) == 32);
+static_assert(sizeof(struct palacios_dump) == 40);
+static_assert((int)PALACIOS_VCPU_RUNNABLE == (int)V3_VCPU_RUNNABLE);
+static_assert((int)PALACIOS_VCPU_HALTED == (int)V3_VCPU_HALTED);
+static_assert((int)PALACIOS_VCPU_WAIT_SIPI == (int)V3_VCPU_WAIT_SIPI);
+
+#define IOCTL_MAX_DUMP (4u << 20) /* bytes of text */
 
 #define IOCTL_ALL_ZERO(field) (!memchr_inv(&(field), 0, sizeof(field)))
 
@@ -44,10 +59,16 @@ static int ioctl_version(void __user *arg)
 {
 	struct palacios_version v = {
 		.abi = PALACIOS_ABI,
-		.backend = "svm",
-		.cpus = lnx_cpu_count(),
+		.cpus = num_online_cpus(),
+		.vms = lnx_vm_count(),
+		.features = lnx_pool_size() ? PALACIOS_FEATURE_POOL : 0,
+		.pool_size = lnx_pool_size(),
+		.pool_free = lnx_pool_free(),
 	};
 
+	strscpy(v.backend, v3_backend_name(), sizeof(v.backend));
+	if (v3_nested_1g())
+		v.features |= PALACIOS_FEATURE_1G;
 	return ioctl_out(arg, &v, sizeof(v));
 }
 
@@ -66,12 +87,13 @@ static bool ioctl_name_valid(const char *name)
 static int ioctl_create(void __user *arg)
 {
 	struct palacios_create c;
+	struct lnx_vm *vm;
 	void *image;
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
-	if (c.flags || c.reserved0 || !IOCTL_ALL_ZERO(c.reserved) || !c.size ||
-	    !ioctl_name_valid(c.name))
+	if ((c.flags & ~PALACIOS_CREATE_PERSISTENT) || c.reserved0 || !IOCTL_ALL_ZERO(c.reserved) ||
+	    !c.size || !ioctl_name_valid(c.name))
 		return -EINVAL;
 	if (c.size > PALACIOS_MAX_IMAGE)
 		return -E2BIG;
@@ -82,7 +104,65 @@ static int ioctl_create(void __user *arg)
 		kvfree(image);
 		return -EFAULT;
 	}
-	return lnx_vm_make(image, c.size, c.name);
+	vm = lnx_vm_make(image, c.size, c.name, c.flags & PALACIOS_CREATE_PERSISTENT);
+	return IS_ERR(vm) ? PTR_ERR(vm) : lnx_vm_descriptor(vm);
+}
+
+static int ioctl_open(void __user *arg)
+{
+	struct palacios_open o;
+	struct lnx_vm *vm;
+
+	if (copy_from_user(&o, arg, sizeof(o)))
+		return -EFAULT;
+	if (o.flags || !IOCTL_ALL_ZERO(o.reserved) || !o.name[0] || !ioctl_name_valid(o.name))
+		return -EINVAL;
+	vm = lnx_vm_find(o.name);
+	if (!vm)
+		return -ENOENT;
+	if (!uid_eq(vm->owner, current_uid()) && !capable(CAP_SYS_ADMIN)) {
+		lnx_vm_put(vm);
+		return -EACCES;
+	}
+	return lnx_vm_descriptor(vm);
+}
+
+/* @return what changes when the state does */
+static u64 ioctl_fill_info(struct lnx_vm *vm, struct palacios_info *info)
+{
+	u64 summary = lnx_vm_summary(vm, info);
+	struct v3_mem_stats mem;
+
+	v3_mem_get_stats(vm->vm, &mem);
+	info->vcpus = v3_vm_vcpu_count(vm->vm);
+	info->memory_bytes = mem.ram_bytes;
+	info->memory_1g = mem.backed_1g;
+	info->memory_2m = mem.backed_2m;
+	info->created_s = vm->created;
+	info->owner_uid = from_kuid_munged(current_user_ns(), vm->owner);
+	info->flags = READ_ONCE(vm->persistent) ? PALACIOS_INFO_PERSISTENT : 0;
+	info->id = vm->id;
+	info->resets = v3_vm_resets(vm->vm);
+	memcpy(info->name, vm->name, sizeof(info->name));
+	return summary;
+}
+
+static int ioctl_list(void __user *arg)
+{
+	struct palacios_list l;
+	struct lnx_vm *vm;
+
+	if (copy_from_user(&l, arg, sizeof(l)))
+		return -EFAULT;
+	if (!IOCTL_ALL_ZERO(l.reserved))
+		return -EINVAL;
+	vm = lnx_vm_next(l.after);
+	if (!vm)
+		return -ENOENT;
+	memset(&l.info, 0, sizeof(l.info));
+	ioctl_fill_info(vm, &l.info);
+	lnx_vm_put(vm);
+	return ioctl_out(arg, &l, sizeof(l));
 }
 
 long lnx_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -92,6 +172,10 @@ long lnx_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_version((void __user *)arg);
 	case PALACIOS_CREATE:
 		return ioctl_create((void __user *)arg);
+	case PALACIOS_OPEN:
+		return ioctl_open((void __user *)arg);
+	case PALACIOS_LIST:
+		return ioctl_list((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}
@@ -117,22 +201,14 @@ static int ioctl_stop(struct lnx_vm *vm, void __user *arg)
 	}
 }
 
-static int ioctl_info(struct lnx_vm *vm, void __user *arg)
+static int ioctl_info(struct lnx_vm_file *f, void __user *arg)
 {
 	struct palacios_info info = {};
-	struct v3_mem_stats mem;
-	u64 summary;
+	u64 summary = ioctl_fill_info(f->vm, &info);
 
-	summary = lnx_vm_summary(vm, &info);
-	v3_mem_get_stats(vm->vm, &mem);
-	info.vcpus = v3_vm_vcpu_count(vm->vm);
-	info.memory_bytes = mem.ram_bytes;
-	info.created_s = vm->created;
-	info.owner_uid = from_kuid_munged(current_user_ns(), vm->owner);
-	memcpy(info.name, vm->name, sizeof(info.name));
 	if (copy_to_user(arg, &info, sizeof(info)))
 		return -EFAULT;
-	WRITE_ONCE(vm->seen, summary);
+	WRITE_ONCE(f->seen, summary);
 	return 0;
 }
 
@@ -170,36 +246,182 @@ static int ioctl_console(struct lnx_vm *vm, void __user *arg)
 	return lnx_console_attach(vm, c.name);
 }
 
-static int ioctl_vm(struct lnx_vm *vm, unsigned int cmd, void __user *arg)
+static int ioctl_destroy(struct lnx_vm *vm)
 {
+	int err = lnx_vm_unlist(vm);
+
+	return err ? err : v3_vm_stop(vm->vm);
+}
+
+static int ioctl_vcpu(struct lnx_vm *vm, void __user *arg)
+{
+	struct v3_vcpu_info info;
+	struct palacios_vcpu v;
+
+	if (copy_from_user(&v, arg, sizeof(v)))
+		return -EFAULT;
+	if (v.reserved0 || !IOCTL_ALL_ZERO(v.reserved))
+		return -EINVAL;
+	if (v3_vcpu_info(vm->vm, v.vcpu, &info))
+		return -ERANGE;
+	v.cpu = info.cpu;
+	v.state = info.state;
+	v.entries = info.entries;
+	return ioctl_out(arg, &v, sizeof(v));
+}
+
+static int ioctl_move(struct lnx_vm *vm, void __user *arg)
+{
+	struct palacios_move m;
+
+	if (copy_from_user(&m, arg, sizeof(m)))
+		return -EFAULT;
+	if (!IOCTL_ALL_ZERO(m.reserved))
+		return -EINVAL;
+	return v3_vcpu_move(vm->vm, m.vcpu, m.cpu);
+}
+
+/* One piece that does not cross a guest page, by way of @page. */
+static int ioctl_memory_piece(struct v3_vm *vm, u64 gpa, void __user *user, size_t len, bool write,
+			      void *page)
+{
+	if (write && copy_from_user(page, user, len))
+		return -EFAULT;
+	if (write ? v3_mem_write(vm, gpa, page, len) : v3_mem_read(vm, gpa, page, len))
+		return -ERANGE;
+	if (!write && copy_to_user(user, page, len))
+		return -EFAULT;
+	return 0;
+}
+
+static int ioctl_memory(struct lnx_vm *vm, void __user *arg, bool write)
+{
+	struct palacios_memory m;
+	int err = 0;
+	void *page;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (copy_from_user(&m, arg, sizeof(m)))
+		return -EFAULT;
+	if (m.reserved)
+		return -EINVAL;
+	page = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	if (!page)
+		return -ENOMEM;
+	while (m.size && !err) {
+		size_t len = min_t(u64, m.size, PAGE_SIZE - offset_in_page(m.gpa));
+
+		err = ioctl_memory_piece(vm->vm, m.gpa, u64_to_user_ptr(m.buffer), len, write,
+					 page);
+		m.gpa += len;
+		m.buffer += len;
+		m.size -= len;
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	free_page((unsigned long)page);
+	return err;
+}
+
+struct ioctl_text {
+	char *buf; /* owned */
+	u64 size, length;
+};
+
+static void ioctl_text_line(void *priv, const char *line)
+{
+	struct ioctl_text *t = priv;
+	size_t len = strlen(line);
+
+	if (t->length + len + 1 <= t->size) {
+		memcpy(t->buf + t->length, line, len);
+		t->buf[t->length + len] = '\n';
+	} else {
+		t->size = min(t->size, t->length); /* whole lines only, without gaps */
+	}
+	t->length += len + 1;
+}
+
+static int ioctl_dump(struct lnx_vm *vm, void __user *arg)
+{
+	struct ioctl_text t = {};
+	const struct v3_text text = {ioctl_text_line, &t};
+	struct palacios_dump d;
+	int err = 0;
+
+	if (copy_from_user(&d, arg, sizeof(d)))
+		return -EFAULT;
+	if (!IOCTL_ALL_ZERO(d.reserved))
+		return -EINVAL;
+	t.size = min_t(u64, d.size, IOCTL_MAX_DUMP);
+	t.buf = kvzalloc(t.size + 1, GFP_KERNEL_ACCOUNT);
+	if (!t.buf)
+		return -ENOMEM;
+	v3_vm_dump(vm->vm, &text);
+	d.length = t.length;
+	if (copy_to_user(u64_to_user_ptr(d.buffer), t.buf, min(t.size, t.length)))
+		err = -EFAULT;
+	kvfree(t.buf);
+	return err ? err : ioctl_out(arg, &d, sizeof(d));
+}
+
+/* Commands without an argument that change the state. */
+static int ioctl_change(struct v3_vm *vm, unsigned int cmd)
+{
+	int err;
+
 	switch (cmd) {
 	case PALACIOS_VM_START:
-		return v3_vm_start(vm->vm);
+		err = v3_vm_start(vm);
+		break;
 	case PALACIOS_VM_PAUSE:
-		return v3_vm_pause(vm->vm);
+		err = v3_vm_pause(vm);
+		break;
 	case PALACIOS_VM_CONTINUE:
-		return v3_vm_continue(vm->vm);
+		err = v3_vm_continue(vm);
+		break;
+	default:
+		err = v3_vm_reset(vm);
+		break;
+	}
+	wake_up_all(&lnx_state_wait);
+	return err;
+}
+
+long lnx_vm_ioctl(struct file *file, unsigned int cmd, unsigned long value)
+{
+	struct lnx_vm_file *f = file->private_data;
+	void __user *arg = (void __user *)value;
+	struct lnx_vm *vm = f->vm;
+
+	switch (cmd) {
+	case PALACIOS_VM_START:
+	case PALACIOS_VM_PAUSE:
+	case PALACIOS_VM_CONTINUE:
 	case PALACIOS_VM_RESET:
-		return v3_vm_reset(vm->vm);
+		return ioctl_change(vm->vm, cmd);
 	case PALACIOS_VM_STOP:
 		return ioctl_stop(vm, arg);
 	case PALACIOS_VM_INFO:
-		return ioctl_info(vm, arg);
+		return ioctl_info(f, arg);
 	case PALACIOS_VM_STATS:
 		return ioctl_stats(vm, arg);
 	case PALACIOS_VM_CONSOLE:
 		return ioctl_console(vm, arg);
+	case PALACIOS_VM_DESTROY:
+		return ioctl_destroy(vm);
+	case PALACIOS_VM_VCPU:
+		return ioctl_vcpu(vm, arg);
+	case PALACIOS_VM_MOVE:
+		return ioctl_move(vm, arg);
+	case PALACIOS_VM_READ_MEMORY:
+	case PALACIOS_VM_WRITE_MEMORY:
+		return ioctl_memory(vm, arg, cmd == PALACIOS_VM_WRITE_MEMORY);
+	case PALACIOS_VM_DUMP:
+		return ioctl_dump(vm, arg);
 	default:
 		return -ENOTTY;
 	}
-}
-
-long lnx_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	struct lnx_vm *vm = file->private_data;
-	int result = ioctl_vm(vm, cmd, (void __user *)arg);
-
-	if (cmd >= PALACIOS_VM_START && cmd <= PALACIOS_VM_RESET)
-		wake_up_all(&lnx_state_wait);
-	return result;
 }

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file vm_dev.c
- * A VM as a file descriptor: made by CREATE, gone with the last reference to the file.
+ * A VM as a file descriptor. Each descriptor holds a reference to the VM.
  */
 #include "glue.h"
 
 #include <linux/anon_inodes.h>
-#include <linux/cred.h>
-#include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
-#include <linux/timekeeping.h>
 
 u64 lnx_vm_summary(const struct lnx_vm *vm, struct palacios_info *info)
 {
@@ -25,29 +22,24 @@ u64 lnx_vm_summary(const struct lnx_vm *vm, struct palacios_info *info)
 
 static __poll_t vm_poll(struct file *file, struct poll_table_struct *table)
 {
-	struct lnx_vm *vm = file->private_data;
+	struct lnx_vm_file *f = file->private_data;
 	struct palacios_info info;
 	__poll_t mask = 0;
 
 	poll_wait(file, &lnx_state_wait, table);
-	if (lnx_vm_summary(vm, &info) != READ_ONCE(vm->seen))
+	if (lnx_vm_summary(f->vm, &info) != READ_ONCE(f->seen))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (info.state == PALACIOS_STATE_STOPPED)
 		mask |= EPOLLHUP;
 	return mask;
 }
 
-static void vm_free(struct lnx_vm *vm)
-{
-	v3_vm_destroy(vm->vm);
-	mutex_destroy(&vm->streams_lock);
-	kvfree(vm->image);
-	kfree(vm);
-}
-
 static int vm_release(struct inode *inode, struct file *file)
 {
-	vm_free(file->private_data);
+	struct lnx_vm_file *f = file->private_data;
+
+	lnx_vm_put(f->vm);
+	kfree(f);
 	return 0;
 }
 
@@ -59,28 +51,18 @@ static const struct file_operations vm_fops = {
 	.release = vm_release,
 };
 
-int lnx_vm_make(void *image, size_t size, const char *name)
+int lnx_vm_descriptor(struct lnx_vm *vm)
 {
-	struct lnx_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-	int fd;
+	struct lnx_vm_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	int fd = -ENOMEM;
 
-	if (!vm) {
-		kvfree(image);
-		return -ENOMEM;
+	if (f) {
+		f->vm = vm;
+		fd = anon_inode_getfd("palacios-vm", &vm_fops, f, O_RDWR | O_CLOEXEC);
 	}
-	vm->image = image;
-	vm->owner = current_uid();
-	vm->created = ktime_get_real_seconds();
-	mutex_init(&vm->streams_lock);
-	INIT_LIST_HEAD(&vm->streams);
-	fd = v3_vm_create(image, size, vm, &vm->vm);
-	if (fd)
-		goto free;
-	strscpy(vm->name, *name ? name : v3_vm_name(vm->vm), sizeof(vm->name));
-	fd = anon_inode_getfd("palacios-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
-free:
-	vm_free(vm);
+	if (fd < 0) {
+		lnx_vm_put(vm);
+		kfree(f);
+	}
 	return fd;
 }

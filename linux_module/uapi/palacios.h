@@ -198,7 +198,7 @@ struct palacios_dump {
 	__aligned_u64 buffer; /* in: address in the caller */
 	__aligned_u64 size;   /* in: bytes there */
 	__aligned_u64
-		length; /* out: bytes of the whole text; the buffer got the first @size of them */
+		length; /* out: bytes of the whole text; the buffer got what fits of it, in whole lines */
 	__aligned_u64 reserved[2];
 };
 

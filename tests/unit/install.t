@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # "make install" into a folder: every file is there and is what its reader expects, and "make uninstall" leaves none.
 # What a reader's own tool would check is skipped where that tool is missing. The installed source of the module is
-# built by tests/system/dkms.t.
+# built by tests/system/linux_dkms.t.
 # V3_BUILD names the build folder (default: build).
 
 cd "$(dirname "$0")/../.." || exit 1

@@ -64,6 +64,8 @@ bool v3_cpu_usable(uint32_t cpu);
 uint32_t v3_cpus_usable(void);
 /** What the back end is called: "svm". After v3_init(). any context. */
 const char *v3_backend_name(void);
+/** Can the hardware map guest memory in pieces of 1 GiB? After v3_init(). any context. */
+bool v3_nested_1g(void);
 
 /** The standard device classes of a PC, for v3_init_params.devices. */
 extern const struct v3_device_class *const v3_pc_devices[];

@@ -88,3 +88,8 @@ const char *v3_backend_name(void)
 {
 	return v3_lib.arch->name;
 }
+
+bool v3_nested_1g(void)
+{
+	return v3_lib.caps.nested_1g;
+}

@@ -35,16 +35,16 @@ def make_initramfs(work, guests):
     """The files of @p guests and what every host needs, in its /bin. @return the archive, in folder @p work"""
     out = os.path.join(work, "host.cpio")
     files = [os.path.join(BUILD, "bin", "v3"), *(os.path.join(BUILD, "linux", f) for f in ("palacios.ko", "fuzz", "abi")),
-             os.path.join(HERE, "init"), os.path.join(HERE, "steps"), *guests]
+             *(os.path.join(HERE, f) for f in ("init", "steplib", "steps", "host_steps")), *guests]
     subprocess.run([os.path.join(TOP, "tests", "system", "debian", "mkinitramfs.sh"), os.path.join(DEBIAN, "busybox"),
                     out, *files], check=True)
     return out
 
 
-def command(initramfs, words=""):
-    """QEMU with this host, but without serial lines."""
+def command(initramfs, words="", hardware=("-m", "2048", "-smp", "2")):
+    """QEMU with this host, but without serial lines; @p words for its command line, each after a space."""
     khz = tsc_khz()
-    return ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-cpu", "max,la57=off", "-m", "2048", "-smp", "2",
+    return ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-cpu", "max,la57=off", *hardware,
             "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot",
             "-kernel", os.path.join(DEBIAN, "vmlinuz"), "-initrd", initramfs,
             "-append", CMDLINE + (f" tsc_early_khz={khz}" if khz else "") + words]
