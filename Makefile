@@ -184,7 +184,7 @@ $(B)/unit/libhelp.a: $(unit-help-objs)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 $(unit-tests): $(B)/unit/%: $(B)/unit/obj/tests/unit/%.o $(B)/unit/libhelp.a $(B)/unit/libcore.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(UNIT_LDFLAGS) -o $@ $< -Wl,--start-group $(B)/unit/libhelp.a $(B)/unit/libcore.a -Wl,--end-group
+	$(Q)$(CC) $(UNIT_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 .PHONY: unit
 unit: $(unit-tests)
 

@@ -14,6 +14,7 @@ v3-$(CONFIG_V3_SVM) += src/arch/svm/regs.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/run.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/svm.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/vcpu.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/caps.o
 v3-y += src/boot/acpi.o
 v3-y += src/boot/aml.o
 v3-y += src/boot/boot.o

@@ -13,6 +13,7 @@
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
  *   selftest     test the host functions instead of running a guest
+ *   vmxcaps      print the VMX capability MSRs instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
  * The last line printed is "palacios-host: exit STATUS": 0 power-off, the guest's own isa-debug-exit status,
@@ -333,6 +334,8 @@ static void main_thread(void *arg)
 
 		*null = 1;
 	}
+	if (bm_option_is("vmxcaps"))
+		bm_exit(bm_vmxcaps());
 	if (bm_option_is("selftest"))
 		bm_exit(bm_selftest() ? BM_EXIT_BROKEN : 0);
 	bm_exit(main_use_library());
