@@ -55,7 +55,7 @@ static void nested_free_page(struct v3_nested *table, v3_hpa_t page)
 int v3_nested_init(struct v3_nested *table, int node)
 {
 	*table = (struct v3_nested){.levels = v3_lib.caps.nested_levels, .node = node};
-	if (v3_lib.caps.nested_format < V3_ARRAY_SIZE(v3_nested_formats))
+	if (v3_lib.caps.nested_format < V3_NESTED_FORMATS)
 		table->fmt = v3_nested_formats[v3_lib.caps.nested_format];
 	if (!table->fmt || table->levels < 4 || table->levels > 5)
 		return V3_ENOTSUP;
