@@ -138,6 +138,8 @@ static void test_vmx_caps_reads_true_msrs(void)
 	CHECK_EQ(caps.cr4_fixed1, msr_of(m, VMX_MSR_CR4_FIXED1));
 	CHECK_EQ(caps.ept_vpid, msr_of(m, VMX_MSR_EPT_VPID_CAP));
 	CHECK_EQ(caps.vmfunc, msr_of(m, VMX_MSR_VMFUNC));
+	CHECK_EQ(caps.pa_bits, 48); /* of the simulated CPU */
+	CHECK_EQ(caps.la_bits, 48);
 }
 
 /* The first CPUs: no TRUE MSRs (so CR3 accesses must exit), no secondary controls. */

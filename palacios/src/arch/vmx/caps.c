@@ -104,9 +104,13 @@ static const struct caps_fact caps_facts[] = {
 
 void v3_vmx_caps_read(struct vmx_caps *caps)
 {
+	uint32_t a, b, c, d;
 	bool true_msrs;
 
-	*caps = (struct vmx_caps){.basic = v3_rdmsr(VMX_MSR_BASIC)};
+	v3_cpuid(0x80000008u, 0, &a, &b, &c, &d);
+	*caps = (struct vmx_caps){.basic = v3_rdmsr(VMX_MSR_BASIC),
+				  .pa_bits = (uint8_t)a,
+				  .la_bits = (uint8_t)(a >> 8)};
 	true_msrs = caps->basic & VMX_BASIC_TRUE;
 	caps->misc = v3_rdmsr(VMX_MSR_MISC);
 	caps->pinbased = v3_rdmsr(true_msrs ? VMX_MSR_TRUE_PINBASED : VMX_MSR_PINBASED);

@@ -20,6 +20,7 @@ struct vmx_caps {
 	uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1; /* must be 1; may be 1 */
 	uint64_t ept_vpid;
 	uint64_t vmfunc;
+	uint8_t pa_bits, la_bits; /* widths of physical and linear addresses, by CPUID */
 };
 
 /** The five words of controls as a VMCS takes them. */
@@ -27,7 +28,7 @@ struct vmx_controls {
 	uint32_t pin, proc, proc2, exit, entry;
 };
 
-/** Read the MSRs of the current CPU, which must have VMX. MSRs that it does not have read as 0. */
+/** Read them on the current CPU, which must have VMX. MSRs that it does not have read as 0. */
 void v3_vmx_caps_read(struct vmx_caps *caps);
 
 /**
@@ -55,7 +56,7 @@ static inline bool v3_vmx_caps_ept(const struct vmx_caps *caps, uint64_t bits)
 
 /**
  * Guest CR0 as the hardware must see it: the bits that VMX wants, PE and PG excepted (unrestricted guest,
- * SDM 3C 26.3.1.1), and none that the CPU does not have.
+ * SDM 3C 27.3.1.1), and none that the CPU does not have.
  */
 static inline uint64_t v3_vmx_caps_guest_cr0(const struct vmx_caps *caps, uint64_t cr0)
 {
