@@ -17,7 +17,7 @@ $(B)/unit/libsvm.a: $(unit-svm-objs)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 $(unit-svm-tests): $(B)/unit/libsvm.a
 
-# The same for VMX and test_vmx_*.
+# The same for VMX and test_vmx_*; vmx_cpu.c is the simulated CPU, vmx_rig.c plays the world switch.
 unit-vmx-objs := $(filter-out %/entry.o,$(filter $(B)/unit/obj/palacios/src/arch/vmx/%,$(unit-core-objs)))
 unit-vmx-tests := $(filter $(B)/unit/test_vmx_%,$(unit-tests))
 unit-tests := $(if $(unit-vmx-objs),$(unit-tests),$(filter-out $(unit-vmx-tests),$(unit-tests)))
@@ -27,5 +27,6 @@ $(B)/unit/libvmx.a: $(unit-vmx-objs)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 $(unit-vmx-tests): $(B)/unit/libvmx.a
+$(unit-vmx-tests): UNIT_LDFLAGS += -Wl,--whole-archive $(B)/unit/libvmx.a -Wl,--no-whole-archive
 
 unit-core-objs := $(filter-out $(B)/unit/obj/palacios/src/arch/%,$(unit-core-objs))
