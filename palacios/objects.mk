@@ -7,6 +7,7 @@
 # Nothing else may stand here: no conditionals, no other variables.
 
 v3-y += src/arch/backends.o
+v3-$(CONFIG_V3_SVM) += src/arch/svm/check.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/entry.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/events.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/exit.o

@@ -64,6 +64,10 @@ static void test_exits_refused_entry_is_a_failure(void)
 	exit.code = ~0ull;
 	CHECK_EQ(fake_dispatch(vm->vcpu[0], &exit, &ev), V3_EIO);
 	CHECK(fake_log_contains("exit \"entry_failed\" (vendor code 0xffffffffffffffff)"));
+	CHECK(fake_log_contains("no known rule is violated"));
+	fake_arch_rule = "section 1.2: a rule";
+	CHECK_EQ(fake_dispatch(vm->vcpu[0], &exit, &ev), V3_EIO);
+	CHECK(fake_log_contains("vcpu 0: section 1.2: a rule"));
 }
 
 static const struct tap_test tests[] = {

@@ -176,6 +176,12 @@ int v3_broken_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	V3_ERR(vcpu->vm, "vcpu %u: exit \"%s\" (vendor code %#llx) is a bug of ours", vcpu->index,
 	       v3_exit_name(exit->kind), (unsigned long long)exit->code);
+	if (exit->kind == V3_EXIT_ENTRY_FAILED) {
+		const char *rule = vcpu->arch->check_entry(vcpu);
+
+		V3_ERR(vcpu->vm, "vcpu %u: %s", vcpu->index,
+		       rule ? rule : "no known rule is violated");
+	}
 	return V3_EIO;
 }
 

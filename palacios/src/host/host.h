@@ -23,6 +23,7 @@ struct v3_library {
 	void *arch_state;  /* owned by arch */
 	uint32_t vms;	   /* VMs that exist, atomic */
 	uint8_t log_level; /* of lines about no VM */
+	bool checks;	   /* look for mistakes of ours before each entry */
 };
 extern struct v3_library v3_lib;
 

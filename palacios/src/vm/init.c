@@ -97,6 +97,7 @@ int v3_init(const struct v3_init_params *params)
 	v3_lib.devices = params->devices;
 	v3_lib.extensions = params->extensions;
 	v3_lib.log_level = V3_LOG_INFO;
+	v3_lib.checks = params->checks;
 
 	err = init_probe();
 	if (err != V3_OK)

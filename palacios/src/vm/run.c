@@ -148,15 +148,28 @@ static int run_serve(struct v3_vcpu *vcpu)
 	return V3_OK;
 }
 
+/* For the embedder who looks for mistakes of ours. */
+static int run_check(struct v3_vcpu *vcpu)
+{
+	const char *rule = vcpu->arch->check_entry(vcpu);
+
+	if (!rule)
+		return V3_OK;
+	V3_ERR(vcpu->vm, "vcpu %u: the CPU would refuse to enter: %s", vcpu->index, rule);
+	return V3_EIO;
+}
+
 /* One entry and its exit. */
 static int run_once(struct v3_vcpu *vcpu)
 {
 	struct v3_exit exit;
 	uint64_t start;
-	int err = vcpu->arch->enter(vcpu, &exit);
+	int err = V3_UNLIKELY(v3_lib.checks) ? run_check(vcpu) : V3_OK;
 
-	if (err == V3_EAGAIN)
-		return V3_OK;
+	if (V3_LIKELY(!err))
+		err = vcpu->arch->enter(vcpu, &exit);
+	if (V3_UNLIKELY(err))
+		return err == V3_EAGAIN ? V3_OK : err;
 	start = v3_rdtsc();
 	vcpu->stats.entries++;
 	err = v3_exit_dispatch(vcpu, &exit);

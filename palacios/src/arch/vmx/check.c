@@ -147,7 +147,7 @@ static bool check_posted_controls(const struct vmx_check *c, uint32_t arg)
 	(void)arg;
 	return !v3_vmx_check_pin(c, VMX_PIN_POSTED_INTR) ||
 	       (v3_vmx_check_proc2(c, VMX_PROC2_VIRT_INTR) &&
-		v3_vmx_check_exit(c, VMX_EXIT_CTL_ACK_INTR));
+		v3_vmx_check_exit_ctl(c, VMX_EXIT_CTL_ACK_INTR));
 }
 
 static bool check_posted_vector(const struct vmx_check *c, uint32_t field)
@@ -205,7 +205,7 @@ static bool check_eptp_switching(const struct vmx_check *c, uint32_t field)
 static bool check_timer_save(const struct vmx_check *c, uint32_t arg)
 {
 	(void)arg;
-	return !v3_vmx_check_exit(c, VMX_EXIT_CTL_SAVE_PREEMPTION) ||
+	return !v3_vmx_check_exit_ctl(c, VMX_EXIT_CTL_SAVE_PREEMPTION) ||
 	       v3_vmx_check_pin(c, VMX_PIN_PREEMPTION_TIMER);
 }
 
@@ -225,7 +225,7 @@ static bool check_msr_area(const struct vmx_check *c, uint32_t field)
 
 static bool check_not_smm(const struct vmx_check *c, uint32_t bits)
 {
-	return !v3_vmx_check_entry(c, bits);
+	return !v3_vmx_check_entry_ctl(c, bits);
 }
 
 static bool check_inject_type(const struct vmx_check *c, uint32_t field)
@@ -333,7 +333,7 @@ static bool check_canonical(const struct vmx_check *c, uint32_t field)
 
 static bool check_host_pat(const struct vmx_check *c, uint32_t field)
 {
-	return !v3_vmx_check_exit(c, VMX_EXIT_CTL_LOAD_PAT) ||
+	return !v3_vmx_check_exit_ctl(c, VMX_EXIT_CTL_LOAD_PAT) ||
 	       v3_vmx_check_is_pat(v3_vmx_check_get(c, field));
 }
 
@@ -341,10 +341,10 @@ static bool check_host_efer(const struct vmx_check *c, uint32_t field)
 {
 	uint64_t efer, want;
 
-	if (!v3_vmx_check_exit(c, VMX_EXIT_CTL_LOAD_EFER))
+	if (!v3_vmx_check_exit_ctl(c, VMX_EXIT_CTL_LOAD_EFER))
 		return true;
 	efer = v3_vmx_check_get(c, field);
-	want = v3_vmx_check_exit(c, VMX_EXIT_CTL_HOST_64) ? V3_EFER_LMA | V3_EFER_LME : 0;
+	want = v3_vmx_check_exit_ctl(c, VMX_EXIT_CTL_HOST_64) ? V3_EFER_LMA | V3_EFER_LME : 0;
 	return !(efer & ~VMX_CHECK_EFER) && (efer & (V3_EFER_LMA | V3_EFER_LME)) == want;
 }
 
@@ -361,7 +361,7 @@ static bool check_not_zero(const struct vmx_check *c, uint32_t field)
 /* We are a 64-bit host, so that is what an exit must return to. */
 static bool check_host_64(const struct vmx_check *c, uint32_t bit)
 {
-	return v3_vmx_check_exit(c, bit);
+	return v3_vmx_check_exit_ctl(c, bit);
 }
 
 static bool check_host_pae(const struct vmx_check *c, uint32_t field)

@@ -58,12 +58,12 @@ static inline bool v3_vmx_check_proc2(const struct vmx_check *c, uint32_t bits)
 	       (v3_vmx_check_get(c, VMCS_PROC2_CONTROLS) & bits);
 }
 
-static inline bool v3_vmx_check_exit(const struct vmx_check *c, uint32_t bits)
+static inline bool v3_vmx_check_exit_ctl(const struct vmx_check *c, uint32_t bits)
 {
 	return v3_vmx_check_get(c, VMCS_EXIT_CONTROLS) & bits;
 }
 
-static inline bool v3_vmx_check_entry(const struct vmx_check *c, uint32_t bits)
+static inline bool v3_vmx_check_entry_ctl(const struct vmx_check *c, uint32_t bits)
 {
 	return v3_vmx_check_get(c, VMCS_ENTRY_CONTROLS) & bits;
 }

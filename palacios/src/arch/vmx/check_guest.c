@@ -28,7 +28,7 @@ static uint64_t guest_cr0(const struct vmx_check *c)
 
 static bool guest_is_64(const struct vmx_check *c)
 {
-	return v3_vmx_check_entry(c, VMX_ENTRY_CTL_GUEST_64);
+	return v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_GUEST_64);
 }
 
 static bool guest_is_unrestricted(const struct vmx_check *c)
@@ -122,7 +122,7 @@ static bool guest_cr4_fixed(const struct vmx_check *c, uint32_t field)
 
 static bool guest_debugctl(const struct vmx_check *c, uint32_t field)
 {
-	return !v3_vmx_check_entry(c, VMX_ENTRY_CTL_LOAD_DEBUG) ||
+	return !v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_LOAD_DEBUG) ||
 	       !(v3_vmx_check_get(c, field) & ~GUEST_DEBUGCTL);
 }
 
@@ -144,7 +144,7 @@ static bool guest_in_width(const struct vmx_check *c, uint32_t field)
 
 static bool guest_dr7(const struct vmx_check *c, uint32_t field)
 {
-	return !v3_vmx_check_entry(c, VMX_ENTRY_CTL_LOAD_DEBUG) ||
+	return !v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_LOAD_DEBUG) ||
 	       !(v3_vmx_check_get(c, field) >> 32);
 }
 
@@ -155,13 +155,13 @@ static bool guest_canonical(const struct vmx_check *c, uint32_t field)
 
 static bool guest_pat(const struct vmx_check *c, uint32_t field)
 {
-	return !v3_vmx_check_entry(c, VMX_ENTRY_CTL_LOAD_PAT) ||
+	return !v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_LOAD_PAT) ||
 	       v3_vmx_check_is_pat(v3_vmx_check_get(c, field));
 }
 
 static bool guest_efer_bits(const struct vmx_check *c, uint32_t field)
 {
-	return !v3_vmx_check_entry(c, VMX_ENTRY_CTL_LOAD_EFER) ||
+	return !v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_LOAD_EFER) ||
 	       !(v3_vmx_check_get(c, field) & ~VMX_CHECK_EFER);
 }
 
@@ -170,7 +170,7 @@ static bool guest_efer_lma(const struct vmx_check *c, uint32_t field)
 	uint64_t efer;
 	bool lma;
 
-	if (!v3_vmx_check_entry(c, VMX_ENTRY_CTL_LOAD_EFER))
+	if (!v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_LOAD_EFER))
 		return true;
 	efer = v3_vmx_check_get(c, field);
 	lma = efer & V3_EFER_LMA;
@@ -182,7 +182,7 @@ static bool guest_bndcfgs(const struct vmx_check *c, uint32_t field)
 {
 	uint64_t value;
 
-	if (!v3_vmx_check_entry(c, VMX_ENTRY_CTL_LOAD_BNDCFGS))
+	if (!v3_vmx_check_entry_ctl(c, VMX_ENTRY_CTL_LOAD_BNDCFGS))
 		return true;
 	value = v3_vmx_check_get(c, field);
 	return !(value & GUEST_BND_RESERVED) && v3_vmx_check_is_canonical(c, value);
