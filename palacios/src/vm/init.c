@@ -18,7 +18,6 @@ static int init_probe(void)
 	const char *why[INIT_BACKENDS] = {"no back end in this build"};
 	unsigned i = 0, first;
 	int err = V3_ENODEV;
-	unsigned i;
 
 	for (; i < INIT_BACKENDS && v3_arch_backends[i] && err == V3_ENODEV; i++) {
 		err = v3_arch_backends[i]->probe(&v3_lib.caps, &why[i]);
