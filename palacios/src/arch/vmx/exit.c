@@ -306,8 +306,7 @@ void v3_vmx_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		vectoring = 0;
 	if (V3_UNLIKELY(r == &none))
 		exit_unknown(vcpu, reason);
-	if (V3_UNLIKELY(exit->kind == V3_EXIT_ENTRY_FAILED))
-		exit_details(vcpu, vv, vectoring, exit);
+	exit_details(vcpu, vv, vectoring, exit);
 }
 
 void v3_vmx_decode_failure(struct v3_vcpu *vcpu, struct v3_exit *exit)
