@@ -101,6 +101,7 @@ v3-y += src/mmu/gva.o
 v3-y += src/mmu/nested/format.o
 v3-y += src/mmu/nested/map.o
 v3-y += src/mmu/nested/table.o
+v3-y += src/mmu/stale.o
 v3-y += src/mmu/view.o
 v3-y += src/mmu/walk.o
 v3-y += src/time/timer.o

@@ -136,6 +136,8 @@ static int run_serve(struct v3_vcpu *vcpu)
 		vcpu->arch->set_nested_root(vcpu, v3_mmu_root(vcpu));
 	if (req & V3_REQ_FLUSH)
 		vcpu->arch->flush(vcpu);
+	if (req & (V3_REQ_VIEW | V3_REQ_FLUSH))
+		v3_stale_flushed(&vcpu->mmu);
 	if (req & (V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_IRQ))
 		run_events(vcpu, req);
 	if (vcpu->state != V3_VCPU_RUNNABLE) {
@@ -148,15 +150,26 @@ static int run_serve(struct v3_vcpu *vcpu)
 	return V3_OK;
 }
 
-/* For the embedder who looks for mistakes of ours. */
+static void run_yield(struct v3_vcpu *vcpu)
+{
+	v3_vcpu_may_sleep(vcpu);
+	v3_host_yield();
+}
+
+/* For the embedder who looks for mistakes of ours. @return V3_OK: enter */
 static int run_check(struct v3_vcpu *vcpu)
 {
 	const char *rule = vcpu->arch->check_entry(vcpu);
+	int err;
 
-	if (!rule)
-		return V3_OK;
-	V3_ERR(vcpu->vm, "vcpu %u: the CPU would refuse to enter: %s", vcpu->index, rule);
-	return V3_EIO;
+	if (rule) {
+		V3_ERR(vcpu->vm, "vcpu %u: the CPU would refuse to enter: %s", vcpu->index, rule);
+		return V3_EIO;
+	}
+	err = v3_stale_check(vcpu);
+	if (err == V3_EAGAIN)
+		run_yield(vcpu);
+	return err;
 }
 
 /* One entry and its exit. */
@@ -172,15 +185,11 @@ static int run_once(struct v3_vcpu *vcpu)
 		return err == V3_EAGAIN ? V3_OK : err;
 	start = v3_rdtsc();
 	vcpu->stats.entries++;
+	if (V3_UNLIKELY(v3_lib.checks))
+		v3_stale_left(vcpu);
 	err = v3_exit_dispatch(vcpu, &exit);
 	v3_stats_count(&vcpu->stats, exit.kind, v3_rdtsc() - start);
 	return err;
-}
-
-static void run_yield(struct v3_vcpu *vcpu)
-{
-	v3_vcpu_may_sleep(vcpu);
-	v3_host_yield();
 }
 
 static void run_failed(struct v3_vcpu *vcpu, int err)
