@@ -17,7 +17,7 @@ my $build = $ENV{V3_BUILD} // "$tests/../build";
 my $only = $ENV{V3_GUESTS} // '';
 my $jobs = $ENV{V3_JOBS} // 2;
 my $dir = tempdir(CLEANUP => 1);
-my ($machine, $model);    # instead of those of the list
+my ($machine, $model, $append);    # instead of those of the list; more words for the host's command line
 
 sub read_list {
 	my ($file) = @_;
@@ -111,7 +111,7 @@ sub run_guest {
 	push @cmd, '--model', $model if $model;
 	push @cmd, '--stats' if $guest->{exits} || $guest->{large};
 	push @cmd, '--icount' if $guest->{icount};
-	push @cmd, '--append', $guest->{append} if $guest->{append};
+	push @cmd, '--append', $_ for grep { $_ } $guest->{append}, $append;
 	push @cmd, '--repeat', $guest->{repeat} if $guest->{repeat};
 	push @cmd, '--memory', $guest->{host_memory} // 256;
 	push @cmd, definition($guest);
@@ -141,9 +141,9 @@ sub skip_reason {
 	return $guest->{skip}{"$machine:$model"} // $guest->{skip}{$machine} // '';
 }
 
-# All guests of the list, each on its machine; or all on this one.
+# All guests of the list, each on its machine; or all on this one, with these words on the host's command line.
 sub run {
-	($machine, $model) = @_;
+	($machine, $model, $append) = @_;
 	my @list = grep { $_->{name} =~ /$only/ } read_list("$tests/guests/guests.list");
 	die "no guest matches $only\n" if !@list;
 	$| = 1;
