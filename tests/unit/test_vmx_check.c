@@ -289,6 +289,8 @@ static void test_vmx_check_accepts_the_edges(void)
 		 {{VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCK_MOV_SS},
 		  {VMCS_GUEST_RFLAGS, V3_RFLAGS_ONE | V3_RFLAGS_TF},
 		  {VMCS_GUEST_PENDING_DEBUG, VMX_DEBUG_BS}}},
+		{state_long,
+		 {{VMCS_GUEST_PENDING_DEBUG, VMX_DEBUG_RTM | VMX_DEBUG_ENABLED_BP | 1}}},
 		/* segments */
 		{state_long, {{VMCS_GUEST_DS_RIGHTS, UNUSABLE}, {VMCS_GUEST_DS_BASE, ~0ull}}},
 		{state_long, {{VMCS_GUEST_CS_RIGHTS, CODE_64 | 0xf}}}, /* conforming */
@@ -600,6 +602,7 @@ static const struct violation violations[] = {
 	 {{VMCS_GUEST_ACTIVITY, SET, VMX_ACTIVITY_WAIT_SIPI},
 	  {VMCS_ENTRY_INTR_INFO, SET, VMX_INTR_VALID | VMX_INTR_TYPE(2) | 2}}},
 	{state_long, "27.3.1.5: interruptibility: reserved bits", {{VMCS_GUEST_INTERRUPTIBILITY, SET, 0x20}}},
+	{state_long, "27.3.1.5: interruptibility: reserved bits", {{VMCS_GUEST_INTERRUPTIBILITY, SET, 0x10}}},
 	{state_pae, "27.3.1.5: blocking by STI and by MOV SS at once", {{VMCS_GUEST_INTERRUPTIBILITY, SET, 3}}},
 	{state_long, "27.3.1.5: blocking by STI with RFLAGS.IF clear", {{VMCS_GUEST_INTERRUPTIBILITY, SET, 1}}},
 	{state_pae, "27.3.1.5: an interrupt is injected while blocking by STI or MOV SS",
@@ -610,6 +613,9 @@ static const struct violation violations[] = {
 	{state_long, "27.3.1.5: an NMI is injected while NMIs are blocked",
 	 {{VMCS_GUEST_INTERRUPTIBILITY, SET, 8}, {VMCS_ENTRY_INTR_INFO, SET, VMX_INTR_VALID | 0x202}}},
 	{state_long, "27.3.1.5: pending debug exceptions: reserved bits", {{VMCS_GUEST_PENDING_DEBUG, SET, 0x10}}},
+	{state_long, "27.3.1.5: pending debug exceptions: reserved bits", {{VMCS_GUEST_PENDING_DEBUG, SET, 0x10000}}},
+	{state_long, "27.3.1.5: pending debug exceptions: reserved bits",
+	 {{VMCS_GUEST_PENDING_DEBUG, SET, 0x11000}, {VMCS_GUEST_INTERRUPTIBILITY, SET, VMX_BLOCK_MOV_SS}}},
 	{state_long, "27.3.1.5: pending debug exceptions: BS does not fit RFLAGS.TF",
 	 {{VMCS_GUEST_INTERRUPTIBILITY, SET, 2}, {VMCS_GUEST_RFLAGS, OR, V3_RFLAGS_TF}}},
 	{state_long, "27.3.1.5: pending debug exceptions: BS does not fit RFLAGS.TF",

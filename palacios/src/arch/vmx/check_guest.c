@@ -444,9 +444,10 @@ static bool guest_activity_event(const struct vmx_check *c, uint32_t field)
 	}
 }
 
+/* Bit 4 is for enclaves, which no guest of ours has. */
 static bool guest_blocking_reserved(const struct vmx_check *c, uint32_t field)
 {
-	return !(v3_vmx_check_get(c, field) >> 5);
+	return !(v3_vmx_check_get(c, field) >> 4);
 }
 
 static bool guest_blocking_both(const struct vmx_check *c, uint32_t field)
@@ -484,10 +485,15 @@ static bool guest_blocking_virtual_nmi(const struct vmx_check *c, uint32_t field
 	       !(v3_vmx_check_get(c, field) & VMX_BLOCK_NMI);
 }
 
+/* A breakpoint inside a transaction ends the transaction first: that leaves RTM and the enabled breakpoint. */
 static bool guest_pending_reserved(const struct vmx_check *c, uint32_t field)
 {
-	return !(v3_vmx_check_get(c, field) &
-		 ~(VMX_DEBUG_HITS | VMX_DEBUG_ENABLED_BP | VMX_DEBUG_BS | VMX_DEBUG_RTM));
+	uint64_t pending = v3_vmx_check_get(c, field);
+
+	if (pending & VMX_DEBUG_RTM)
+		return (pending & ~VMX_DEBUG_HITS) == (VMX_DEBUG_RTM | VMX_DEBUG_ENABLED_BP) &&
+		       !(guest_blocking(c) & VMX_BLOCK_MOV_SS);
+	return !(pending & ~(VMX_DEBUG_HITS | VMX_DEBUG_ENABLED_BP | VMX_DEBUG_BS));
 }
 
 /* Between two instructions of a guest that steps there is a pending trap if and only if TF steps instructions. */
