@@ -195,27 +195,33 @@ void v3_vmx_set_cpl(struct v3_vcpu *vcpu, unsigned cpl)
 	v3_vmx_set(vv, VMX_RIGHTS + V3_SS, (rights & ~(uint64_t)V3_SEG_DPL) | cpl << 5);
 }
 
-/* CS matters for its size; its base is that of 64-bit code, 0, unless it is other code. */
-static void regs_save_cs(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
-{
-	vcpu->cs.attr = regs_attr(v3_vmx_get(vv, VMX_RIGHTS + V3_CS));
-	if (V3_UNLIKELY(v3_code_bits(vcpu) != 64))
-		v3_vmx_get_seg(vcpu, V3_CS, &vcpu->cs);
-}
+/* What each exit needs is read here, all at once; the rest when it is asked for. */
+#define REGS_SAVED                                                                                 \
+	(VMX_SLOT_BIT(VMX_RSP) | VMX_SLOT_BIT(VMX_RIP) | VMX_SLOT_BIT(VMX_RFLAGS) |                \
+	 VMX_SLOT_BIT(VMX_CR0) | VMX_SLOT_BIT(VMX_CR3) | VMX_SLOT_BIT(VMX_BLOCKING) |              \
+	 VMX_SLOT_BIT(VMX_RIGHTS + V3_CS) | VMX_SLOT_BIT(VMX_RIGHTS + V3_SS))
 
+/* CS matters for its size; its base is that of 64-bit code, 0, unless it is other code. */
 void v3_vmx_save_state(struct v3_vcpu *vcpu)
 {
 	struct vmx_vcpu *vv = regs_vv(vcpu);
+	uint64_t *v = vv->value;
 
-	vv->valid &= ~VMX_GUEST_SLOTS;
-	vcpu->regs.gpr[V3_RSP] = v3_vmx_get(vv, VMX_RSP);
-	vcpu->regs.rip = v3_vmx_get(vv, VMX_RIP);
-	vcpu->regs.rflags = v3_vmx_get(vv, VMX_RFLAGS);
-	vcpu->cr0 = (vcpu->cr0 & ~V3_VMX_CR0_OWNED) | (v3_vmx_get(vv, VMX_CR0) & V3_VMX_CR0_OWNED);
-	vcpu->cr3 = v3_vmx_get(vv, VMX_CR3);
-	vcpu->cpl = VMX_RIGHTS_DPL(v3_vmx_get(vv, VMX_RIGHTS + V3_SS));
-	vcpu->nmi_blocked = v3_vmx_get(vv, VMX_BLOCKING) & VMX_BLOCK_NMI;
-	regs_save_cs(vcpu, vv);
+	vv->valid = (vv->valid & ~VMX_GUEST_SLOTS) | REGS_SAVED;
+	vcpu->regs.gpr[V3_RSP] = v[VMX_RSP] = vmx_read(VMCS_GUEST_RSP);
+	vcpu->regs.rip = v[VMX_RIP] = vmx_read(VMCS_GUEST_RIP);
+	vcpu->regs.rflags = v[VMX_RFLAGS] = vmx_read(VMCS_GUEST_RFLAGS);
+	v[VMX_CR0] = vmx_read(VMCS_GUEST_CR0);
+	vcpu->cr0 = (vcpu->cr0 & ~V3_VMX_CR0_OWNED) | (v[VMX_CR0] & V3_VMX_CR0_OWNED);
+	vcpu->cr3 = v[VMX_CR3] = vmx_read(VMCS_GUEST_CR3);
+	v[VMX_RIGHTS + V3_SS] = vmx_read(VMCS_GUEST_RIGHTS(V3_SS));
+	vcpu->cpl = VMX_RIGHTS_DPL(v[VMX_RIGHTS + V3_SS]);
+	v[VMX_BLOCKING] = vmx_read(VMCS_GUEST_INTERRUPTIBILITY);
+	vcpu->nmi_blocked = v[VMX_BLOCKING] & VMX_BLOCK_NMI;
+	v[VMX_RIGHTS + V3_CS] = vmx_read(VMCS_GUEST_RIGHTS(V3_CS));
+	vcpu->cs.attr = regs_attr(v[VMX_RIGHTS + V3_CS]);
+	if (V3_UNLIKELY(v3_code_bits(vcpu) != 64))
+		v3_vmx_get_seg(vcpu, V3_CS, &vcpu->cs);
 }
 
 /* MSRs that live in the VMCS. */

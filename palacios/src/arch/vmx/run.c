@@ -30,12 +30,21 @@ static void run_refresh_host(struct vmx_vcpu *vv)
 	}
 }
 
+/* As v3_vmx_set(), of a slot that each exit reads. */
+static inline void run_stage(struct vmx_vcpu *vv, unsigned slot, uint64_t value)
+{
+	if (vv->value[slot] == value)
+		return;
+	vv->value[slot] = value;
+	vv->dirty |= VMX_SLOT_BIT(slot);
+}
+
 /* Everything into the VMCS that the next entry needs. */
 static void run_prepare(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 {
-	v3_vmx_set(vv, VMX_RIP, vcpu->regs.rip);
-	v3_vmx_set(vv, VMX_RSP, vcpu->regs.gpr[V3_RSP]);
-	v3_vmx_set(vv, VMX_RFLAGS, vcpu->regs.rflags);
+	run_stage(vv, VMX_RIP, vcpu->regs.rip);
+	run_stage(vv, VMX_RSP, vcpu->regs.gpr[V3_RSP]);
+	run_stage(vv, VMX_RFLAGS, vcpu->regs.rflags);
 	run_refresh_host(vv);
 	v3_vmx_write_back(vv);
 }
