@@ -490,7 +490,7 @@ static void *crowd_main(void *arg)
 	for (unsigned i = 0; i < 20000; i++) {
 		v3_gpa_t gpa = (v3_gpa_t)crowd_rand(c, 1024) << 12;
 		unsigned access = 1u << crowd_rand(c, 3);
-		v3_gpa_t mine = gpa | c->odd << 12;
+		v3_gpa_t mine = (gpa & ~0x1000ull) | c->odd << 12;
 
 		switch (crowd_rand(c, 8)) {
 		case 0:
