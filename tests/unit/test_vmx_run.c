@@ -139,6 +139,15 @@ static void test_vmx_run_put_restores_table_limits(void)
 	CHECK_EQ(vmx_read_idtr().limit, idtr.limit);
 }
 
+static void test_vmx_run_put_restores_debugctl(void)
+{
+	REQUIRE(vrig_init());
+	CHECK_EQ(vrig_enter(0), V3_OK);
+	CHECK_EQ(fake_msr_get(V3_MSR_DEBUGCTL), 0);
+	vrig.ops->put(&vrig.vcpu[0]);
+	CHECK_EQ(fake_msr_get(V3_MSR_DEBUGCTL), 1);
+}
+
 static void test_vmx_run_barrier_between_vcpus(void)
 {
 	uint32_t r[4];
@@ -343,6 +352,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vmx_run_fields_can_be_read_unloaded),
 	TAP(test_vmx_run_live_msrs_are_switched),
 	TAP(test_vmx_run_put_restores_table_limits),
+	TAP(test_vmx_run_put_restores_debugctl),
 	TAP(test_vmx_run_barrier_between_vcpus),
 	TAP(test_vmx_run_host_state),
 	TAP(test_vmx_run_host_state_follows_the_host),

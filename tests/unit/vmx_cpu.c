@@ -57,6 +57,7 @@ static void cpu_init_msrs(const struct vmx_model *model)
 		{V3_MSR_SYSENTER_ESP, 0xffff888000100000ull},
 		{V3_MSR_SYSENTER_EIP, 0xffffffff81002000ull},
 		{V3_MSR_PRED_CMD, 0},
+		{V3_MSR_DEBUGCTL, 1},
 		{VMX_MSR_FEATURE_CONTROL, CPU_CONTROL},
 	};
 	unsigned i;

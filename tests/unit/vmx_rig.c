@@ -173,6 +173,7 @@ int v3_vmx_world_switch(struct v3_vcpu *vcpu, bool launched, uint64_t *host_rsp)
 	if (vrig.guest)
 		vrig.guest(vcpu, vmcs);
 	fake_instr_write_dr(7, 0x400); /* 28.5.1 */
+	v3_wrmsr(V3_MSR_DEBUGCTL, 0);
 	return VMX_SWITCH_RAN;
 }
 

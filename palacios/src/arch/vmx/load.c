@@ -136,6 +136,7 @@ void v3_vmx_load(struct v3_vcpu *vcpu)
 		load_thread_state(vv);
 	vv->cpu = cpu;
 	load_barrier(vv, pc);
+	vv->host_debugctl = v3_rdmsr(V3_MSR_DEBUGCTL);
 	pc->live[VMX_LIVE_KERNEL_GS] = v3_rdmsr(V3_MSR_KERNEL_GS_BASE); /* the thread's own */
 	load_live_msrs(vv->live, pc->live);
 	vmx_irq_restore(flags);
@@ -156,6 +157,8 @@ void v3_vmx_put(struct v3_vcpu *vcpu)
 	for (i = 0; i < VMX_NLIVE; i++)
 		vv->live[i] = v3_rdmsr(v3_vmx_live_msrs[i]);
 	load_live_msrs(pc->live, vv->live);
+	if (vv->host_debugctl)
+		v3_wrmsr(V3_MSR_DEBUGCTL, vv->host_debugctl);
 	vmx_load_gdtr(pc->gdtr);
 	vmx_load_idtr(pc->idtr);
 	vmx_clear(vv->vmcs_pa);

@@ -116,6 +116,7 @@ struct vmx_vcpu {
 	uint64_t value[VMX_NSLOTS];
 	uint64_t live[VMX_NLIVE];			     /* while not loaded */
 	uint64_t host_cr3, host_cr4, host_fs_base, host_rsp; /* as in the VMCS */
+	uint64_t host_debugctl; /* each exit clears it: put() brings it back */
 	uint64_t dr[4], dr6;
 };
 
