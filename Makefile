@@ -184,7 +184,7 @@ $(B)/unit/libhelp.a: $(unit-help-objs)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 $(unit-tests): $(B)/unit/%: $(B)/unit/obj/tests/unit/%.o $(B)/unit/libhelp.a $(B)/unit/libcore.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(UNIT_LDFLAGS) -o $@ $< -Wl,--start-group $(B)/unit/libhelp.a $(B)/unit/libcore.a -Wl,--end-group
+	$(Q)$(CC) $(UNIT_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 .PHONY: unit
 unit: $(unit-tests)
 
@@ -193,7 +193,7 @@ include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/bu
 	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk linux_module/install.mk tests/system/linux/build.mk
 
 # ---- targets ----
-.PHONY: all setup run check check-lint check-unit check-svm check-linux bench do-run do-bench format help clean distclean
+.PHONY: all setup run check check-lint check-unit check-svm check-vmx check-linux bench do-run do-bench format help clean distclean
 all: $(products)
 
 setup:
@@ -224,6 +224,9 @@ check-unit: $(if $(early),,unit $(B)/bin/v3-mkimage)
 check-svm: $(if $(early),,$(products) debian-guest)
 	$(call prove,svm,$(sort $(filter-out tests/system/linux%.t,$(wildcard tests/system/*.t))))
 
+check-vmx: $(if $(early),,$(products) debian-guest)
+	$(call prove,vmx,$(sort $(wildcard tests/system/vmx/*.t)))
+
 do-run: $(products) $(if $(GUEST),,debian-guest)
 	$(Q)V3_BUILD='$(abspath $(B))' tests/run_guest.sh --interactive '$(or $(GUEST),$(DEBIAN)/guest.toml)'
 
@@ -236,7 +239,7 @@ format:
 help:
 	@echo 'make              build everything into $(B)/'
 	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one, HOST=linux under Linux'
-	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-linux'
+	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-vmx check-linux'
 	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
 	@echo 'make install      v3, its manual, udev and systemd files, the module for DKMS; uninstall; DESTDIR=, PREFIX='
 	@echo 'make bench        cost of exits, in instructions'

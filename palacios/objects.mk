@@ -7,6 +7,7 @@
 # Nothing else may stand here: no conditionals, no other variables.
 
 v3-y += src/arch/backends.o
+v3-$(CONFIG_V3_SVM) += src/arch/svm/check.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/entry.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/events.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/exit.o
@@ -14,6 +15,18 @@ v3-$(CONFIG_V3_SVM) += src/arch/svm/regs.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/run.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/svm.o
 v3-$(CONFIG_V3_SVM) += src/arch/svm/vcpu.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/caps.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/check.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/check_guest.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/entry.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/events.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/exit.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/fields.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/load.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/regs.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/run.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/vcpu.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/vmx.o
 v3-y += src/boot/acpi.o
 v3-y += src/boot/aml.o
 v3-y += src/boot/boot.o
@@ -89,6 +102,7 @@ v3-y += src/mmu/gva.o
 v3-y += src/mmu/nested/format.o
 v3-y += src/mmu/nested/map.o
 v3-y += src/mmu/nested/table.o
+v3-y += src/mmu/stale.o
 v3-y += src/mmu/view.o
 v3-y += src/mmu/walk.o
 v3-y += src/time/timer.o

@@ -17,7 +17,8 @@ usage: tests/run_guest.sh [options] guest.toml
   --timeout S     seconds until it counts as hanging (default: 60, with --interactive none; 0: none)
   --stats         print the exit statistics at the end
   --repeat N      create, run and destroy the guest N times
-  --icount        QEMU: virtual time = executed instructions, one thread; repeats exactly
+  --icount        virtual time = executed instructions, 1 ns each, one thread; repeats exactly. (Bochs: 100 ns
+                  without this option, and repeats exactly in any case)
   --append TEXT   more words for the host's command line
   --log FILE      keep the raw console output
   --interactive   QEMU: connect this terminal to the guest's console; Ctrl-A X ends the machine,
@@ -115,6 +116,8 @@ run_qemu() {
 }
 
 run_bochs() {
+	ips=10000000
+	[ -z "$icount" ] || ips=1000000000
 	perl "$top/tests/system/bochs_image.pl" "$build/baremetal/bochs_rom.bin" "$kernel" \
 		"$([ -e "$dir/guest.img" ] && echo "$dir/guest.img" || echo -)" "$memory" \
 		"cpus=$smp console=e9$append" "$dir" || exit 125
@@ -124,7 +127,7 @@ run_bochs() {
 		romimage: file=$dir/rom.bin, address=0xffff0000
 		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 		optramimage1: file=$dir/ram.bin, address=$(cat "$dir/load_addr")
-		cpu: model=$model, count=$smp, ips=10000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+		cpu: model=$model, count=$smp, ips=$ips, reset_on_triple_fault=0, ignore_bad_msrs=1
 		memory: guest=$memory, host=$memory
 		clock: sync=none, time0=utc
 		boot: floppy

@@ -81,6 +81,8 @@ struct v3_vcpu {
 	uint32_t sleeping;    /* 1 while the thread sleeps on wq; atomic */
 	struct v3_work *work; /* lock-free list, newest first */
 
+	const char *
+		failed_rule; /* not owned: of the manual, that kept the CPU from entering; NULL: none known */
 	const struct v3_text *dump_to; /* not owned: where somebody wants the dump; atomic */
 	char *dump_text; /* owned: dump of the moment the VM failed, NULL: it did not */
 };

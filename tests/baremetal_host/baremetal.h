@@ -254,4 +254,8 @@ extern const struct v3_host_ops bm_host_ops;
 /** Test the host functions on all CPUs, TAP on the console. thread. @return number of failures. */
 int bm_selftest(void);
 
+/* ---- vmxcaps.c ---- */
+/** Print the VMX capability MSRs. @return exit status */
+int bm_vmxcaps(void);
+
 #endif

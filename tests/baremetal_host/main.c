@@ -13,6 +13,8 @@
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
  *   selftest     test the host functions instead of running a guest
+ *   checks       let the library look for mistakes of its own before each entry
+ *   vmxcaps      print the VMX capability MSRs instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
  * The last line printed is "palacios-host: exit STATUS": 0 power-off, the guest's own isa-debug-exit status,
@@ -306,8 +308,8 @@ static int main_check_leaks(const struct bm_usage *before, int status)
 
 static int main_use_library(void)
 {
-	static const struct v3_init_params params = {.host = &bm_host_ops,
-						     .devices = v3_pc_devices};
+	const struct v3_init_params params = {
+		.host = &bm_host_ops, .devices = v3_pc_devices, .checks = bm_option_is("checks")};
 	uint64_t runs = bm_option("repeat", 1);
 	struct bm_usage before, inside;
 	int err, status = 0;
@@ -341,6 +343,8 @@ static void main_thread(void *arg)
 
 		*null = 1;
 	}
+	if (bm_option_is("vmxcaps"))
+		bm_exit(bm_vmxcaps());
 	if (bm_option_is("selftest"))
 		bm_exit(bm_selftest() ? BM_EXIT_BROKEN : 0);
 	bm_exit(main_use_library());

@@ -18,6 +18,7 @@ int fake_arch_probe_result;
 int fake_arch_enable_fails_on;
 uint64_t fake_arch_enabled;
 unsigned fake_arch_passed;
+const char *fake_arch_rule;
 
 /* MSRs the "hardware" keeps, as SVM's control block does. */
 static const uint32_t arch_msrs[] = {V3_MSR_STAR,	  V3_MSR_LSTAR,		 V3_MSR_CSTAR,
@@ -34,6 +35,7 @@ void fake_arch_reset(void)
 	fake_arch_enable_fails_on = -1;
 	fake_arch_enabled = 0;
 	fake_arch_passed = 0;
+	fake_arch_rule = NULL;
 }
 
 struct fake_cpu *fake_cpu(struct v3_vm *vm, unsigned vcpu)
@@ -366,6 +368,14 @@ static void arch_flush(struct v3_vcpu *vcpu)
 	((struct fake_cpu *)vcpu->arch_vcpu)->flushes++;
 }
 
+static const char *arch_check_entry(struct v3_vcpu *vcpu)
+{
+	struct fake_cpu *cpu = vcpu->arch_vcpu;
+
+	cpu->checks++;
+	return fake_arch_rule;
+}
+
 static void arch_dump(struct v3_vcpu *vcpu, const struct v3_text *text)
 {
 	struct fake_cpu *cpu = vcpu->arch_vcpu;
@@ -491,6 +501,7 @@ const struct v3_arch_ops fake_arch_ops = {
 	.set_exception_mask = arch_set_exception_mask,
 	.set_nested_root = arch_set_nested_root,
 	.flush = arch_flush,
+	.check_entry = arch_check_entry,
 	.dump = arch_dump,
 };
 

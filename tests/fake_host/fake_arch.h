@@ -52,6 +52,7 @@ struct fake_cpu {
 	unsigned flushes;	/* flush() calls */
 	unsigned roots;		/* set_nested_root() calls */
 	unsigned resets, inits; /* vcpu_reset() calls */
+	unsigned checks;	/* check_entry() calls */
 	unsigned dumps;
 
 	/* What to do next. */
@@ -74,6 +75,8 @@ extern int fake_arch_enable_fails_on;
 extern uint64_t fake_arch_enabled;
 /** MSRs passed through by pass_msr() of the VM: how many calls. */
 extern unsigned fake_arch_passed;
+/** What check_entry() says; NULL at the beginning of each test. */
+extern const char *fake_arch_rule;
 
 /**
  * Let CPUID of the simulated host CPU answer @p regs (EAX, EBX, ECX, EDX) for this leaf. Before

@@ -13,7 +13,7 @@
 
 #define INSTR_XCR0_ALL 0x207u /* x87, SSE, AVX, protection keys */
 #define INSTR_MAX_SET  32
-#define INSTR_MAX_MSRS 64
+#define INSTR_MAX_MSRS 128
 #define INSTR_DR7_IDLE 0x400ull
 #define INSTR_CR4                                                                                  \
 	(V3_CR4_PAE | V3_CR4_PGE | V3_CR4_OSFXSR | V3_CR4_OSXMMEXCPT | V3_CR4_OSXSAVE |            \

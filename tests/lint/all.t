@@ -11,6 +11,7 @@ sys.path.insert(0, HERE)
 import common
 import lint_config
 import lint_docs
+import lint_exits
 import lint_format
 import lint_headers
 import lint_layers
@@ -18,7 +19,8 @@ import lint_stack
 import lint_symbols
 import lint_text
 
-LINTS = [lint_layers, lint_symbols, lint_stack, lint_headers, lint_format, lint_text, lint_config, lint_docs]
+LINTS = [lint_layers, lint_symbols, lint_stack, lint_headers, lint_format, lint_text, lint_config, lint_docs,
+         lint_exits]
 
 
 def main():

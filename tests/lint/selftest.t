@@ -13,6 +13,7 @@ sys.path.insert(0, HERE)
 import common
 import lint_config
 import lint_docs
+import lint_exits
 import lint_format
 import lint_headers
 import lint_layers
@@ -82,7 +83,8 @@ RECURSIVE = ("int v3_a(const struct ops *, int);"
 BIG = "static int two(int x) { volatile char b[4096]; b[x & 4095] = 1; return b[x & 7]; }"
 
 LAYERS, SYMBOLS, STACK, HEADERS = lint_layers, lint_symbols, lint_stack, lint_headers
-LINTS = (LAYERS, SYMBOLS, STACK, HEADERS, lint_format, lint_text, lint_config, lint_docs)
+LINTS = (LAYERS, SYMBOLS, STACK, HEADERS, lint_format, lint_text, lint_config, lint_docs,
+         lint_exits)
 RUN = "palacios/src/vm/run.c"
 STATS = "#define V3_EXIT_KINDS(X) \\\n\tX(CPUID, \"cpuid\") \\\n\tX(HLT, \"hlt\")\n\n"
 
@@ -90,6 +92,29 @@ STATS = "#define V3_EXIT_KINDS(X) \\\n\tX(CPUID, \"cpuid\") \\\n\tX(HLT, \"hlt\"
 def docs(*rows):
     return {lint_docs.STATS_H: STATS, lint_docs.EXIT_PATH: "| kind | file |\n|---|---|\n" +
             "".join(f"| `{r}` | x |\n" for r in rows)}
+
+
+# Two kinds, one of them with a code that is told apart by more than the array.
+EXIT_C = """static const uint8_t kinds[] = {
+	[%(p)sCPUID] = EXIT_KIND(CPUID%(flags)s),
+	[%(p)sIN... %(p)sIN + 1] = EXIT_KIND(IO%(flags)s),
+};
+int v3_x(int code) { return code == 9 ? V3_EXIT_HLT : V3_EXIT_UNKNOWN; }
+"""
+EXIT_H = "#define %(p)sCPUID %(n)s\n#define %(p)sIN 3\n#define %(p)sHLT 9\n#define %(p)sCOUNT 80\n#define %(p)sMTF 37\n"
+
+
+def exits(vendor, **rows):
+    """Sources and document that agree, but for the cells of the column given in rows."""
+    heading, source, head, prefix, _ = lint_exits.VENDORS[vendor]
+    words = {"p": prefix, "n": "0x72" if not vendor else "10", "flags": ", 1" if vendor else ""}
+    cells = {"cpuid": "0x72 CPUID", "io": "0x3..0x4 I/O", "hlt": "0x9 HLT", "unknown": "0x25 MTF; any other"}
+    if vendor:
+        cells = {"cpuid": "10 CPUID", "io": "3..4 I/O", "hlt": "9 HLT", "unknown": "37 MTF; any other"}
+    cells.update(rows)
+    return {source: EXIT_C % words, head: EXIT_H % words,
+            lint_exits.EXIT_PATH: f"| kind | {heading} |\n|---|---|\n" +
+            "".join(f"| `{k}` | {c} |\n" for k, c in cells.items())}
 
 
 def config(objects="v3-y += src/a.o\n", kconfig="config V3_A\n\tbool\n", defconfig="CONFIG_V3_A=y\n", code=""):
@@ -208,6 +233,20 @@ CASES = [
      config("v3-y += src/a.o\nv3-y += src/b.o\n"), "no such source: src/c", False),
     (lint_config.check_objects, config("v3-y += src/a.o src/b.o\n"), config("v3-y += src/a.o\nv3-y += src/b.o\n"),
      "not of the agreed form", False),
+
+    (lint_exits.check_svm, exits(0, cpuid="CPUID"), exits(0), "`cpuid`: 0x72 is missing", False),
+    (lint_exits.check_svm, exits(0, io="0x3 I/O"), exits(0, io="0x03, 0x04 I/O"), "`io`: 0x4 is missing", False),
+    (lint_exits.check_svm, exits(0, io="0x3..0x5 I/O"), exits(0), "`io`: 0x5 is not decoded to it", False),
+    (lint_exits.check_svm, exits(0, hlt="HLT"), exits(0), "`hlt`: which codes?", False),
+    (lint_exits.check_svm, exits(0, hlt="0x77 HLT"), exits(0, hlt="0x9 HLT, 0x72 CPUID"),
+     "`hlt`: 0x77 is not decoded to it", False),
+    (lint_exits.check_svm, exits(0, pause="0x77 PAUSE"), exits(0, pause="never"), "`pause`: 0x77 is not decoded", False),
+    (lint_exits.check_svm, {**exits(0), lint_exits.EXIT_PATH: ""}, exits(0), "no table of exits found", False),
+    (lint_exits.check_vmx, exits(1, cpuid="11 CPUID"), exits(1), "`cpuid`: 10 is missing", False),
+    (lint_exits.check_vmx, exits(1, unknown="any other"), exits(1), "VMX_EXIT_MTF (37) is in no row", False),
+    (lint_exits.check_vmx, exits(1, unknown="37 MTF, 3 I/O"), exits(1), "`unknown`: 3 is known", False),
+    (lint_exits.check_vmx, exits(1, io="3..4 I/O, 37 MTF"), exits(1, io="3..4 I/O; size 8"),
+     "`io`: 37 is not decoded to it", False),
 
     (lint_docs.check_exit_kinds, docs("cpuid"), docs("cpuid", "hlt"), "no row for hlt", False),
     (lint_docs.check_exit_kinds, docs("cpuid", "hlt", "io"), docs("cpuid", "hlt"), "io is no exit kind", False),

@@ -16,6 +16,17 @@ $(B)/unit/libsvm.a: $(unit-svm-objs)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 $(unit-svm-tests): $(B)/unit/libsvm.a
-$(unit-svm-tests): UNIT_LDFLAGS += -Wl,--whole-archive $(B)/unit/libsvm.a -Wl,--no-whole-archive
+
+# The same for VMX and test_vmx_*; vmx_cpu.c is the simulated CPU, vmx_rig.c plays the world switch.
+unit-vmx-objs := $(filter-out %/entry.o,$(filter $(B)/unit/obj/palacios/src/arch/vmx/%,$(unit-core-objs)))
+unit-vmx-tests := $(filter $(B)/unit/test_vmx_%,$(unit-tests))
+unit-tests := $(if $(unit-vmx-objs),$(unit-tests),$(filter-out $(unit-vmx-tests),$(unit-tests)))
+all-objs += $(unit-vmx-objs)
+$(B)/unit/libvmx.a: $(unit-vmx-objs)
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) qcsD $@ $^
+$(unit-vmx-tests): $(B)/unit/libvmx.a
+$(unit-vmx-tests): UNIT_LDFLAGS += -Wl,--whole-archive $(B)/unit/libvmx.a -Wl,--no-whole-archive
 
 unit-core-objs := $(filter-out $(B)/unit/obj/palacios/src/arch/%,$(unit-core-objs))

@@ -15,6 +15,22 @@
 
 #define MEM_VM_VCPUS 2
 
+/* Nested format of the VMs that tests make, and a test for both: MEM_VM_BOTH(x) defines npt_x and ept_x, which
+ * call test_x; MEM_VM_ROWS(x) names them. */
+static enum v3_nested_format mem_vm_format;
+#define MEM_VM_BOTH(name)                                                                          \
+	static void npt_##name(void)                                                               \
+	{                                                                                          \
+		mem_vm_format = V3_NESTED_NPT;                                                     \
+		test_##name();                                                                     \
+	}                                                                                          \
+	static void ept_##name(void)                                                               \
+	{                                                                                          \
+		mem_vm_format = V3_NESTED_EPT;                                                     \
+		test_##name();                                                                     \
+	}
+#define MEM_VM_ROWS(name) {#name "_npt", npt_##name}, {#name "_ept", ept_##name},
+
 static struct {
 	struct v3_vm vm;
 	struct v3_vcpu vcpu[MEM_VM_VCPUS];
@@ -42,9 +58,10 @@ __attribute__((unused)) static void mem_vm_begin(void)
 	}
 	mem_vm.hooked = true;
 	v3_lib.caps = (struct v3_arch_caps){.nested_1g = true,
+					    .nested_exec_only = mem_vm_format == V3_NESTED_EPT,
 					    .hpa_bits = 40,
 					    .nested_levels = 4,
-					    .nested_format = V3_NESTED_NPT};
+					    .nested_format = mem_vm_format};
 }
 
 /* The VM without RAM. @return V3_OK or V3_ENOMEM with nothing left. */
@@ -85,43 +102,69 @@ __attribute__((unused)) static struct v3_vm *mem_vm_new(uint64_t ram)
 	return &mem_vm.vm;
 }
 
-/* An independent reading of a nested table in NPT format (APM vol. 2 5.3), as the CPU walks it. */
+/* An independent reading of nested tables, as the CPU walks them. */
 struct mem_leaf {
 	bool present;
 	v3_hpa_t hpa; /* of the byte */
 	uint64_t size;
 	unsigned perm; /* V3_ACC_* */
+	bool uncached;
 };
 
-__attribute__((unused)) static struct mem_leaf mem_npt(v3_hpa_t root, unsigned levels, v3_gpa_t gpa)
+#define MEM_ADDR 0x000ffffffffff000ull
+
+/* APM vol. 2 5.3, 15.25. @return permissions of the entry; @p leaf: it maps memory */
+__attribute__((unused)) static unsigned mem_npt_entry(uint64_t e, bool leaf, struct mem_leaf *out)
 {
-	struct mem_leaf leaf = {.perm = V3_ACC_ALL};
+	if (!(e & 1) || !(e & 4)) /* nested accesses are user accesses */
+		return 0;
+	out->uncached = leaf && (e & 0x18) == 0x18;
+	CHECK(leaf ? (e & 0x18) == 0 || out->uncached : !(e & 0x18));
+	return V3_ACC_READ | (e & 2 ? V3_ACC_WRITE : 0) | (e >> 63 ? 0 : V3_ACC_EXEC);
+}
+
+/* SDM 3C 29.3.2, 29.3.3.1: what is a misconfiguration fails the test. */
+__attribute__((unused)) static unsigned mem_ept_entry(uint64_t e, bool leaf, struct mem_leaf *out)
+{
+	unsigned type = e >> 3 & 7;
+
+	if (!(e & 7))
+		return 0;
+	CHECK((e & 3) != 2);
+	CHECK_EQ(e >> 52, 0);
+	CHECK(leaf ? type == 6 || type == 0 : !(e & 0xf8));
+	CHECK(!leaf || !(e & 0x40)); /* the guest's PAT counts */
+	out->uncached = leaf && type == 0;
+	return (e & 1 ? V3_ACC_READ : 0) | (e & 2 ? V3_ACC_WRITE : 0) | (e & 4 ? V3_ACC_EXEC : 0);
+}
+
+__attribute__((unused)) static struct mem_leaf mem_walk(v3_hpa_t root, unsigned levels,
+							v3_gpa_t gpa)
+{
+	struct mem_leaf out = {.perm = V3_ACC_ALL};
 	v3_hpa_t table = root;
 
 	for (unsigned level = levels; level >= 1; level--) {
-		unsigned shift = 12 + 9 * (level - 1);
-		const uint64_t *t = v3_host_pa_to_va(table);
-		uint64_t e = t[(gpa >> shift) & 511];
+		unsigned shift = 12 + 9 * (level - 1), perm;
+		uint64_t e = ((const uint64_t *)v3_host_pa_to_va(table))[(gpa >> shift) & 511];
+		bool leaf = level == 1 || (level <= 3 && (e & 0x80));
 
-		if (!(e & 1))
+		CHECK(level > 1 || !(e & 0x80)); /* ignored or the PAT bit there */
+		perm = mem_vm_format == V3_NESTED_EPT ? mem_ept_entry(e, leaf, &out)
+						      : mem_npt_entry(e, leaf, &out);
+		if (!perm)
 			return (struct mem_leaf){.present = false};
-		if (!(e & 4)) /* nested accesses are user accesses */
-			leaf.perm = 0;
-		if (!(e & 2))
-			leaf.perm &= ~V3_ACC_WRITE;
-		if (e >> 63)
-			leaf.perm &= ~V3_ACC_EXEC;
-		if (level == 1 || (level <= 3 && (e & 0x80))) {
-			leaf.present = true;
-			CHECK(level > 1 || !(e & 0x80)); /* the PAT bit there */
-			leaf.size = 1ull << shift;
-			CHECK_EQ(e & 0x000ffffffffff000ull & (leaf.size - 1), 0);
-			leaf.hpa = (e & 0x000ffffffffff000ull) + (gpa & (leaf.size - 1));
-			return leaf;
+		out.perm &= perm;
+		if (leaf) {
+			out.present = true;
+			out.size = 1ull << shift;
+			CHECK_EQ(e & MEM_ADDR & (out.size - 1), 0);
+			out.hpa = (e & MEM_ADDR) + (gpa & (out.size - 1));
+			return out;
 		}
-		table = e & 0x000ffffffffff000ull;
+		table = e & MEM_ADDR;
 	}
-	return leaf;
+	return out;
 }
 
 /* A nested fault of vcpu @p n as the back end reports it. @return the handler's result */

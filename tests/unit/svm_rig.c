@@ -5,6 +5,7 @@
  */
 #include "svm_rig.h"
 
+#include "arch/svm/check.h"
 #include "cpu/cpuid.h"
 #include "fake_vm.h"
 #include "host/host.h"
@@ -113,13 +114,13 @@ struct svm_state *rig_svm(void)
 	return v3_lib.arch_state;
 }
 
-/* What VMRUN refuses that a back end could get wrong; 15.5.1. */
+/* What VMRUN refuses (15.5.1), and what it would take but a back end should not give it. */
 static bool rig_vmrun_accepts(const struct svm_vmcb *vmcb)
 {
-	return (vmcb->efer & V3_EFER_SVME) && vmcb->asid && vmcb->asid < RIG_NASIDS &&
-	       !((vmcb->cr0 & V3_CR0_NW) && !(vmcb->cr0 & V3_CR0_CD)) &&
-	       (vmcb->misc2 & SVM_MISC2_VMRUN) && !(vmcb->iopm_pa & 0xfff) &&
-	       !(vmcb->msrpm_pa & 0xfff) && (vmcb->np_enable & 1);
+	const char *why = v3_svm_check(vmcb, 52);
+
+	return CHECK_MSG(!why, "%s", why ? why : "") && vmcb->asid < RIG_NASIDS &&
+	       !(vmcb->iopm_pa & 0xfff) && !(vmcb->msrpm_pa & 0xfff) && (vmcb->np_enable & 1);
 }
 
 int v3_svm_world_switch(struct v3_vcpu *vcpu, v3_hpa_t vmcb_pa, v3_hpa_t host_pa)

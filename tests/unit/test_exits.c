@@ -62,6 +62,10 @@ static void test_exits_refused_entry_is_a_failure(void)
 
 	REQUIRE(vm);
 	CHECK_EQ(fake_dispatch(vm->vcpu[0], &exit, &ev), V3_EIO);
+	CHECK(!vm->vcpu[0]->failed_rule);
+	fake_arch_rule = "section 1.2: a rule";
+	CHECK_EQ(fake_dispatch(vm->vcpu[0], &exit, &ev), V3_EIO);
+	CHECK_STR(vm->vcpu[0]->failed_rule, "section 1.2: a rule");
 }
 
 static const struct tap_test tests[] = {

@@ -216,6 +216,18 @@ static void test_msr_tsc_write_moves_the_guests_clock(void)
 	CHECK_EQ(fake_cpu(vm, 0)->tsc_offset, vm->vcpu[0]->time.tsc_offset);
 }
 
+/* Intel kernels read it before they have exception handlers, and write back what they read. */
+static void test_msr_misc_enable_is_there(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 16);
+	uint64_t value = 0;
+
+	REQUIRE(vm);
+	CHECK(fake_rdmsr(vm, V3_MSR_MISC_ENABLE, &value));
+	CHECK_EQ(value, 0x1801);
+	CHECK(fake_wrmsr(vm, V3_MSR_MISC_ENABLE, value));
+}
+
 /* Values no guest should be able to break us with, at every MSR that answers and around. */
 static void test_msr_random_values_everywhere(void)
 {
@@ -249,6 +261,7 @@ static const struct tap_test tests[] = {
 	TAP(test_msr_pat_checks_memory_types),
 	TAP(test_msr_tsc_aux_is_32_bits),
 	TAP(test_msr_tsc_write_moves_the_guests_clock),
+	TAP(test_msr_misc_enable_is_there),
 	TAP(test_msr_random_values_everywhere),
 };
 TAP_MAIN(tests)

@@ -2,7 +2,8 @@
 /**
  * @file test_nested.c
  * Nested tables: leaf sizes, splitting, taking pages out, and that whatever happens they never show the
- * guest anything but what the map allows. Tables are read by mem_npt(), as the CPU would.
+ * guest anything but what the map allows. Tables are read by mem_walk(), as the CPU would. All of it for both
+ * formats, NPT and EPT.
  */
 #include "mem_vm.h"
 
@@ -22,7 +23,7 @@ static int ignore(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 
 static struct mem_leaf leaf_at(struct v3_vm *vm, v3_gpa_t gpa)
 {
-	return mem_npt(vm->mmu.nested.root, vm->mmu.nested.levels, gpa);
+	return mem_walk(vm->mmu.nested.root, vm->mmu.nested.levels, gpa);
 }
 
 static struct v3_mem_stats stats_of(struct v3_vm *vm)
@@ -139,7 +140,7 @@ static void test_nested_refuses_unknown_formats(void)
 	mem_vm_begin();
 	v3_lib.caps.nested_format = 99;
 	CHECK_EQ(mem_vm_make(), V3_ENOTSUP);
-	v3_lib.caps.nested_format = V3_NESTED_NPT;
+	v3_lib.caps.nested_format = (uint8_t)mem_vm_format;
 	v3_lib.caps.nested_levels = 3;
 	CHECK_EQ(mem_vm_make(), V3_ENOTSUP);
 }
@@ -286,6 +287,27 @@ static void test_nested_map_below_a_leaf(void)
 	check_leaf(vm, 0x5000, V3_SIZE_2M, V3_ACC_ALL);
 	CHECK_EQ(stats_of(vm).table_pages, pages);
 	CHECK_EQ(stats_of(vm).leaves_4k, 0);
+}
+
+/* The host's device memory: cached nowhere, whatever the leaf is split into. */
+static void test_nested_uncached_leaves(void)
+{
+	struct v3_vm *vm = mem_vm_new(4 * MIB);
+	struct v3_nested *t = &vm->mmu.nested;
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_nested_map(t, V3_SIZE_1G, V3_SIZE_1G, V3_ACC_ALL | V3_NESTED_UC, 2), V3_OK);
+	REQUIRE_EQ(v3_nested_map(t, 0x1000, 0x7000, V3_ACC_READ | V3_NESTED_UC, 0), V3_OK);
+	CHECK(leaf_at(vm, V3_SIZE_1G).uncached);
+	CHECK_EQ(leaf_at(vm, V3_SIZE_1G).size, V3_SIZE_1G);
+	CHECK(leaf_at(vm, 0x1000).uncached);
+	CHECK_EQ(leaf_at(vm, 0x1000).perm, V3_ACC_READ);
+	CHECK(v3_nested_drop(t, V3_SIZE_1G + 0x5000, 4096));
+	CHECK(leaf_at(vm, V3_SIZE_1G + 0x6000).uncached);
+	CHECK_EQ(leaf_at(vm, V3_SIZE_1G + 0x6000).size, 4096);
+	CHECK(leaf_at(vm, V3_SIZE_1G + V3_SIZE_2M).uncached);
+	CHECK_EQ(mem_vm_fault(0, V3_SIZE_2M, V3_ACC_READ), V3_OK);
+	CHECK(!leaf_at(vm, V3_SIZE_2M).uncached);
 }
 
 static void test_nested_retires_one_table_at_a_time(void)
@@ -468,7 +490,7 @@ static void *crowd_main(void *arg)
 	for (unsigned i = 0; i < 20000; i++) {
 		v3_gpa_t gpa = (v3_gpa_t)crowd_rand(c, 1024) << 12;
 		unsigned access = 1u << crowd_rand(c, 3);
-		v3_gpa_t mine = gpa | c->odd << 12;
+		v3_gpa_t mine = (gpa & ~0x1000ull) | c->odd << 12;
 
 		switch (crowd_rand(c, 8)) {
 		case 0:
@@ -583,24 +605,27 @@ static void test_flush_asks_one_or_all(void)
 	CHECK_EQ(vm->vcpu[0]->requests, V3_REQ_FLUSH);
 }
 
-static const struct tap_test tests[] = {
-	TAP(test_nested_largest_leaf),
-	TAP(test_nested_2m_where_1g_is_unknown),
-	TAP(test_nested_five_levels),
-	TAP(test_nested_width_is_cut_to_tables),
-	TAP(test_nested_refuses_unknown_formats),
-	TAP(test_nested_rom_is_read_only),
-	TAP(test_nested_hooks_keep_their_kinds_out),
-	TAP(test_nested_unhook_brings_large_leaf_back),
-	TAP(test_nested_split_without_memory),
-	TAP(test_nested_fault_out_of_memory_at_each_step),
-	TAP(test_nested_drop_at_the_edges),
-	TAP(test_nested_map_below_a_leaf),
-	TAP(test_nested_retires_one_table_at_a_time),
-	TAP(test_nested_mmio_comes_and_goes),
-	TAP(test_nested_never_shows_more_than_the_map),
-	TAP(test_nested_changes_by_several_threads),
-	TAP(test_flush_waits_for_vcpus_in_the_guest),
-	TAP(test_flush_asks_one_or_all),
-};
+#define TESTS(X)                                                                                   \
+	X(nested_largest_leaf)                                                                     \
+	X(nested_2m_where_1g_is_unknown)                                                           \
+	X(nested_five_levels)                                                                      \
+	X(nested_width_is_cut_to_tables)                                                           \
+	X(nested_refuses_unknown_formats)                                                          \
+	X(nested_rom_is_read_only)                                                                 \
+	X(nested_hooks_keep_their_kinds_out)                                                       \
+	X(nested_unhook_brings_large_leaf_back)                                                    \
+	X(nested_split_without_memory)                                                             \
+	X(nested_fault_out_of_memory_at_each_step)                                                 \
+	X(nested_drop_at_the_edges)                                                                \
+	X(nested_map_below_a_leaf)                                                                 \
+	X(nested_uncached_leaves)                                                                  \
+	X(nested_retires_one_table_at_a_time)                                                      \
+	X(nested_mmio_comes_and_goes)                                                              \
+	X(nested_never_shows_more_than_the_map)                                                    \
+	X(nested_changes_by_several_threads)                                                       \
+	X(flush_waits_for_vcpus_in_the_guest)                                                      \
+	X(flush_asks_one_or_all)
+TESTS(MEM_VM_BOTH)
+
+static const struct tap_test tests[] = {TESTS(MEM_VM_ROWS)};
 TAP_MAIN(tests)

@@ -2,7 +2,7 @@
 /**
  * @file test_view.c
  * Views: page permissions and backing, switching, what the guest sees through emulated accesses and walks,
- * and that changes of the VM's map reach every view.
+ * and that changes of the VM's map reach every view. All of it for both nested formats.
  */
 #include "mem_vm.h"
 
@@ -44,7 +44,7 @@ static int ignore(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 
 static struct mem_leaf leaf_at(struct v3_view *view, v3_gpa_t gpa)
 {
-	return mem_npt(view->table.root, view->table.levels, gpa);
+	return mem_walk(view->table.root, view->table.levels, gpa);
 }
 
 /* VM with 8 MiB, one view, vcpu 0 on it. */
@@ -72,7 +72,8 @@ static void test_view_begins_as_the_vm(void)
 	CHECK_EQ(leaf_at(view, 0x345678).size, V3_SIZE_2M);
 	CHECK_EQ(leaf_at(view, 0x345678).perm, V3_ACC_ALL);
 	CHECK_EQ(leaf_at(view, 0x300000).hpa, v3_mem_hpa(&vm->mem, 0x300000, &rom));
-	CHECK(!mem_npt(vm->mmu.nested.root, 4, 0x300000).present); /* the VM's own is not touched */
+	CHECK(!mem_walk(vm->mmu.nested.root, 4, 0x300000)
+		       .present); /* the VM's own is not touched */
 	CHECK_EQ(f.calls, 0);
 }
 
@@ -130,27 +131,26 @@ static void test_view_checks_arguments(void)
 	CHECK_EQ(v3_view_set_page(view, 8 * MIB, V3_ACC_ALL, V3_HPA_NONE), V3_ENOENT);
 	CHECK_EQ(v3_view_set_page(view, ~0xfffull, V3_ACC_ALL, V3_HPA_NONE), V3_ENOENT);
 	CHECK_EQ(v3_view_set_page(view, 0x1000, V3_ACC_WRITE, V3_HPA_NONE), V3_ENOTSUP);
-	CHECK_EQ(v3_view_set_page(view, 0x1000, V3_ACC_EXEC, V3_HPA_NONE), V3_ENOTSUP);
+	CHECK_EQ(v3_view_set_page(view, 0x1000, V3_ACC_EXEC, V3_HPA_NONE),
+		 v3_lib.caps.nested_exec_only ? V3_OK : V3_ENOTSUP);
 	CHECK_EQ(v3_view_set_page(view, 0x1000, V3_ACC_WRITE | V3_ACC_EXEC, V3_HPA_NONE),
 		 V3_ENOTSUP);
 	CHECK_EQ(v3_view_clear_page(view, 0x1001), V3_EINVAL);
 	CHECK_EQ(v3_view_clear_page(view, 0x1000), V3_OK);
 	CHECK_EQ(v3_view_clear_page(view, ~0xfffull), V3_OK);
-	vm->mmu.exec_only = true; /* where the hardware can */
-	CHECK_EQ(v3_view_set_page(view, 0x1000, V3_ACC_EXEC, V3_HPA_NONE), V3_OK);
 }
 
-/* Every permission NPT can express, and every access against it. */
+/* Every permission that the format can express, and every access against it. */
 static void test_view_permissions(void)
 {
-	static const unsigned perms[] = {0, 1, 1 | 2, 1 | 4, 1 | 2 | 4};
+	static const unsigned perms[] = {0, 1, 1 | 2, 1 | 4, 1 | 2 | 4, 4}; /* the last: EPT only */
 	struct v3_view *view;
 	struct v3_vm *vm;
 	struct faults f;
 
 	vm = view_vm(&view, &f);
 	REQUIRE(vm);
-	for (unsigned i = 0; i < V3_ARRAY_SIZE(perms); i++) {
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(perms) - !v3_lib.caps.nested_exec_only; i++) {
 		v3_gpa_t gpa = 0x210000 + i * 4096;
 
 		REQUIRE_EQ(v3_view_set_page(view, gpa, perms[i], V3_HPA_NONE), V3_OK);
@@ -173,7 +173,7 @@ static void test_view_permissions(void)
 	/* The VM itself and its other vcpu are free. */
 	f.calls = 0;
 	CHECK_EQ(mem_vm_fault(1, 0x210000, V3_ACC_WRITE), V3_OK);
-	CHECK_EQ(mem_npt(vm->mmu.nested.root, 4, 0x210000).size, V3_SIZE_2M);
+	CHECK_EQ(mem_walk(vm->mmu.nested.root, 4, 0x210000).size, V3_SIZE_2M);
 	CHECK_EQ(f.calls, 0);
 }
 
@@ -432,19 +432,21 @@ static void test_view_out_of_memory_at_each_step(void)
 	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, &view) >= 3);
 }
 
-static const struct tap_test tests[] = {
-	TAP(test_view_begins_as_the_vm),
-	TAP(test_view_switch_changes_root),
-	TAP(test_view_destroy_only_when_unused),
-	TAP(test_view_checks_arguments),
-	TAP(test_view_permissions),
-	TAP(test_view_takes_mapped_pages_back),
-	TAP(test_view_own_host_page),
-	TAP(test_view_walks_its_own_pages),
-	TAP(test_view_stops_emulated_accesses),
-	TAP(test_view_follows_changes_of_the_map),
-	TAP(test_view_tables_are_counted),
-	TAP(test_view_random_pages),
-	TAP(test_view_out_of_memory_at_each_step),
-};
+#define TESTS(X)                                                                                   \
+	X(view_begins_as_the_vm)                                                                   \
+	X(view_switch_changes_root)                                                                \
+	X(view_destroy_only_when_unused)                                                           \
+	X(view_checks_arguments)                                                                   \
+	X(view_permissions)                                                                        \
+	X(view_takes_mapped_pages_back)                                                            \
+	X(view_own_host_page)                                                                      \
+	X(view_walks_its_own_pages)                                                                \
+	X(view_stops_emulated_accesses)                                                            \
+	X(view_follows_changes_of_the_map)                                                         \
+	X(view_tables_are_counted)                                                                 \
+	X(view_random_pages)                                                                       \
+	X(view_out_of_memory_at_each_step)
+TESTS(MEM_VM_BOTH)
+
+static const struct tap_test tests[] = {TESTS(MEM_VM_ROWS)};
 TAP_MAIN(tests)

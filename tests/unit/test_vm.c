@@ -5,6 +5,7 @@
  * order, with guests that compute, halt, do I/O and talk to each other on real threads.
  */
 #include "fake_vm.h"
+#include "host/host.h"
 #include "palacios/platform.h"
 #include "tap.h"
 
@@ -333,6 +334,48 @@ static void test_vm_our_failure_stops_with_a_dump(void)
 	CHECK(fake_log_contains("0x4711"));
 	CHECK(fake_log_contains("rip"));
 	CHECK_EQ(fake_cpu(vm, 0)->dumps, 1);
+}
+
+/* With checks on, a VMCB or VMCS that the CPU would refuse is not tried. */
+static void test_vm_checks_before_each_entry(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 8);
+
+	REQUIRE(vm);
+	v3_lib.checks = true;
+	fake_arch_rule = "section 1.2: a rule";
+	fake_set_step(fake_cpu(vm, 0), unknown_exit, NULL);
+	CHECK_EQ(v3_vm_start(vm), V3_OK);
+	v3_vm_wait(vm);
+	CHECK_EQ(v3_vm_stop_reason(vm, NULL), V3_STOP_FAILURE);
+	CHECK(fake_log_contains("the CPU refuses to enter at rip 0: section 1.2: a rule"));
+	CHECK_EQ(fake_cpu(vm, 0)->entries, 0);
+	CHECK_EQ(fake_cpu(vm, 0)->dumps, 1);
+}
+
+static void test_vm_checks_let_sound_entries_through(void)
+{
+	uint32_t status = 3;
+	struct v3_vm *vm;
+
+	REQUIRE_EQ(fake_lib_init(), V3_OK);
+	v3_lib.checks = true;
+	vm = running_vm(1, guest_exits, &status);
+	REQUIRE(vm);
+	v3_vm_wait(vm);
+	CHECK_EQ(v3_vm_stop_reason(vm, NULL), V3_STOP_EXIT);
+	CHECK(fake_cpu(vm, 0)->checks >= fake_cpu(vm, 0)->entries);
+	CHECK(fake_cpu(vm, 0)->entries > 0);
+}
+
+static void test_vm_checks_are_off_by_default(void)
+{
+	uint32_t status = 3;
+	struct v3_vm *vm = running_vm(1, guest_exits, &status);
+
+	REQUIRE(vm);
+	v3_vm_wait(vm);
+	CHECK_EQ(fake_cpu(vm, 0)->checks, 0);
 }
 
 /* ---- states and orders ---- */
@@ -841,6 +884,9 @@ static const struct tap_test tests[] = {
 	TAP(test_vm_first_stop_reason_counts),
 	TAP(test_vm_start_out_of_memory),
 	TAP(test_vm_our_failure_stops_with_a_dump),
+	TAP(test_vm_checks_before_each_entry),
+	TAP(test_vm_checks_let_sound_entries_through),
+	TAP(test_vm_checks_are_off_by_default),
 	TAP(test_vm_every_call_in_every_state),
 	TAP(test_vm_random_orders),
 	TAP(test_vm_paused_guest_does_not_run),

@@ -26,6 +26,7 @@ struct v3_init_params {
 	const struct v3_host_ops *host;		      /* copied */
 	const struct v3_device_class *const *devices; /* NULL-terminated */
 	const struct v3_extension *const *extensions; /* NULL-terminated; may be NULL */
+	bool checks; /* look for mistakes of the library before each entry: slow, for tests */
 };
 
 /**

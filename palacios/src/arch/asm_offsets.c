@@ -3,14 +3,16 @@
  * @file asm_offsets.c
  * Compiled to assembly only: the build turns its markers into generated/asm_offsets.h for .S files.
  */
+#include "arch/vmx/vmcs.h"
 #include "state.h"
 
-#define V3_OFFSET(name, type, member)                                                              \
-	__asm__ volatile("\n->" #name " %c0" ::"i"(offsetof(type, member)))
+#define V3_CONSTANT(name, value)      __asm__ volatile("\n->" #name " %c0" ::"i"(value))
+#define V3_OFFSET(name, type, member) V3_CONSTANT(name, offsetof(type, member))
 
 void v3_asm_offsets(void);
 void v3_asm_offsets(void)
 {
+	V3_OFFSET(VCPU_RAX, struct v3_vcpu, regs.gpr[V3_RAX]);
 	V3_OFFSET(VCPU_RCX, struct v3_vcpu, regs.gpr[V3_RCX]);
 	V3_OFFSET(VCPU_RDX, struct v3_vcpu, regs.gpr[V3_RDX]);
 	V3_OFFSET(VCPU_RBX, struct v3_vcpu, regs.gpr[V3_RBX]);
@@ -27,4 +29,5 @@ void v3_asm_offsets(void)
 	V3_OFFSET(VCPU_R15, struct v3_vcpu, regs.gpr[V3_R15]);
 	V3_OFFSET(VCPU_REQUESTS, struct v3_vcpu, requests);
 	V3_OFFSET(VCPU_IN_GUEST, struct v3_vcpu, in_guest);
+	V3_CONSTANT(VMX_HOST_RSP, VMCS_HOST_RSP);
 }

@@ -51,8 +51,14 @@ struct v3_arch_ops {
 	void (*vcpu_reset)(struct v3_vcpu *vcpu, bool init);
 
 	/**
-	 * Enter the guest once. Called with interrupts on; blocks them itself, then looks at vcpu->requests
-	 * and returns V3_EAGAIN at once if any is set (a kick cannot be lost).
+	 * The vcpu's thread takes its CPU, and gives it back: in between no other thread runs there (the host's
+	 * fpu_begin() .. fpu_end()). For state that stays in the CPU across exits; NULL if there is none.
+	 */
+	void (*load)(struct v3_vcpu *vcpu);
+	void (*put)(struct v3_vcpu *vcpu);
+	/**
+	 * Enter the guest once, between load() and put(). Called with interrupts on; blocks them itself, then
+	 * looks at vcpu->requests and returns V3_EAGAIN at once if any is set (a kick cannot be lost).
 	 * @param exit  filled on V3_OK; host interrupts have been delivered when it returns
 	 * @return V3_OK or V3_EAGAIN
 	 */
@@ -93,6 +99,12 @@ struct v3_arch_ops {
 	void (*set_nested_root)(struct v3_vcpu *vcpu, v3_hpa_t root);
 	/** Drop all translations of the vcpu's guest at the next entry. Only v3_flush_*() of mmu/ calls this. */
 	void (*flush)(struct v3_vcpu *vcpu);
+
+	/**
+	 * Would the next entry fail the checks that the CPU makes, or why did the last one? Between load() and
+	 * put(). @return NULL: no reason found; else the rule of the manual that is violated, static text
+	 */
+	const char *(*check_entry)(struct v3_vcpu *vcpu);
 
 	/** Write the vendor's control block, line by line. Own thread, or before it runs. */
 	void (*dump)(struct v3_vcpu *vcpu, const struct v3_text *text);

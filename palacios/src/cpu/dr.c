@@ -59,6 +59,10 @@ static int dr_move(struct v3_vcpu *vcpu, unsigned reg, uint64_t *gpr, bool write
 		v3_vcpu_inject_ud(vcpu);
 		return V3_OK;
 	}
+	if (vcpu->cpl) { /* hardware does not exit then; Bochs 2.7's VMX does (quirk B6) */
+		v3_vcpu_inject_gp(vcpu, 0);
+		return V3_OK;
+	}
 	if (dr_general_detect(vcpu))
 		return V3_OK;
 	if (write) {

@@ -142,7 +142,8 @@ void v3_excp_after_insn(struct v3_vcpu *vcpu)
 	v3_vcpu_inject(vcpu, V3_VEC_DB, false, 0);
 }
 
-/* Vectors the back end takes because their delivery could loop inside the CPU go back to the guest. */
+/* Vectors the back end takes because their delivery could loop inside the CPU, or because of what may stand
+ * behind them, go back to the guest. */
 int v3_excp_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	uint8_t vector = exit->u.excp.vector;
@@ -150,6 +151,11 @@ int v3_excp_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	switch (vector) {
 	case V3_VEC_DB:
 		v3_vcpu_inject(vcpu, V3_VEC_DB, false, 0);
+		return V3_OK;
+	case V3_VEC_UD: /* each vendor's CPU has a hypercall instruction that the other's does not know */
+		if (v3_hypercall_at_rip(vcpu))
+			return v3_hypercall_exit(vcpu, exit);
+		v3_vcpu_inject_ud(vcpu);
 		return V3_OK;
 	case V3_VEC_AC:
 		v3_vcpu_inject(vcpu, V3_VEC_AC, true, 0);
@@ -172,7 +178,7 @@ int v3_triple_fault_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 /* An exit that no guest can cause: a bug of ours. */
 int v3_broken_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
-	(void)vcpu;
-	(void)exit;
+	if (exit->kind == V3_EXIT_ENTRY_FAILED)
+		vcpu->failed_rule = vcpu->arch->check_entry(vcpu);
 	return V3_EIO;
 }

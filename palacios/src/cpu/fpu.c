@@ -122,6 +122,8 @@ void v3_fpu_load(struct v3_vcpu *vcpu)
 		cpu->host_tsc_aux = v3_rdmsr(V3_MSR_TSC_AUX);
 		v3_wrmsr(V3_MSR_TSC_AUX, cpu->tsc_aux);
 	}
+	if (vcpu->arch->load)
+		vcpu->arch->load(vcpu);
 	cpu->fpu_loaded = true;
 }
 
@@ -144,6 +146,8 @@ void v3_fpu_put(struct v3_vcpu *vcpu)
 	}
 	if (cpu->has_tsc_aux)
 		v3_wrmsr(V3_MSR_TSC_AUX, cpu->host_tsc_aux);
+	if (vcpu->arch->put)
+		vcpu->arch->put(vcpu);
 	cpu->fpu_loaded = false;
 	v3_host_fpu_end();
 	v3_vcpu_request_self(vcpu, V3_REQ_FPU);

@@ -27,6 +27,7 @@
 #define MSR_BU_CFG2	0xc001102au
 
 #define MSR_HWCR_TSC_FREQ_SEL (1ull << 24)
+#define MSR_MISC_ENABLE_VALUE 0x1801ull /* fast strings; no branch trace store, no precise events */
 #define MSR_DE_CFG_LFENCE     (1ull << 1) /* LFENCE is serialising */
 
 int v3_msr_register(struct v3_vm *vm, uint32_t first, uint32_t count, v3_msr_read_fn rd,
@@ -251,6 +252,16 @@ static int msr_lfence_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, 
 	return V3_OK;
 }
 
+/* Kernels read it on Intel CPUs before they can take an exception; what they write there is fine with us. */
+static int msr_misc_enable_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
+{
+	(void)vcpu;
+	(void)msr;
+	(void)priv;
+	*value = MSR_MISC_ENABLE_VALUE;
+	return V3_OK;
+}
+
 static int msr_zero_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
 {
 	(void)vcpu;
@@ -279,6 +290,7 @@ static const struct msr_builtin {
 	{V3_MSR_TSC, 1, msr_tsc_read, msr_tsc_write},
 	{MSR_PATCH_LEVEL, 1, msr_zero_read, msr_ignore_write},
 	{V3_MSR_MCG_CAP, 2, msr_zero_read, msr_ignore_write}, /* no banks */
+	{V3_MSR_MISC_ENABLE, 1, msr_misc_enable_read, msr_ignore_write},
 	{V3_MSR_DEBUGCTL, 1, msr_zero_read, msr_ignore_write},
 	{V3_MSR_PAT, 1, msr_hw_read, msr_pat_write},
 	{V3_MSR_EFER, 1, msr_efer_read, msr_efer_write},

@@ -28,6 +28,7 @@ struct v3_library {
 	uint32_t vms;	/* VMs that exist, atomic */
 	uint8_t log_level; /* of lines about no VM */
 	uint8_t tracing;   /* v3_trace_enable(); atomic */
+	bool checks;	   /* look for mistakes of ours before each entry */
 };
 extern struct v3_library v3_lib;
 
@@ -87,6 +88,12 @@ static inline const struct v3_host_console_ops *v3_host_console(void)
 static inline bool v3_host_tracing(void)
 {
 	return __atomic_load_n(&v3_lib.tracing, __ATOMIC_RELAXED);
+}
+
+/** Is there more to do about an entry than to enter? */
+static inline bool v3_host_watching(void)
+{
+	return v3_host_tracing() | v3_lib.checks;
 }
 
 #endif

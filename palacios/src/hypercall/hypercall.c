@@ -67,6 +67,16 @@ static int64_t hypercall_run(struct v3_vcpu *vcpu, uint64_t nr, const uint64_t a
 	return hypercall_builtin(vcpu->vm, nr);
 }
 
+/* VMCALL and VMMCALL, without prefixes. */
+bool v3_hypercall_at_rip(struct v3_vcpu *vcpu)
+{
+	uint8_t bytes[3];
+	size_t got;
+
+	return v3_fetch(vcpu, bytes, sizeof(bytes), &got) == V3_OK && got == sizeof(bytes) &&
+	       bytes[0] == 0x0f && bytes[1] == 0x01 && (bytes[2] == 0xc1 || bytes[2] == 0xd9);
+}
+
 int v3_hypercall_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	uint64_t *gpr = vcpu->regs.gpr;

@@ -21,6 +21,8 @@ struct v3_hypercalls {
 	uint32_t nranges;
 };
 
+/** Is one of the two vendors' hypercall instructions at RIP? Own thread. */
+bool v3_hypercall_at_rip(struct v3_vcpu *vcpu);
 int v3_hypercall_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 
 #endif

@@ -28,6 +28,8 @@ struct v3_nested {
 	v3_hpa_t retired;   /* owned: table page taken out, freed after a flush; 0 = none */
 	uint8_t levels;
 	int node;
+	uint64_t removed;     /* how often an entry was taken out or tightened; atomic */
+	v3_gpa_t removed_gpa; /* where last */
 };
 
 struct v3_mmu {
@@ -59,11 +61,20 @@ struct v3_hook_memo {
 	struct v3_mem_hook hook;
 };
 
+/** What the CPU may have cached for a vcpu (stale.c). Own thread; means something only with checks on. */
+struct v3_cached {
+	bool any;		      /* it has entered since the last flush */
+	uint64_t removed;	      /* of its table, before that */
+	uint64_t cr0, cr3, cr4, efer; /* when it left the guest last */
+	uint64_t since_ns;	      /* when an entry was first put off; 0: it was not */
+};
+
 struct v3_vcpu_mmu {
 	struct v3_view *view;	       /* NULL: the VM's own table; not owned */
 	uint32_t mmio_hint;	       /* region of the last MMIO access */
 	struct v3_hook_memo hook_memo; /* own thread */
 	struct v3_walk_memo memo[3];   /* by access: read, write, execute; own thread */
+	struct v3_cached cached;
 };
 
 /** Make the VM's nested root. After v3_mem_init(). thread. @return V3_OK, V3_ENOMEM, V3_ENOTSUP. */
@@ -72,6 +83,8 @@ int v3_mmu_init(struct v3_vm *vm);
 void v3_mmu_fini(struct v3_vm *vm);
 /** Root of the table the vcpu runs on: the active view's or the VM's. Own thread or stopped. */
 v3_hpa_t v3_mmu_root(const struct v3_vcpu *vcpu);
+/** That table. Own thread or stopped. */
+const struct v3_nested *v3_mmu_table(const struct v3_vcpu *vcpu);
 
 /** Result of a walk. */
 struct v3_walk {
@@ -120,6 +133,21 @@ void v3_flush_vm(struct v3_vm *vm);
  * before the call are out of use afterwards.
  */
 void v3_flush_vm_sync(struct v3_vm *vm);
+
+/* ---- stale.c, for vm/: checks for flushes that are missing ---- */
+
+/** The vcpu's translations are dropped before its next entry. Own thread or stopped. */
+static inline void v3_stale_flushed(struct v3_vcpu_mmu *mmu)
+{
+	mmu->cached.any = false;
+}
+/** The vcpu has left the guest, its registers are current. Own thread. */
+void v3_stale_left(struct v3_vcpu *vcpu);
+/**
+ * May the vcpu enter, as far as cached translations go? Own thread.
+ * @return V3_OK; V3_EAGAIN: ask again, a flush is due; V3_EIO: it is missing, logged
+ */
+int v3_stale_check(struct v3_vcpu *vcpu);
 
 /* ---- view.c, for mem/ ---- */
 

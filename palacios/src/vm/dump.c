@@ -122,6 +122,8 @@ static void dump_vcpu(struct v3_vcpu *vcpu, const struct v3_text *text)
 		     (unsigned long long)vcpu->cr0, (unsigned long long)vcpu->cr2,
 		     (unsigned long long)vcpu->cr3, (unsigned long long)vcpu->cr4,
 		     (unsigned long long)vcpu->cr8, (unsigned long long)vcpu->efer);
+	if (vcpu->failed_rule)
+		v3_text_line(text, "  entry check: %s", vcpu->failed_rule);
 	dump_registers(vcpu, text);
 	dump_segments(vcpu, text);
 	vcpu->arch->dump(vcpu, text);

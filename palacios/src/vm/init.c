@@ -9,20 +9,26 @@
 
 #define V3_LOG_TAG "init"
 
-/* The first back end whose probe does not say "no such feature" is the one; its refusal is final. */
+#define INIT_BACKENDS 4
+
+/* The first back end whose probe does not say "no such feature" is the one; its refusal is final. If all say
+ * so, the user reads why of each. */
 static int init_probe(void)
 {
-	const char *why = "no back end in this build";
+	const char *why[INIT_BACKENDS] = {"no back end in this build"};
+	unsigned i = 0, first;
 	int err = V3_ENODEV;
-	unsigned i;
 
-	for (i = 0; v3_arch_backends[i] && err == V3_ENODEV; i++) {
-		err = v3_arch_backends[i]->probe(&v3_lib.caps, &why);
+	for (; i < INIT_BACKENDS && v3_arch_backends[i] && err == V3_ENODEV; i++) {
+		err = v3_arch_backends[i]->probe(&v3_lib.caps, &why[i]);
 		if (err == V3_OK)
 			v3_lib.arch = v3_arch_backends[i];
 	}
-	if (err != V3_OK)
-		V3_ERR(NULL, "no virtualization: %s", why);
+	if (err == V3_OK)
+		return V3_OK;
+	i = i ? i : 1;
+	for (first = err == V3_ENODEV ? 0 : i - 1; first < i; first++)
+		V3_ERR(NULL, "no virtualization: %s", why[first]);
 	return err;
 }
 
@@ -47,6 +53,7 @@ int v3_init(const struct v3_init_params *params)
 	v3_lib.devices = params->devices;
 	v3_lib.extensions = params->extensions;
 	v3_lib.log_level = V3_LOG_INFO;
+	v3_lib.checks = params->checks;
 
 	err = init_probe();
 	if (err != V3_OK)

@@ -157,6 +157,8 @@ static int run_serve(struct v3_vcpu *vcpu)
 		vcpu->arch->set_nested_root(vcpu, v3_mmu_root(vcpu));
 	if (req & V3_REQ_FLUSH)
 		vcpu->arch->flush(vcpu);
+	if (req & (V3_REQ_VIEW | V3_REQ_FLUSH))
+		v3_stale_flushed(&vcpu->mmu);
 	if (req & (V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_IRQ))
 		run_events(vcpu, req);
 	if (vcpu->state != V3_VCPU_RUNNABLE) {
@@ -169,28 +171,45 @@ static int run_serve(struct v3_vcpu *vcpu)
 	return V3_OK;
 }
 
-/* One entry and its exit. Twice in the code, so that only one test is on the way when nobody looks on. */
-static inline __attribute__((__always_inline__)) int run_once(struct v3_vcpu *vcpu, bool traced)
+/* For the embedder who looks for mistakes of ours. @return V3_OK: enter */
+static int run_check(struct v3_vcpu *vcpu)
 {
-	struct v3_exit_record *rec = &vcpu->stats.last[vcpu->stats.entries % V3_EXIT_RECORDS];
 	int err;
 
-	if (traced)
-		v3_trace_entry(vcpu);
-	err = vcpu->arch->enter(vcpu, &rec->exit);
+	vcpu->failed_rule = vcpu->arch->check_entry(vcpu);
+	if (vcpu->failed_rule)
+		return V3_EIO;
+	err = v3_stale_check(vcpu);
 	if (err == V3_EAGAIN)
-		return V3_OK;
+		run_yield(vcpu);
+	return err;
+}
+
+/* One entry and its exit. Twice in the code, so that only one test is on the way when nobody looks on. */
+static inline __attribute__((__always_inline__)) int run_once(struct v3_vcpu *vcpu, bool watched)
+{
+	struct v3_exit_record *rec = &vcpu->stats.last[vcpu->stats.entries % V3_EXIT_RECORDS];
+	int err = watched && v3_lib.checks ? run_check(vcpu) : V3_OK;
+
+	if (watched)
+		V3_TRACE(entry, vcpu);
+	if (V3_LIKELY(!err))
+		err = vcpu->arch->enter(vcpu, &rec->exit);
+	if (V3_UNLIKELY(err))
+		return err == V3_EAGAIN ? V3_OK : err;
 	vcpu->stats.entries++;
 	rec->rip = vcpu->regs.rip;
 	rec->tsc = v3_rdtsc();
-	if (traced)
-		v3_trace_exit(vcpu, &rec->exit);
+	if (watched)
+		V3_TRACE(exit, vcpu, &rec->exit);
+	if (watched && v3_lib.checks)
+		v3_stale_left(vcpu);
 	err = v3_exit_dispatch(vcpu, &rec->exit);
 	v3_stats_count(&vcpu->stats, rec->exit.kind, v3_rdtsc() - rec->tsc);
 	return err;
 }
 
-static __attribute__((__noinline__)) int run_traced(struct v3_vcpu *vcpu)
+static __attribute__((__noinline__)) int run_watched(struct v3_vcpu *vcpu)
 {
 	return run_once(vcpu, true);
 }
@@ -200,9 +219,14 @@ static void run_failed(struct v3_vcpu *vcpu, int err)
 	const struct v3_exit_record *rec =
 		&vcpu->stats.last[(vcpu->stats.entries - 1) % V3_EXIT_RECORDS];
 
-	V3_ERR(vcpu->vm, "vcpu %u failed: %s in exit \"%s\" (vendor code %#llx) at rip %#llx",
-	       vcpu->index, v3_strerror(err), v3_exit_name(rec->exit.kind),
-	       (unsigned long long)rec->exit.code, (unsigned long long)rec->rip);
+	if (vcpu->failed_rule)
+		V3_ERR(vcpu->vm, "vcpu %u failed: the CPU refuses to enter at rip %#llx: %s",
+		       vcpu->index, (unsigned long long)vcpu->regs.rip, vcpu->failed_rule);
+	else
+		V3_ERR(vcpu->vm,
+		       "vcpu %u failed: %s in exit \"%s\" (vendor code %#llx) at rip %#llx",
+		       vcpu->index, v3_strerror(err), v3_exit_name(rec->exit.kind),
+		       (unsigned long long)rec->exit.code, (unsigned long long)rec->rip);
 	v3_vm_request_stop(vcpu->vm, V3_STOP_FAILURE, err);
 }
 
@@ -217,7 +241,7 @@ void v3_vcpu_main(void *arg)
 			err = run_serve(vcpu);
 			continue;
 		}
-		err = V3_UNLIKELY(v3_host_tracing()) ? run_traced(vcpu) : run_once(vcpu, false);
+		err = V3_UNLIKELY(v3_host_watching()) ? run_watched(vcpu) : run_once(vcpu, false);
 		if (V3_UNLIKELY(err < 0))
 			run_failed(vcpu, err);
 		err = V3_OK; /* who wants the loop to end has made a request */

@@ -73,6 +73,7 @@ void v3_vcpu_destroy(struct v3_vcpu *vcpu)
 void v3_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 {
 	vcpu->arch->vcpu_reset(vcpu, init);
+	v3_stale_flushed(&vcpu->mmu);
 	vcpu->pending.type = V3_EVENT_NONE;
 	vcpu->nmi_blocked = false;
 	vcpu->nmi_pending = false;

@@ -9,7 +9,8 @@
 #include "palacios/error.h"
 #include "state.h"
 
-#define EVENTS_OWN_MASK ((1u << V3_VEC_DB) | (1u << V3_VEC_AC) | (1u << V3_VEC_MC))
+#define EVENTS_OWN_MASK                                                                            \
+	((1u << V3_VEC_DB) | (1u << V3_VEC_UD) | (1u << V3_VEC_AC) | (1u << V3_VEC_MC))
 
 static struct svm_vmcb *events_vmcb(struct v3_vcpu *vcpu)
 {
@@ -119,7 +120,7 @@ void v3_svm_clear_shadow(struct v3_vcpu *vcpu)
 }
 
 /* #DB and #AC are always ours: their delivery can loop for ever inside the CPU, with no exit in between.
- * #MC is the host's. */
+ * #MC is the host's. #UD may be the other vendor's hypercall. */
 void v3_svm_set_exception_mask(struct v3_vcpu *vcpu, uint32_t mask)
 {
 	struct svm_vcpu *sv = vcpu->arch_vcpu;

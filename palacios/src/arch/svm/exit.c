@@ -250,7 +250,8 @@ void v3_svm_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	exit->kind = exit_kind(vmcb->exitcode);
 	exit->fetched = 0;
 	exit->aborted.type = V3_EVENT_NONE;
-	sv->vmcb->eventinj = 0;
+	if (V3_LIKELY(exit->kind != V3_EXIT_ENTRY_FAILED)) /* it may be what was wrong */
+		sv->vmcb->eventinj = 0;
 	if (V3_UNLIKELY(sv->virq))
 		exit_virq(sv, &exit->aborted);
 	if (exit->kind == V3_EXIT_NESTED_FAULT)

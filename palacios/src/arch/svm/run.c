@@ -4,6 +4,7 @@
  * One entry into the guest and the exit from it: everything between the run loop and the world switch.
  * Called by vm/run.c; calls entry.S and exit.c. AMD APM vol. 2 15.5, 15.15, 15.16.
  */
+#include "arch/svm/check.h"
 #include "arch/svm/svm.h"
 
 #include "host/x86.h"
@@ -108,6 +109,27 @@ static void run_keep_shadow(struct v3_vcpu *vcpu, struct svm_vcpu *sv)
 	sv->dirty |= SVM_CLEAN_TPR;
 }
 
+static void run_prepare(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
+{
+	struct svm_vmcb *vmcb = sv->vmcb;
+
+	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush)
+		run_prepare_tlb(sv, pc, cpu);
+	vmcb->rax = vcpu->regs.gpr[V3_RAX];
+	vmcb->rsp = vcpu->regs.gpr[V3_RSP];
+	vmcb->rip = vcpu->regs.rip;
+	vmcb->rflags = vcpu->regs.rflags;
+}
+
+const char *v3_svm_check_entry(struct v3_vcpu *vcpu)
+{
+	struct svm_vcpu *sv = vcpu->arch_vcpu;
+	uint32_t cpu = v3_host_cpu_id();
+
+	run_prepare(vcpu, sv, &sv->svm->cpu[cpu], cpu); /* once more at the entry: no harm */
+	return v3_svm_check(sv->vmcb, v3_lib.caps.hpa_bits);
+}
+
 int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	struct svm_vcpu *sv = vcpu->arch_vcpu;
@@ -118,17 +140,11 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	uint64_t shadow = vmcb->shadow & 1;
 	int refused;
 
-	if (sv->cpu != cpu || sv->generation != pc->generation || sv->flush)
-		run_prepare_tlb(sv, pc, cpu);
+	run_prepare(vcpu, sv, pc, cpu);
 	if (pc->last_vcpu != sv)
 		run_barrier(sv, pc);
 	if (V3_UNLIKELY(shadow))
 		run_keep_shadow(vcpu, sv);
-
-	vmcb->rax = vcpu->regs.gpr[V3_RAX];
-	vmcb->rsp = vcpu->regs.gpr[V3_RSP];
-	vmcb->rip = vcpu->regs.rip;
-	vmcb->rflags = vcpu->regs.rflags;
 	vmcb->clean = sv->svm->clean_bits ? SVM_CLEAN_ALL & ~sv->dirty : 0;
 
 	if (V3_UNLIKELY(vmcb->dr7 & RUN_DR7_ENABLES))

@@ -278,5 +278,6 @@ const struct v3_arch_ops v3_svm_ops = {
 	.set_exception_mask = v3_svm_set_exception_mask,
 	.set_nested_root = svm_set_nested_root,
 	.flush = svm_flush,
+	.check_entry = v3_svm_check_entry,
 	.dump = v3_svm_dump,
 };

@@ -61,6 +61,7 @@ void v3_svm_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 
 /* run.c */
 int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit);
+const char *v3_svm_check_entry(struct v3_vcpu *vcpu);
 
 /* vcpu.c */
 int v3_svm_vcpu_create(struct v3_vcpu *vcpu);

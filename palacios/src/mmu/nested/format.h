@@ -7,6 +7,7 @@
 #ifndef V3_MMU_NESTED_FORMAT_H
 #define V3_MMU_NESTED_FORMAT_H
 
+#include "mmu/nested/table.h"
 #include "palacios/mem.h"
 #include "palacios/types.h"
 
@@ -17,19 +18,23 @@ struct v3_nested_fmt {
 	uint64_t large;	  /* leaf above the lowest level */
 	uint64_t read, write, exec; /* set to allow */
 	uint64_t no_exec;	    /* set to forbid */
+	uint64_t cached, uncached;  /* memory type of a leaf: write-back, uncacheable */
 	uint64_t addr;		    /* address field */
 };
 
-/** By enum v3_nested_format; NULL: not implemented. */
-extern const struct v3_nested_fmt *const v3_nested_formats[2];
+#define V3_NESTED_FORMATS 2
 
-/** Permission and attribute bits of a leaf at @p level (0: 4 KiB). */
+/** By enum v3_nested_format. */
+extern const struct v3_nested_fmt *const v3_nested_formats[V3_NESTED_FORMATS];
+
+/** Permission and attribute bits of a leaf at @p level (0: 4 KiB). @p perm: as for v3_nested_map(). */
 static inline uint64_t v3_nested_leaf_bits(const struct v3_nested_fmt *fmt, unsigned perm,
 					   unsigned level)
 {
 	return fmt->leaf | (level ? fmt->large : 0) | (perm & V3_ACC_READ ? fmt->read : 0) |
 	       (perm & V3_ACC_WRITE ? fmt->write : 0) |
-	       (perm & V3_ACC_EXEC ? fmt->exec : fmt->no_exec);
+	       (perm & V3_ACC_EXEC ? fmt->exec : fmt->no_exec) |
+	       (perm & V3_NESTED_UC ? fmt->uncached : fmt->cached);
 }
 
 #endif

@@ -32,7 +32,7 @@ void v3_mmu_fini(struct v3_vm *vm)
 
 v3_hpa_t v3_mmu_root(const struct v3_vcpu *vcpu)
 {
-	return vcpu->mmu.view ? vcpu->mmu.view->table.root : vcpu->vm->mmu.nested.root;
+	return v3_mmu_table(vcpu)->root;
 }
 
 /* Largest leaf for the page: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */

@@ -31,6 +31,20 @@ static void nested_write(uint64_t *slot, uint64_t e)
 	__atomic_store_n(slot, e, __ATOMIC_RELEASE);
 }
 
+/* A CPU may have cached what was there. */
+static void nested_note(struct v3_nested *table, v3_gpa_t gpa)
+{
+	table->removed_gpa = gpa;
+	__atomic_store_n(&table->removed, table->removed + 1, __ATOMIC_RELEASE);
+}
+
+/* Does @p e show less than @p old, or something else? */
+static bool nested_tightens(const struct v3_nested_fmt *fmt, uint64_t old, uint64_t e)
+{
+	return (old & ~e & (fmt->read | fmt->write | fmt->exec)) || (e & ~old & fmt->no_exec) ||
+	       ((old ^ e) & (fmt->addr | fmt->cached | fmt->uncached));
+}
+
 /* Entries of the table that @p e points to. */
 static uint64_t *nested_table(const struct v3_nested_fmt *fmt, uint64_t e)
 {
@@ -55,7 +69,7 @@ static void nested_free_page(struct v3_nested *table, v3_hpa_t page)
 int v3_nested_init(struct v3_nested *table, int node)
 {
 	*table = (struct v3_nested){.levels = v3_lib.caps.nested_levels, .node = node};
-	if (v3_lib.caps.nested_format < V3_ARRAY_SIZE(v3_nested_formats))
+	if (v3_lib.caps.nested_format < V3_NESTED_FORMATS)
 		table->fmt = v3_nested_formats[v3_lib.caps.nested_format];
 	if (!table->fmt || table->levels < 4 || table->levels > 5)
 		return V3_ENOTSUP;
@@ -123,6 +137,15 @@ static uint64_t *nested_split(struct v3_nested *table, uint64_t *slot, unsigned 
 	return t;
 }
 
+static void nested_enter(struct v3_nested *table, uint64_t *slot, v3_gpa_t gpa, uint64_t e)
+{
+	uint64_t old = *slot;
+
+	nested_write(slot, e);
+	if ((old & table->fmt->present) && nested_tightens(table->fmt, old, e))
+		nested_note(table, gpa);
+}
+
 int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm,
 		  unsigned level)
 {
@@ -135,8 +158,9 @@ int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned 
 		bool leaf = used && nested_is_leaf(fmt, e, l);
 
 		if (l <= level && (!used || leaf)) {
-			nested_write(slot, (hpa & ~(nested_span(l) - 1)) |
-						   v3_nested_leaf_bits(fmt, perm, l));
+			nested_enter(table, slot, gpa,
+				     (hpa & ~(nested_span(l) - 1)) |
+					     v3_nested_leaf_bits(fmt, perm, l));
 			table->leaves[l] += !used;
 			return V3_OK;
 		}
@@ -176,6 +200,7 @@ static bool nested_drop_one(struct v3_nested *table, v3_gpa_t gpa, v3_gpa_t end,
 		if (t)
 			continue;
 		nested_write(slot, 0);
+		nested_note(table, gpa);
 		table->leaves[l]--;
 		return true;
 	}
@@ -216,6 +241,7 @@ bool v3_nested_retire(struct v3_nested *table, v3_gpa_t gpa)
 	}
 	table->retired = *slot & fmt->addr;
 	nested_write(slot, 0);
+	nested_note(table, gpa);
 	for (unsigned i = 0; i < NESTED_ENTRIES; i++)
 		table->leaves[0] -= !!(t[i] & fmt->present);
 	return true;

@@ -9,6 +9,8 @@
 
 #include "mmu/mmu.h"
 
+#define V3_NESTED_UC 0x100u /* beside V3_ACC_*: not RAM, must not be cached */
+
 /** Make an empty table in the back end's format. @return V3_OK, V3_ENOMEM, V3_ENOTSUP. */
 int v3_nested_init(struct v3_nested *table, int node);
 /** Free all its pages. Nobody may walk it any more. A zeroed table is allowed. */
@@ -17,6 +19,7 @@ void v3_nested_fini(struct v3_nested *table);
 /**
  * Map the page of @p gpa to @p hpa with a leaf of at most @p level (0: 4 KiB, 1: 2 MiB, 2: 1 GiB); at a
  * lower level where smaller leaves exist already. For a large leaf gpa and hpa must be congruent.
+ * @p perm: V3_ACC_*, never write without read, and V3_NESTED_UC for what is no RAM.
  * Present leaves may only be given more permissions. @return V3_OK, V3_ENOMEM.
  */
 int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm,
