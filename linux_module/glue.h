@@ -62,6 +62,11 @@ v3_hpa_t lnx_pool_take(uint64_t npages, uint64_t align, int node);
 /** The reverse. thread. @return false: the memory is not from the pool, and nothing was done */
 bool lnx_pool_give_back(v3_hpa_t pa, uint64_t npages);
 
+/* ---- trace.c ---- */
+extern const struct v3_host_trace_ops lnx_trace_ops;
+/** Tracepoints may have been switched on before v3_init(): right after it. thread. */
+void lnx_trace_init(void);
+
 /* ---- console.c ---- */
 extern const struct v3_host_console_ops lnx_console_ops;
 /**

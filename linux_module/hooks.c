@@ -497,4 +497,5 @@ const struct v3_host_ops lnx_host_ops = {
 	.fpu_begin = hooks_fpu_begin,
 	.fpu_end = hooks_fpu_end,
 	.console = &lnx_console_ops,
+	.trace = &lnx_trace_ops,
 };

@@ -36,6 +36,7 @@ static int main_start_library(void)
 	err = v3_init(&params);
 	if (err)
 		return err;
+	lnx_trace_init();
 	err = lnx_cpus_init();
 	if (err)
 		v3_fini();

@@ -70,6 +70,7 @@ v3-y += src/exit/dispatch.o
 v3-y += src/exit/emulate.o
 v3-y += src/exit/insn.o
 v3-y += src/exit/stats.o
+v3-y += src/exit/trace.o
 v3-y += src/host/chr.o
 v3-y += src/host/host.o
 v3-y += src/host/log.o

@@ -392,6 +392,7 @@ void fake_host_test_begin(void)
 	fake_thread_reset();
 	fake_clock_reset();
 	fake_console_reset();
+	fake_trace_reset();
 	if (fake_arch_reset)
 		fake_arch_reset();
 }
@@ -487,4 +488,5 @@ const struct v3_host_ops fake_host_ops = {
 	.fpu_begin = fake_fpu_begin,
 	.fpu_end = fake_fpu_end,
 	.console = &fake_console_ops,
+	.trace = &fake_trace_ops,
 };

@@ -165,4 +165,12 @@ void fake_console_feed(const char *name, const char *text);
 /** Bytes of input nobody has read yet. */
 size_t fake_console_unread(const char *name);
 
+/* ---- trace ---- */
+
+/**
+ * What the library traced since the test began, one line "VCPU: what" per call, the first 8 KiB. Valid until the next
+ * test; complete while no vcpu runs.
+ */
+const char *fake_trace_text(void);
+
 #endif

@@ -46,6 +46,7 @@ void fake_mem_reset(void);
 void fake_thread_reset(void);
 void fake_clock_reset(void);
 void fake_console_reset(void);
+void fake_trace_reset(void);
 
 /* The simulated CPU, fake_instr.c. */
 void fake_instr_reset(void);
@@ -95,5 +96,6 @@ void fake_timer_arm(void *timer, uint64_t deadline_ns);
 void fake_timer_cancel(void *timer);
 
 extern const struct v3_host_console_ops fake_console_ops;
+extern const struct v3_host_trace_ops fake_trace_ops;
 
 #endif

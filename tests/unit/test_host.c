@@ -72,9 +72,9 @@ static const struct {
 
 static void test_host_init_refuses_each_missing_function_by_name(void)
 {
-	/* Beside api, size and the console group there is nothing else. */
+	/* Beside api, size, and the groups console and trace there is nothing else. */
 	CHECK_EQ(V3_ARRAY_SIZE(members) * sizeof(void *),
-		 sizeof(struct v3_host_ops) - 2 * sizeof(uint32_t) - sizeof(void *));
+		 sizeof(struct v3_host_ops) - 2 * sizeof(uint32_t) - 2 * sizeof(void *));
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(members); i++) {
 		struct v3_host_ops ops = fake_host_ops;
 		char text[64];
@@ -178,6 +178,22 @@ static void test_host_init_without_console(void)
 	CHECK_EQ(v3_fini(), V3_OK);
 }
 
+static void test_host_init_refuses_half_a_trace_group(void)
+{
+	unsigned i, n = sizeof(struct v3_host_trace_ops) / sizeof(void *);
+
+	for (i = 0; i < n; i++) {
+		struct v3_host_trace_ops trace = *fake_host_ops.trace;
+		struct v3_host_ops ops = fake_host_ops;
+
+		memset((char *)&trace + i * sizeof(void *), 0, sizeof(void *));
+		ops.trace = &trace;
+		fake_log_clear();
+		CHECK_EQ(init_with(&ops), V3_EINVAL);
+		CHECK(fake_log_contains("v3_host_ops.trace"));
+	}
+}
+
 static void test_host_calls_before_init(void)
 {
 	struct v3_vm *vm = NULL;
@@ -213,6 +229,7 @@ static const struct tap_test tests[] = {
 	TAP(test_host_init_undoes_when_a_cpu_refuses),
 	TAP(test_host_init_out_of_memory),
 	TAP(test_host_init_without_console),
+	TAP(test_host_init_refuses_half_a_trace_group),
 	TAP(test_host_calls_before_init),
 	TAP(test_host_locks),
 };

@@ -40,6 +40,37 @@ struct v3_host_console_ops {
 	size_t (*read)(void *stream, void *buf, size_t len);
 };
 
+/**
+ * Optional group: trace of what vcpus do. Called only while v3_trace_enable() has switched it on, on the vcpu's
+ * thread, interrupts on, no lock of the library held: atomic. All members are mandatory within the group.
+ *
+ * @p host_ctx is the embedder's pointer given to v3_vm_create(), @p vcpu the number of the vcpu in that VM.
+ */
+struct v3_host_trace_ops {
+	/** The guest is about to be entered at @p rip; a request that comes first may still hold it back. */
+	void (*entry)(void *host_ctx, uint32_t vcpu, uint64_t rip);
+	/** It has exited: enum v3_exit_kind, the vendor's own code, and where. */
+	void (*exit)(void *host_ctx, uint32_t vcpu, uint32_t kind, uint64_t code, uint64_t rip);
+	/** An event is injected at the next entry: enum v3_trace_event, vector. */
+	void (*inject)(void *host_ctx, uint32_t vcpu, uint32_t type, uint8_t vector);
+	/** Nested page fault, follows its exit: address, V3_ACC_* of palacios/mem.h. */
+	void (*page_fault)(void *host_ctx, uint32_t vcpu, uint64_t gpa, uint32_t access);
+	/** One access to a port by IN, OUT or their string forms, after its owner was called. */
+	void (*io)(void *host_ctx, uint32_t vcpu, uint16_t port, uint8_t size, bool write,
+		   uint32_t value);
+	/** One access to an MMIO region or hooked page, after its owner was called. */
+	void (*mmio)(void *host_ctx, uint32_t vcpu, uint64_t gpa, uint8_t size, bool write,
+		     uint64_t value);
+};
+
+/** What is injected. */
+enum v3_trace_event {
+	V3_TRACE_INTR = 1,
+	V3_TRACE_NMI = 2,
+	V3_TRACE_EXCEPTION = 3,
+	V3_TRACE_SOFT_INT = 4
+};
+
 struct v3_host_ops {
 	uint32_t api;  /* V3_HOST_API the embedder was compiled against */
 	uint32_t size; /* sizeof(struct v3_host_ops) in the embedder */
@@ -160,6 +191,7 @@ struct v3_host_ops {
 
 	/* ---- optional groups: NULL if the host has none; a device that needs one fails with V3_ENOTSUP ---- */
 	const struct v3_host_console_ops *console;
+	const struct v3_host_trace_ops *trace;
 };
 
 #endif

@@ -86,6 +86,9 @@ int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **o
 /** Stop if need be, and free everything. NULL is allowed. */
 void v3_vm_destroy(struct v3_vm *vm);
 
+/** Give it another name than the definition's, for log and dump; what is beyond 31 bytes is cut. Before it starts. */
+void v3_vm_set_name(struct v3_vm *vm, const char *name);
+
 enum v3_vm_state { V3_VM_READY, V3_VM_RUNNING, V3_VM_PAUSED, V3_VM_STOPPED };
 
 /** READY -> RUNNING: create and start the vcpu threads. V3_EBUSY in another state; V3_ENOMEM: STOPPED. */
@@ -132,5 +135,11 @@ int v3_vcpu_move(struct v3_vm *vm, uint32_t index, uint32_t cpu);
  * thread context, from the caller's or a vcpu's thread, one at a time.
  */
 void v3_vm_dump(struct v3_vm *vm, const struct v3_text *text);
+
+/**
+ * Call the functions of the host's trace group from now on, or no more; of all VMs. Off after v3_init(), and without
+ * effect if the host has no such group. When it is switched off one more call per vcpu may be under way. any context.
+ */
+void v3_trace_enable(bool on);
 
 #endif

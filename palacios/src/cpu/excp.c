@@ -7,6 +7,7 @@
 
 #include "cpu/handlers.h"
 #include "exit/exit.h"
+#include "exit/trace.h"
 #include "state.h"
 
 #define V3_LOG_TAG "excp"
@@ -100,6 +101,7 @@ void v3_event_service(struct v3_vcpu *vcpu)
 {
 	if (vcpu->pending.type == V3_EVENT_NONE)
 		return;
+	V3_TRACE(inject, vcpu, &vcpu->pending);
 	vcpu->arch->inject(vcpu, &vcpu->pending);
 	if (vcpu->pending.type == V3_EVENT_NMI)
 		vcpu->nmi_blocked = true;
@@ -117,6 +119,7 @@ void v3_nmi_service(struct v3_vcpu *vcpu)
 	}
 	vcpu->nmi_pending = false;
 	vcpu->nmi_blocked = true;
+	V3_TRACE(inject, vcpu, &nmi);
 	vcpu->arch->inject(vcpu, &nmi);
 }
 

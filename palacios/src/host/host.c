@@ -43,6 +43,13 @@ static void host_complain(const struct v3_host_ops *ops, const char *line)
 		ops->log(V3_LOG_ERR, line);
 }
 
+/* NULL: the host has not got the group. */
+static bool host_trace_complete(const struct v3_host_trace_ops *trace)
+{
+	return !trace || (trace->entry && trace->exit && trace->inject && trace->page_fault &&
+			  trace->io && trace->mmio);
+}
+
 int v3_host_check(const struct v3_host_ops *ops)
 {
 	const char *const *member;
@@ -69,6 +76,11 @@ int v3_host_check(const struct v3_host_ops *ops)
 			    "v3 host: v3_host_ops.%s is missing: it is mandatory",
 			    host_mandatory[i].name);
 		host_complain(ops, line);
+		return V3_EINVAL;
+	}
+	if (!host_trace_complete(ops->trace)) {
+		host_complain(ops,
+			      "v3 host: v3_host_ops.trace lacks a function: all are mandatory");
 		return V3_EINVAL;
 	}
 	return V3_OK;

@@ -27,6 +27,7 @@ struct v3_library {
 	bool enabled;	/* on every CPU that is there */
 	uint32_t vms;	/* VMs that exist, atomic */
 	uint8_t log_level; /* of lines about no VM */
+	uint8_t tracing;   /* v3_trace_enable(); atomic */
 };
 extern struct v3_library v3_lib;
 
@@ -80,6 +81,12 @@ V3_HOST_CALL(void, fpu_end, (void), ())
 static inline const struct v3_host_console_ops *v3_host_console(void)
 {
 	return v3_lib.ops.console;
+}
+
+/** Does the host want to see what vcpus do? It has the trace group then. */
+static inline bool v3_host_tracing(void)
+{
+	return __atomic_load_n(&v3_lib.tracing, __ATOMIC_RELAXED);
 }
 
 #endif

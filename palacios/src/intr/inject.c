@@ -11,6 +11,7 @@
  */
 #include "intr/intr.h"
 
+#include "exit/trace.h"
 #include "palacios/error.h"
 #include "state.h"
 
@@ -65,6 +66,7 @@ void v3_intr_service(struct v3_vcpu *vcpu)
 	} else {
 		ev.vector = intr->extint->ack(intr->extint_priv);
 	}
+	V3_TRACE(inject, vcpu, &ev);
 	vcpu->arch->inject(vcpu, &ev);
 	/* The local APIC gave its highest vector, which now holds back the others; ExtINT is not
 	 * held back. */

@@ -3,6 +3,7 @@
  * @file ports.c
  * Registration and look-up of I/O port ranges. Called by devices (registration) and by io/exit.c.
  */
+#include "exit/trace.h"
 #include "state.h"
 
 /* Rebuild the block index after the table changed: registration is rare, look-up is hot. */
@@ -57,7 +58,8 @@ void v3_io_unregister(struct v3_vm *vm, uint16_t first)
 	io_index(map);
 }
 
-int v3_io_access(struct v3_vcpu *vcpu, struct v3_io *io)
+static inline __attribute__((__always_inline__)) int io_access(struct v3_vcpu *vcpu,
+							       struct v3_io *io)
 {
 	const struct v3_io_map *map = &vcpu->vm->io;
 	const struct v3_io_range *r;
@@ -73,4 +75,19 @@ int v3_io_access(struct v3_vcpu *vcpu, struct v3_io *io)
 	if (!io->write)
 		io->value = ~0u; /* an undriven bus floats high */
 	return V3_OK;
+}
+
+static __attribute__((__noinline__)) int io_access_traced(struct v3_vcpu *vcpu, struct v3_io *io)
+{
+	int err = io_access(vcpu, io);
+
+	v3_trace_io(vcpu, io);
+	return err;
+}
+
+int v3_io_access(struct v3_vcpu *vcpu, struct v3_io *io)
+{
+	if (V3_UNLIKELY(v3_host_tracing()))
+		return io_access_traced(vcpu, io);
+	return io_access(vcpu, io);
 }

@@ -10,6 +10,7 @@
 #include "state.h"
 
 #include "exit/emulate.h"
+#include "exit/trace.h"
 #include "palacios/util/str.h"
 
 #define V3_LOG_TAG "mem"
@@ -138,8 +139,10 @@ static inline void access_ram(uint8_t *ram, void *buf, size_t len, bool write)
 }
 
 /* One call of a handler. @p n: 1, 2, 4, 8. */
-static inline int access_piece(struct v3_vcpu *vcpu, const struct v3_mem_hook *to, v3_gpa_t gpa,
-			       uint8_t *buf, size_t n, bool write)
+static inline __attribute__((__always_inline__)) int access_piece(struct v3_vcpu *vcpu,
+								  const struct v3_mem_hook *to,
+								  v3_gpa_t gpa, uint8_t *buf,
+								  size_t n, bool write)
 {
 	struct v3_mmio io = {.gpa = gpa, .size = (uint8_t)n, .write = write};
 	int err;
@@ -147,6 +150,7 @@ static inline int access_piece(struct v3_vcpu *vcpu, const struct v3_mem_hook *t
 	if (write)
 		access_copy(&io.value, buf, n);
 	err = to->fn(vcpu, &io, to->priv);
+	V3_TRACE(mmio, vcpu, &io);
 	if (!write && err >= 0)
 		access_copy(buf, &io.value, n);
 	return err;
@@ -172,8 +176,10 @@ static __attribute__((__noinline__)) int access_pieces(struct v3_vcpu *vcpu,
 	return result;
 }
 
-static inline int access_handler(struct v3_vcpu *vcpu, const struct v3_mem_hook *to, v3_gpa_t gpa,
-				 uint8_t *buf, size_t len, bool write)
+static inline __attribute__((__always_inline__)) int access_handler(struct v3_vcpu *vcpu,
+								    const struct v3_mem_hook *to,
+								    v3_gpa_t gpa, uint8_t *buf,
+								    size_t len, bool write)
 {
 	if (V3_LIKELY(len <= 8 && !(len & (len - 1))))
 		return access_piece(vcpu, to, gpa, buf, len, write);

@@ -8,6 +8,7 @@
 #include "cpu/fpu.h"
 #include "exit/exit.h"
 #include "exit/stats.h"
+#include "exit/trace.h"
 #include "host/host.h"
 #include "mmu/mmu.h"
 #include "state.h"
@@ -168,20 +169,30 @@ static int run_serve(struct v3_vcpu *vcpu)
 	return V3_OK;
 }
 
-/* One entry and its exit. */
-static int run_once(struct v3_vcpu *vcpu)
+/* One entry and its exit. Twice in the code, so that only one test is on the way when nobody looks on. */
+static inline __attribute__((__always_inline__)) int run_once(struct v3_vcpu *vcpu, bool traced)
 {
 	struct v3_exit_record *rec = &vcpu->stats.last[vcpu->stats.entries % V3_EXIT_RECORDS];
-	int err = vcpu->arch->enter(vcpu, &rec->exit);
+	int err;
 
+	if (traced)
+		v3_trace_entry(vcpu);
+	err = vcpu->arch->enter(vcpu, &rec->exit);
 	if (err == V3_EAGAIN)
 		return V3_OK;
 	vcpu->stats.entries++;
 	rec->rip = vcpu->regs.rip;
 	rec->tsc = v3_rdtsc();
+	if (traced)
+		v3_trace_exit(vcpu, &rec->exit);
 	err = v3_exit_dispatch(vcpu, &rec->exit);
 	v3_stats_count(&vcpu->stats, rec->exit.kind, v3_rdtsc() - rec->tsc);
 	return err;
+}
+
+static __attribute__((__noinline__)) int run_traced(struct v3_vcpu *vcpu)
+{
+	return run_once(vcpu, true);
 }
 
 static void run_failed(struct v3_vcpu *vcpu, int err)
@@ -206,7 +217,7 @@ void v3_vcpu_main(void *arg)
 			err = run_serve(vcpu);
 			continue;
 		}
-		err = run_once(vcpu);
+		err = V3_UNLIKELY(v3_host_tracing()) ? run_traced(vcpu) : run_once(vcpu, false);
 		if (V3_UNLIKELY(err < 0))
 			run_failed(vcpu, err);
 		err = V3_OK; /* who wants the loop to end has made a request */
