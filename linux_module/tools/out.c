@@ -44,6 +44,8 @@ static void out_quoted(const char *text)
 			fputs("\\ufffd", stdout);
 		else if (*s == '"' || *s == '\\')
 			printf("\\%c", *s);
+		else if (*s == '\n')
+			fputs("\\n", stdout);
 		else if (*s < 0x20 || *s == 0x7f)
 			printf("\\u%04x", *s);
 		else

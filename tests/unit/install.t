@@ -62,6 +62,8 @@ ok "the files outside the source are those of the list, with their modes"
 [ -n "$version" ] && [ -s "$root/$src/dkms.conf" ] && [ -s "$root/$src/Kbuild" ] && [ -s "$root/$src/config.mk" ] &&
 	! installed | grep " $src/" | grep -v '^644' >"$dir/log"
 ok "the source is there, readable by all"
+grep -q "^CONFIG_V3_" "$root/$src/config.mk" && ! grep FAULT_INJECTION "$root/$src/config.mk" >"$dir/log"
+ok "the module is built as configured, without what serves tests only"
 ! grep -rn '@[A-Z]*@' "$root/usr/lib" "$root/$src/dkms.conf" >"$dir/log"
 ok "no word is left unreplaced"
 "$root/usr/bin/v3" --help >"$dir/log" && "$root/usr/bin/v3-mkimage" --help >>"$dir/log"
