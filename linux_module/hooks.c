@@ -8,7 +8,9 @@
 #include "compat.h"
 #include "glue.h"
 
+#include <asm/desc.h>
 #include <asm/fpu/api.h>
+#include <asm/tlbflush.h>
 #include <asm/tsc.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
@@ -184,11 +186,31 @@ static uint32_t hooks_cpu_id(void)
 	return raw_smp_processor_id();
 }
 
+struct hooks_call {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* The kernel writes CR4 from its own copy: that must have VMXE as long as the CPU is in VMX operation. */
+static void hooks_call_here(void *arg)
+{
+	struct hooks_call *call = arg;
+	unsigned long changed;
+
+	call->fn(call->arg);
+	changed = (native_read_cr4() ^ cr4_read_shadow()) & X86_CR4_VMXE;
+	if (changed)
+		cr4_update_irqsoff(cr4_read_shadow() & changed ? 0 : changed,
+				   cr4_read_shadow() & changed);
+}
+
 static int hooks_cpu_call(uint32_t cpu, void (*fn)(void *arg), void *arg)
 {
+	struct hooks_call call = {fn, arg};
+
 	if (cpu >= nr_cpu_ids)
 		return V3_ENODEV;
-	return smp_call_function_single(cpu, fn, arg, 1) ? V3_ENODEV : V3_OK;
+	return smp_call_function_single(cpu, hooks_call_here, &call, 1) ? V3_ENODEV : V3_OK;
 }
 
 /*
@@ -437,10 +459,21 @@ static void hooks_timer_cancel(void *arg)
 
 /* ---- interrupts and FPU ---- */
 
-/* SVM leaves the interrupt pending: the kernel has served it before this is called. */
+/* irq.S */
+void lnx_irq_call(unsigned long handler);
+
+/* SVM leaves the interrupt pending, and the kernel has served it before this is called. VMX acknowledges it. */
 static void hooks_irq_pass(int vector)
 {
-	WARN_ON_ONCE(vector >= 0);
+	unsigned long flags;
+	struct desc_ptr idt;
+
+	if (vector < 0)
+		return;
+	local_irq_save(flags);
+	store_idt(&idt);
+	lnx_irq_call(gate_offset((gate_desc *)idt.address + vector));
+	local_irq_restore(flags);
 }
 
 static void hooks_fpu_begin(void)
