@@ -190,7 +190,7 @@ unit: $(unit-tests)
 
 # ---- fragments ----
 include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk tests/bench/build.mk \
-	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk tests/system/linux/build.mk
+	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk linux_module/install.mk tests/system/linux/build.mk
 
 # ---- targets ----
 .PHONY: all setup run check check-lint check-unit check-svm check-linux bench do-run do-bench format help clean distclean
@@ -238,6 +238,7 @@ help:
 	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one, HOST=linux under Linux'
 	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-linux'
 	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
+	@echo 'make install      v3, its manual, udev and systemd files, the module for DKMS; uninstall; DESTDIR=, PREFIX='
 	@echo 'make bench        cost of exits, in instructions; HOST=linux in palacios.ko, too'
 	@echo 'make setup        install the Debian packages all this needs (run, check and bench do it too)'
 	@echo 'make format       rewrite all C files as .clang-format says'

@@ -49,6 +49,7 @@ static int vms_add(struct lnx_vm *vm, const char *name, bool persistent)
 	mutex_lock(&vms_lock);
 	err = vms_choose_name(vm, name);
 	if (!err) {
+		v3_vm_set_name(vm->vm, vm->name);
 		vm->id = ++vms_last_id;
 		vm->persistent = persistent;
 		if (persistent) {

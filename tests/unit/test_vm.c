@@ -52,6 +52,8 @@ static void test_vm_create_and_destroy(void)
 
 	REQUIRE_EQ(fake_vm_create(fake_pc_toml(2, 16), NULL, 0, &vm), V3_OK);
 	CHECK_STR(v3_vm_name(vm), "pc");
+	v3_vm_set_name(vm, "another-name-of-more-than-31-bytes");
+	CHECK_STR(v3_vm_name(vm), "another-name-of-more-than-31-by");
 	CHECK_EQ(v3_vm_vcpu_count(vm), 2);
 	CHECK(v3_vm_vcpu(vm, 1) && !v3_vm_vcpu(vm, 2));
 	CHECK_EQ(v3_vm_get_state(vm), V3_VM_READY);

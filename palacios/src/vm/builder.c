@@ -293,6 +293,11 @@ const char *v3_vm_name(const struct v3_vm *vm)
 	return vm->name;
 }
 
+void v3_vm_set_name(struct v3_vm *vm, const char *name)
+{
+	v3_strlcpy(vm->name, name, sizeof(vm->name));
+}
+
 uint32_t v3_vm_vcpu_count(const struct v3_vm *vm)
 {
 	return vm->nvcpus;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Computes for ever, timer off, on every vcpu it finds: for tests of what the host does with such a guest.
+ */
+#include "guest.h"
+
+static void spin(void)
+{
+	for (;;)
+		__asm__ volatile("" : : : "memory");
+}
+
+int main(void)
+{
+	g_print("spinning\n");
+	spin();
+	return 1;
+}
