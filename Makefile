@@ -204,7 +204,7 @@ again	= +$(Q)tests/setup.sh --quiet && $(MAKE) --no-print-directory $(if $(finds
 run:
 	$(again) do-run$(addprefix -,$(HOST))
 bench:
-	$(again) do-bench
+	$(again) do-bench$(addprefix -,$(HOST))
 check:
 	+$(Q)tests/setup.sh --quiet && \
 	    MAKE='$(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j'$$(nproc)') V=$(V) B=$(B)' B='$(B)' tests/check.sh
@@ -242,7 +242,7 @@ help:
 	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-vmx check-linux'
 	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
 	@echo 'make install      v3, its manual, udev and systemd files, the module for DKMS; uninstall; DESTDIR=, PREFIX='
-	@echo 'make bench        cost of exits, in instructions'
+	@echo 'make bench        cost of exits, in instructions; HOST=linux in palacios.ko, too'
 	@echo 'make setup        install the Debian packages all this needs (run, check and bench do it too)'
 	@echo 'make format       rewrite all C files as .clang-format says'
 	@echo 'make defconfig    the committed configuration; make menuconfig to change it'

@@ -19,6 +19,11 @@
 #define CPUID_SVM_NESTED_PAGING	 (1u << 0)  /* Fn8000_000A EDX */
 #define MSR_VM_CR		 0xc0010114
 #define VM_CR_SVMDIS		 (1u << 4)
+#define MSR_FEATURE_CONTROL	 0x3a
+#define FEATURE_LOCKED		 (1u << 0)
+#define FEATURE_VMX		 (1u << 2) /* outside SMX */
+#define MSR_VMX_PROCBASED2	 0x48b
+#define VMX_NEEDED		 ((1u << 1) | (1u << 7)) /* EPT, unrestricted guest */
 
 static bool cpu_is_guest(void)
 {
@@ -34,74 +39,118 @@ static bool cpu_has_svm(void)
 	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & CPUID_AMD_SVM);
 }
 
-void v3_doctor_cpu(struct v3_row *row)
+static bool cpu_has_vmx(void)
 {
-	unsigned a, b, c, d, svm = 0;
+	unsigned a, b, c, d;
 
-	if (cpu_has_svm()) {
-		if (__get_cpuid(0x8000000a, &a, &b, &c, &d))
-			svm = d;
-		if (svm & CPUID_SVM_NESTED_PAGING) {
-			v3_row_set(row, V3_ROW_GOOD,
-				   "AMD SVM with nested paging, %u address space ids", b);
-			return;
-		}
-		v3_row_set(row, V3_ROW_BAD, "AMD SVM, but no nested paging");
-		v3_row_remedy(row, cpu_is_guest()
-					   ? "Turn on nested paging (npt) for this virtual machine."
-					   : "A CPU with nested paging is needed.");
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & CPUID_FEATURE_VMX);
+}
+
+/* @return false: nobody lets us look, or there is no such MSR */
+static bool cpu_read_msr(uint32_t msr, uint64_t *value)
+{
+	int fd = open("/dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = pread(fd, value, sizeof(*value), msr);
+	close(fd);
+	return n == (ssize_t)sizeof(*value);
+}
+
+static void cpu_row_svm(struct v3_row *row)
+{
+	unsigned a, b = 0, c, d = 0;
+
+	__get_cpuid(0x8000000a, &a, &b, &c, &d);
+	if (d & CPUID_SVM_NESTED_PAGING) {
+		v3_row_set(row, V3_ROW_GOOD, "AMD SVM with nested paging, %u address space ids", b);
 		return;
 	}
-	if (__get_cpuid(1, &a, &b, &c, &d) && (c & CPUID_FEATURE_VMX)) {
-		v3_row_set(row, V3_ROW_BAD, "Intel VMX: this version drives AMD SVM only");
-		v3_row_remedy(row, "Use a machine with an AMD CPU.");
+	v3_row_set(row, V3_ROW_BAD, "AMD SVM, but no nested paging");
+	v3_row_remedy(row, cpu_is_guest() ? "Turn on nested paging (npt) for this virtual machine."
+					  : "A CPU with nested paging is needed.");
+}
+
+/* What may be set in the secondary controls is in the upper half: SDM 3D A.3.3. */
+static void cpu_row_vmx(struct v3_row *row)
+{
+	uint64_t controls;
+
+	if (!cpu_read_msr(MSR_VMX_PROCBASED2, &controls)) {
+		v3_row_set(row, V3_ROW_GOOD,
+			   "Intel VMX; whether with EPT and unrestricted guest, the "
+			   "module will tell");
+		return;
+	}
+	if ((controls >> 32 & VMX_NEEDED) == VMX_NEEDED) {
+		v3_row_set(row, V3_ROW_GOOD, "Intel VMX with EPT and unrestricted guest");
+		return;
+	}
+	v3_row_set(row, V3_ROW_BAD, "Intel VMX, but without EPT or without unrestricted guest");
+	v3_row_remedy(row, cpu_is_guest()
+				   ? "Turn on ept and unrestricted_guest for this virtual machine."
+				   : "A CPU with both is needed (Westmere or later).");
+}
+
+void v3_doctor_cpu(struct v3_row *row)
+{
+	if (cpu_has_svm()) {
+		cpu_row_svm(row);
+		return;
+	}
+	if (cpu_has_vmx()) {
+		cpu_row_vmx(row);
 		return;
 	}
 	v3_row_set(row, V3_ROW_BAD, "no hardware virtualization");
 	v3_row_remedy(row, cpu_is_guest() ? "This is a virtual machine: turn on nested "
 					    "virtualization for it (in QEMU "
 					    "-cpu max or -cpu EPYC,+svm,+npt)."
-					  : "Turn on SVM in the firmware's setup; if it has no "
-					    "such switch, the CPU is "
+					  : "Turn on SVM or VMX in the firmware's setup; if it has "
+					    "no such switch, the CPU is "
 					    "too old.");
 }
 
-/* SVMDIS of VM_CR, which firmware sets and locks. @return 0 or 1; -1: nobody lets us look */
-static int cpu_svm_disabled(void)
-{
-	uint64_t value;
-	ssize_t n;
-	int fd = open("/dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	n = pread(fd, &value, sizeof(value), MSR_VM_CR);
-	close(fd);
-	return n == (ssize_t)sizeof(value) ? (value & VM_CR_SVMDIS) != 0 : -1;
-}
+/* The vendors' names for the same switch. */
+struct cpu_switch {
+	const char *name, *firmware, *where;
+	uint32_t msr;
+	uint64_t mask, disabled; /* disabled if the bits of mask are so */
+};
 
 void v3_doctor_firmware(struct v3_row *row)
 {
-	int disabled;
+	/* IA32_FEATURE_CONTROL locked without VMX outside SMX: SDM 3C 24.7. */
+	static const struct cpu_switch svm = {"SVM",	 "SVM, AMD-V", "VM_CR.SVMDIS",
+					      MSR_VM_CR, VM_CR_SVMDIS, VM_CR_SVMDIS};
+	static const struct cpu_switch vmx = {"VMX",
+					      "VMX, VT-x",
+					      "IA32_FEATURE_CONTROL",
+					      MSR_FEATURE_CONTROL,
+					      FEATURE_LOCKED | FEATURE_VMX,
+					      FEATURE_LOCKED};
+	const struct cpu_switch *s = cpu_has_svm() ? &svm : &vmx;
+	uint64_t value;
 
-	if (!cpu_has_svm()) {
-		v3_row_set(row, V3_ROW_WARN, "unknown without SVM in the CPU");
-		return;
-	}
-	disabled = cpu_svm_disabled();
-	if (disabled > 0) {
-		v3_row_set(row, V3_ROW_BAD, "the firmware disabled SVM (VM_CR.SVMDIS)");
+	if (!cpu_has_svm() && !cpu_has_vmx()) {
+		v3_row_set(row, V3_ROW_WARN, "unknown without SVM or VMX in the CPU");
+	} else if (cpu_read_msr(s->msr, &value)) {
+		if ((value & s->mask) != s->disabled) {
+			v3_row_set(row, V3_ROW_GOOD, "%s is enabled", s->name);
+			return;
+		}
+		v3_row_set(row, V3_ROW_BAD, "the firmware disabled %s (%s)", s->name, s->where);
 		v3_row_remedy(row,
-			      "Turn on SVM (AMD-V, virtualization) in the firmware's setup and "
-			      "switch the "
-			      "power off and on.");
-	} else if (!disabled) {
-		v3_row_set(row, V3_ROW_GOOD, "SVM is enabled");
+			      "Turn on %s (virtualization) in the firmware's setup and switch the "
+			      "power off and on.",
+			      s->firmware);
 	} else if (v3_doctor_module_loaded()) {
-		v3_row_set(row, V3_ROW_GOOD, "SVM is enabled: the module took it");
+		v3_row_set(row, V3_ROW_GOOD, "%s is enabled: the module took it", s->name);
 	} else {
 		v3_row_set(row, V3_ROW_WARN,
-			   "cannot tell: the CPU's register VM_CR is not readable");
+			   "cannot tell: the CPU's register for it is not readable");
 		v3_row_remedy(row,
 			      "To know before the module is loaded: as root, modprobe msr, then "
 			      "v3 doctor.");

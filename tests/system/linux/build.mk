@@ -11,8 +11,10 @@ $(linux-programs): $(B)/linux/%: tests/system/linux/%.c linux_module/uapi/palaci
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -o $@ $<
 
 # The module is no product of a plain "make" before its headers have been downloaded; here it is needed.
-.PHONY: check-linux do-run-linux
+.PHONY: check-linux do-run-linux do-bench-linux
 check-linux: $(if $(early),,$(products) debian-guest linux)
 	$(call prove,linux,$(sort $(wildcard tests/system/linux*.t)))
 do-run-linux: $(products) debian-guest linux
 	$(Q)V3_BUILD='$(abspath $(B))' tests/system/linux/machine.py $(if $(GUEST),'$(GUEST)')
+do-bench-linux: $(products) debian-guest linux
+	$(Q)V3_BUILD='$(abspath $(B))' tests/bench/bench.py linux
