@@ -7,10 +7,8 @@ out here as TAP. The machine is that of linux/machine.py; all its output stays i
 """
 import os
 import shutil
-import socket
 import sys
 import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "linux"))
@@ -41,42 +39,11 @@ def make_guests(work):
                     for name in ("poweroff", "guest", "selftest-smp")]
 
 
-# The user at the second serial line: what is waited for, what is typed then.
-DIALOGUE = (("a shell;", "\x1d"), ("d detach", "p"), ("v3: paused", "\x1d"), ("d detach", "p"),
-            ("v3: it runs", "echo answer-$((9 * 9))\r"), ("answer-81", "\x1d"), ("d detach", "d"))
-
-
-def talk(user, heard):
-    """Play the DIALOGUE on a socket; all that comes goes to the list @p heard."""
-    try:
-        with user.accept()[0] as line:
-            text = ""
-            for wanted, typed in DIALOGUE:
-                while wanted not in text:
-                    got = line.recv(4096).decode("utf-8", "replace")
-                    if not got:
-                        return
-                    heard.append(got)
-                    text += got
-                text = text[text.index(wanted) + len(wanted):]
-                line.sendall(typed.encode())
-            while got := line.recv(4096):
-                heard.append(got.decode("utf-8", "replace"))
-    except OSError as err:
-        heard.append(f"[{err}]")
-
-
 def main():
-    heard = []
-    with tempfile.TemporaryDirectory() as work, socket.socket(socket.AF_UNIX) as user:
-        name = os.path.join(work, "user")
-        user.bind(name)
-        user.listen()
-        threading.Thread(target=talk, args=(user, heard), daemon=True).start()
-        command = machine.command(machine.make_initramfs(work, make_guests(work)))
-        if tap.run([*command, "-serial", "stdio", "-serial", f"unix:{name}"],
-                   os.path.join(machine.BUILD, "check", "linux.log"), LIMIT):
-            print("# the second serial line:\n# " + "".join(heard).replace("\n", "\n# "), file=sys.stderr)
+    with tempfile.TemporaryDirectory() as work:
+        initramfs = machine.make_initramfs(work, make_guests(work))
+        tap.run(machine.command(initramfs) + ["-serial", "stdio"], os.path.join(machine.BUILD, "check", "linux.log"),
+                LIMIT)
     tap.finish()
 
 

@@ -9,7 +9,6 @@
  *   peek       guest memory and dumps through the descriptor
  *   faults     each allocation of CREATE and START refused in turn (the module's parameter fail_at)
  *   memory     says what a VM takes: bytes of its memory by host piece, bytes of the pool before, with it, after
- *   timers     200 timers of a process on CPU 1, one after the other
  *   user       as another user: what belongs to others cannot be opened
  * Exit status 0: all as it should be; else each difference is a line of output.
  */
@@ -18,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,7 +25,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BAD_POINTER ((void *)16)
@@ -551,22 +548,6 @@ static void abi_faults(void)
 	abi_check(k > 50 && refused > 30, "many allocations failed");
 }
 
-/* ---- timers ---- */
-
-static void abi_timers(void)
-{
-	const struct timespec ms = {.tv_nsec = 1000000};
-	unsigned i, served = 0;
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(1, &one);
-	abi_expect("affinity", sched_setaffinity(0, sizeof(one), &one), 0);
-	for (i = 0; i < 200; i++)
-		served += !nanosleep(&ms, NULL);
-	printf("timers: %u of 200 served\n", served);
-}
-
 /* ---- churn ---- */
 
 static void abi_churn(long n)
@@ -619,9 +600,8 @@ int main(int argc, char **argv)
 
 	abi.device = open(PALACIOS_DEVICE, O_RDWR | O_CLOEXEC);
 	if (file < 0 || fstat(file, &st) || abi.device < 0) {
-		fprintf(stderr,
-			"usage: abi refuse|states|persist|user|memory|peek|timers|faults|churn=N "
-			"IMAGE, with the module loaded\n");
+		fprintf(stderr, "usage: abi refuse|states|persist|user|memory|peek|faults|churn=N "
+				"IMAGE, with the module loaded\n");
 		return 2;
 	}
 	abi.size = (size_t)st.st_size;
@@ -638,8 +618,6 @@ int main(int argc, char **argv)
 		abi_user();
 	else if (!strcmp(mode, "peek"))
 		abi_peek();
-	else if (!strcmp(mode, "timers"))
-		abi_timers();
 	else if (!strcmp(mode, "faults"))
 		abi_faults();
 	else if (!strncmp(mode, "churn=", 6))
