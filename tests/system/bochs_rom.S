@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A 64 KiB ROM for Bochs that stands in for BIOS and boot loader: from reset to flat 32-bit protected mode
- * and straight into a multiboot kernel that Bochs has put into RAM. bochs_image.pl fills in the parameters.
+ * and straight into a multiboot or Linux kernel that Bochs has put into RAM. bochs_image.pl fills in the parameters.
  *
  * Bochs 2.7 keeps guest RAM in 128 KiB blocks, handed out in the order of first use, but loads a RAM image in
  * one go: so the blocks of the image have to be touched in ascending order before anything else is.
@@ -49,6 +49,7 @@ protected:
 	andb $0xfe, %al
 	outb %al, $0x92
 	movl (p_info - rom)(%ebp), %ebx
+	movl %ebx, %esi		/* where a Linux kernel looks for it */
 	movl (p_entry - rom)(%ebp), %ecx
 	movl $0x2badb002, %eax
 	cld
