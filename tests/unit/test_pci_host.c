@@ -223,15 +223,18 @@ static void test_pci_host_multifunction_bit(void)
 
 static uint32_t seen[3];
 
-static uint32_t own_read(void *priv, unsigned off, unsigned size, uint32_t value)
+static uint32_t own_read(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
+			 uint32_t value)
 {
+	CHECK(vcpu == bench.vm->vcpu[0]);
 	(void)priv;
 	CHECK_EQ(value, off == 0x40 ? 0x12345678 : 0);
 	return 0xcafe0000u | off << 8 | size;
 }
 
-static void own_write(void *priv, unsigned off, unsigned size, uint32_t value)
+static void own_write(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size, uint32_t value)
 {
+	CHECK(vcpu == bench.vm->vcpu[0]);
 	(void)priv;
 	seen[0] = off;
 	seen[1] = size;

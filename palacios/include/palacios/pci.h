@@ -9,7 +9,7 @@
  * firmware or kernel assigns them.
  *
  * Context: v3_pci_add*() and v3_pci_remove() are called while no vcpu runs. Everything else: any vcpu, atomic,
- * own locks of the device may be held; not from within cfg_read and cfg_write unless they say so.
+ * own locks of the device may be held.
  */
 #ifndef PALACIOS_PCI_H
 #define PALACIOS_PCI_H
@@ -35,8 +35,10 @@ struct v3_pci_desc {
 	 * cfg_read gets what the bus would answer in @p value and returns what the guest sees; cfg_write is
 	 * told after the bus has stored the bits the guest may change.
 	 */
-	uint32_t (*cfg_read)(void *priv, unsigned off, unsigned size, uint32_t value);
-	void (*cfg_write)(void *priv, unsigned off, unsigned size, uint32_t value);
+	uint32_t (*cfg_read)(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
+			     uint32_t value);
+	void (*cfg_write)(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
+			  uint32_t value);
 	void *priv;
 };
 
@@ -162,7 +164,7 @@ bool v3_pci_may_dma(struct v3_pci_func *func);
 /**
  * Assert (true) or release the function's INTx pin, a level. Lines shared by several functions are wired-OR;
  * interrupt disable bit, MSI, MSI-X and power state gate it, the status bit shows it. No effect without an
- * intx_pin. Allowed in cfg_read and cfg_write.
+ * intx_pin.
  */
 void v3_pci_set_intx(struct v3_pci_func *func, bool level);
 

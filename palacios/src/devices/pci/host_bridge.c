@@ -67,7 +67,6 @@ static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	unsigned long flags;
 	unsigned off;
 
-	(void)vcpu;
 	flags = v3_lock_acquire(&host->lock);
 	func = pci_selected(host, &off);
 	off += lane;
@@ -80,9 +79,9 @@ static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	/* The device's own word, without the lock: functions stay while vcpus run. */
 	if (func && off >= PCI_DEVICE_SPECIFIC) {
 		if (io->write && func->desc.cfg_write)
-			func->desc.cfg_write(func->desc.priv, off, size, io->value);
+			func->desc.cfg_write(vcpu, func->desc.priv, off, size, io->value);
 		if (!io->write && func->desc.cfg_read)
-			value = func->desc.cfg_read(func->desc.priv, off, size, value);
+			value = func->desc.cfg_read(vcpu, func->desc.priv, off, size, value);
 	}
 	if (!io->write)
 		io->value = size < io->size ? value | ~0u << (8 * size) : value;
