@@ -20,5 +20,6 @@ extern const struct v3_device_class v3_device_pci_host;
 extern const struct v3_device_class v3_device_reset;
 extern const struct v3_device_class v3_device_rtc;
 extern const struct v3_device_class v3_device_uart;
+extern const struct v3_device_class v3_device_virtio_blk;
 
 #endif

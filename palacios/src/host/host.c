@@ -85,6 +85,19 @@ void v3_free(void *p)
 		v3_lib.ops.free(p);
 }
 
+void *v3_alloc_pages(uint32_t npages)
+{
+	v3_hpa_t pa = v3_lib.ops.page_alloc(npages, V3_NODE_ANY);
+
+	return pa == V3_HPA_NONE ? NULL : v3_lib.ops.pa_to_va(pa);
+}
+
+void v3_free_pages(void *p, uint32_t npages)
+{
+	if (p)
+		v3_lib.ops.page_free(v3_lib.ops.va_to_pa(p), npages);
+}
+
 int v3_lock_init(struct v3_lock *lock)
 {
 	lock->host = v3_lib.ops.spin_create();

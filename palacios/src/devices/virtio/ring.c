@@ -272,6 +272,8 @@ void v3_vq_put(struct v3_vq *q, uint16_t head, uint32_t written)
 {
 	v3_gpa_t elem = q->used + RING_ENTRY + USED_ELEM_LEN * (q->next_used % q->size);
 
+	if (!v3_virtio_live(q->dev))
+		return;
 	ring_put32(q, elem, head);
 	ring_put32(q, elem + 4, written);
 	q->next_used++;
@@ -369,6 +371,19 @@ bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len)
 		if (!p)
 			return false;
 		memcpy(p, from, n);
+	}
+	return true;
+}
+
+bool v3_vq_skip(struct v3_vq *q, uint64_t len)
+{
+	uint32_t n;
+
+	if (q->chain->in.left < len)
+		return false;
+	for (; len; len -= n) {
+		if (!v3_vq_piece(q, true, len < ~0u ? (uint32_t)len : ~0u, &n))
+			return false;
 	}
 	return true;
 }

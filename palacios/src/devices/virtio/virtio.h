@@ -13,6 +13,7 @@
 #ifndef V3_DEVICES_VIRTIO_VIRTIO_H
 #define V3_DEVICES_VIRTIO_VIRTIO_H
 
+#include "palacios/config.h"
 #include "palacios/pci.h"
 #include "palacios/types.h"
 #include "palacios/vcpu.h"
@@ -127,6 +128,12 @@ struct v3_virtio {
 	struct v3_vq queue[];
 };
 
+/** Keys of the guest definition that every virtio device has. */
+#define VIRTIO_KEYS                                                                                \
+	{                                                                                          \
+		.name = "slot", .type = V3_CFG_UINT, .low = 1, .high = 31                          \
+	}
+
 /* ---- pci.c ---- */
 
 /** How to make one. */
@@ -187,7 +194,10 @@ const char *v3_vq_check(const struct v3_vq *q);
 bool v3_vq_pop(struct v3_vq *q);
 /** Give the last @p n chains that were taken, and not put, back to the available ring. */
 void v3_vq_unpop(struct v3_vq *q, unsigned n);
-/** The chain @p head is done, @p written bytes were written to it. The driver sees it after v3_vq_publish(). */
+/**
+ * The chain @p head is done, @p written bytes were written to it. The driver sees it after v3_vq_publish(); never,
+ * if the device has failed meanwhile.
+ */
 void v3_vq_put(struct v3_vq *q, uint16_t head, uint32_t written);
 /** Show what was put to the driver, and interrupt it if it wants that. Called after process(), too. */
 void v3_vq_publish(struct v3_vq *q);
@@ -202,6 +212,8 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
 bool v3_vq_read(struct v3_vq *q, void *buf, uint32_t len);
 /** Copy exactly @p len bytes to it; as v3_vq_read(). */
 bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len);
+/** Leave out @p len bytes of its writable half; as v3_vq_read(). */
+bool v3_vq_skip(struct v3_vq *q, uint64_t len);
 /** Bytes written to the chain so far. */
 static inline uint32_t v3_vq_written(const struct v3_vq *q)
 {
