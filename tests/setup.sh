@@ -11,8 +11,8 @@ PACKAGES=(
 	perl clang clang-format-14
 	# machines
 	qemu-system-x86 bochs bochs-term seabios vgabios
-	# the Debian guest's initramfs; its kernel and busybox are downloaded, not installed
-	cpio
+	# the Debian guest's initramfs and disk; its kernel and busybox are downloaded, not installed
+	cpio e2fsprogs
 )
 
 missing=()
