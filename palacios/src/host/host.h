@@ -12,16 +12,21 @@
 #include "palacios/vm.h"
 
 #include "arch/ops.h"
+#include "host/net.h"
 
-/** The library's only global: written by v3_init(), cleared by v3_fini(), read-only in between. */
+/**
+ * The library's only global: written by v3_init(), cleared by v3_fini(), read-only in between but for the count
+ * of VMs and the networks between them.
+ */
 struct v3_library {
 	struct v3_host_ops ops;
 	const struct v3_device_class *const *devices;
 	const struct v3_extension *const *extensions;
 	const struct v3_arch_ops *arch; /* NULL before v3_init() */
 	struct v3_arch_caps caps;
-	void *arch_state;  /* owned by arch */
-	uint32_t vms;	   /* VMs that exist, atomic */
+	void *arch_state; /* owned by arch */
+	uint32_t vms;	  /* VMs that exist, atomic */
+	struct v3_nets nets;
 	uint8_t log_level; /* of lines about no VM */
 };
 extern struct v3_library v3_lib;

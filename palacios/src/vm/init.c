@@ -72,6 +72,7 @@ static int init_enable_all(void)
 
 static void init_forget(void)
 {
+	v3_net_fini();
 	memset(&v3_lib, 0, sizeof(v3_lib));
 }
 
@@ -91,7 +92,9 @@ int v3_init(const struct v3_init_params *params)
 	v3_lib.extensions = params->extensions;
 	v3_lib.log_level = V3_LOG_INFO;
 
-	err = init_probe();
+	err = v3_net_init();
+	if (err == V3_OK)
+		err = init_probe();
 	if (err != V3_OK)
 		goto forget;
 	err = v3_lib.arch->init(v3_host_cpu_count(), &v3_lib.arch_state);

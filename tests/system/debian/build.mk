@@ -17,12 +17,13 @@ debian-guests := \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
 	disk:256:1:job=disk:disk.cpio \
+	net:256:1:job=net:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
 
 debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_ring virtio_pci_modern_dev \
-	virtio_pci_legacy_dev virtio_pci virtio_blk))
+	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net))
 
 $(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 	@mkdir -p $(DEBIAN)
@@ -42,8 +43,8 @@ $(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debia
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins)
 
-# For the guests with disks: modules and file system tools besides, and an image.
-disk-files := $(debian-src)/disk $(debian-modules)
+# For the guests with disks and network cards: modules and file system tools besides, and an image.
+disk-files := $(debian-src)/disk $(debian-src)/net $(debian-modules)
 $(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-files) \

@@ -191,7 +191,7 @@ static bool vpci_end_run(struct v3_vq *q)
 {
 	struct v3_virtio *dev = q->dev;
 	unsigned long flags = v3_lock_acquire(&dev->lock);
-	bool more = (q->again || !q->budget) && v3_virtio_live(dev);
+	bool more = (q->again || q->more) && v3_virtio_live(dev);
 
 	q->again = false;
 	q->running = false;
@@ -208,6 +208,7 @@ void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
 	if (!vpci_begin_run(q))
 		return;
 	q->budget = VIRTIO_RUN_BUDGET;
+	q->more = false;
 	q->dev->cls->process(q->dev->priv, q);
 	v3_vq_publish(q);
 	if (vpci_end_run(q))

@@ -251,8 +251,10 @@ bool v3_vq_pop(struct v3_vq *q)
 		ring_want_notify(q, false);
 	if (!ring_pending(q))
 		return false;
-	if (!q->budget)
+	if (!q->budget) {
+		q->more = true;
 		return false;
+	}
 	q->budget--;
 	memset(chain, 0, offsetof(struct v3_vq_chain, seg));
 	if (!ring_get16(q, q->avail + RING_ENTRY + 2u * (q->next_avail % q->size), &chain->head))
@@ -264,6 +266,7 @@ bool v3_vq_pop(struct v3_vq *q)
 void v3_vq_unpop(struct v3_vq *q, unsigned n)
 {
 	q->next_avail = (uint16_t)(q->next_avail - n);
+	q->budget = (uint16_t)(q->budget + n);
 }
 
 /* ---- used ring ---- */

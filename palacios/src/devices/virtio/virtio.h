@@ -100,6 +100,7 @@ struct v3_vq {
 	uint16_t next_used;	   /* next entry of the used ring to fill */
 	uint16_t published;	   /* used index as the driver sees it */
 	uint16_t budget;	   /* chains that may still be taken in this run */
+	bool more;		   /* there were more than that */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
 	struct v3_work work;	   /* runs the queue once more */
 };
