@@ -61,6 +61,7 @@ v3-y += src/devices/pci/msi.o
 v3-y += src/devices/timer/i8254.o
 v3-y += src/devices/timer/rtc.o
 v3-y += src/devices/virtio/blk.o
+v3-y += src/devices/virtio/console.o
 v3-y += src/devices/virtio/net.o
 v3-y += src/devices/virtio/pci.o
 v3-y += src/devices/virtio/ring.o
