@@ -65,6 +65,7 @@ v3-y += src/devices/virtio/console.o
 v3-y += src/devices/virtio/net.o
 v3-y += src/devices/virtio/pci.o
 v3-y += src/devices/virtio/ring.o
+v3-y += src/devices/virtio/rng.o
 v3-y += src/emulate/alu.o
 v3-y += src/emulate/decode.o
 v3-y += src/emulate/exec.o

@@ -23,5 +23,6 @@ extern const struct v3_device_class v3_device_uart;
 extern const struct v3_device_class v3_device_virtio_blk;
 extern const struct v3_device_class v3_device_virtio_console;
 extern const struct v3_device_class v3_device_virtio_net;
+extern const struct v3_device_class v3_device_virtio_rng;
 
 #endif

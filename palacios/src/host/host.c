@@ -7,6 +7,7 @@
 
 #include "palacios/error.h"
 #include "palacios/log.h"
+#include "palacios/random.h"
 #include "palacios/util/fmt.h"
 
 struct v3_library v3_lib;
@@ -96,6 +97,18 @@ void v3_free_pages(void *p, uint32_t npages)
 {
 	if (p)
 		v3_lib.ops.page_free(v3_lib.ops.va_to_pa(p), npages);
+}
+
+bool v3_random_offered(void)
+{
+	return v3_lib.ops.random != NULL;
+}
+
+size_t v3_random(void *buf, size_t len)
+{
+	size_t n = v3_lib.ops.random ? v3_lib.ops.random(buf, len) : 0;
+
+	return n < len ? n : len;
 }
 
 int v3_lock_init(struct v3_lock *lock)

@@ -23,7 +23,7 @@ debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
 
 debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_ring virtio_pci_modern_dev \
-	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console))
+	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng))
 
 $(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 	@mkdir -p $(DEBIAN)
