@@ -6,7 +6,7 @@
  *
  * Everything in the rings is the driver's and may change at any moment: each field is read once, by one atomic
  * load, and checked as read. Fields are reached by their own address each time, so the rings need not be
- * contiguous in the host; being naturally aligned, no field crosses a page.
+ * contiguous in the host; all are naturally aligned (v3_vq_check(), desc_indirect()), so none crosses a page.
  */
 #include "devices/virtio/virtio.h"
 
@@ -34,19 +34,31 @@ struct ring_desc {
 	uint16_t flags, next;
 };
 
-/* Host address of a field; the device fails if there is none. */
-static void *ring_field(struct v3_vq *q, v3_gpa_t gpa, unsigned size)
+/*
+ * Host address of a field, which is within one page; the device fails if there is none. Guest RAM stays where it is
+ * as long as the VM exists, so the pages met last are remembered.
+ */
+static void *ring_field(struct v3_vq *q, v3_gpa_t gpa)
 {
-	void *p = v3_mem_ptr(q->dev->vm, gpa, size);
+	struct v3_vq_page *page = &q->page[(gpa >> V3_PAGE_SHIFT) % V3_ARRAY_SIZE(q->page)];
+	const v3_gpa_t start = gpa & V3_PAGE_MASK;
+	uint8_t *p;
 
-	if (!p)
-		v3_virtio_fail(q->dev, "a ring lies outside RAM");
-	return p;
+	if (V3_UNLIKELY(!page->hva || page->gpa != start)) {
+		p = v3_mem_ptr(q->dev->vm, start, V3_PAGE_SIZE);
+		if (!p) {
+			v3_virtio_fail(q->dev, "a ring lies outside RAM");
+			return NULL;
+		}
+		page->gpa = start;
+		page->hva = p;
+	}
+	return page->hva + (gpa - start);
 }
 
 static bool ring_get16(struct v3_vq *q, v3_gpa_t gpa, uint16_t *value)
 {
-	uint16_t *p = ring_field(q, gpa, sizeof(*p));
+	uint16_t *p = ring_field(q, gpa);
 
 	if (p)
 		*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
@@ -55,7 +67,7 @@ static bool ring_get16(struct v3_vq *q, v3_gpa_t gpa, uint16_t *value)
 
 static void ring_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
 {
-	uint16_t *p = ring_field(q, gpa, sizeof(*p));
+	uint16_t *p = ring_field(q, gpa);
 
 	if (p)
 		__atomic_store_n(p, value, __ATOMIC_RELEASE);
@@ -63,7 +75,7 @@ static void ring_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
 
 static void ring_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
 {
-	uint32_t *p = ring_field(q, gpa, sizeof(*p));
+	uint32_t *p = ring_field(q, gpa);
 
 	if (p)
 		__atomic_store_n(p, value, __ATOMIC_RELAXED);
@@ -115,7 +127,7 @@ static bool desc_load(struct v3_vq *q, v3_gpa_t table, uint32_t n, uint32_t i, s
 		v3_virtio_fail(q->dev, "a descriptor index is out of range");
 		return false;
 	}
-	p = ring_field(q, table + (uint64_t)i * DESC_LEN, DESC_LEN);
+	p = ring_field(q, table + (uint64_t)i * DESC_LEN);
 	if (!p)
 		return false;
 	d->addr = __atomic_load_n(&p[0], __ATOMIC_RELAXED);

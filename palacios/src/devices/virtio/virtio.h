@@ -83,6 +83,12 @@ struct v3_vq_chain {
 	struct v3_vq_seg seg[VIRTIO_QUEUE_MAX];
 };
 
+/** Where a page of a ring is in the host; hva NULL: nothing remembered. */
+struct v3_vq_page {
+	v3_gpa_t gpa;
+	uint8_t *hva;
+};
+
 /** A split virtqueue, 2.7. */
 struct v3_vq {
 	struct v3_virtio *dev; /* not owned; holds this */
@@ -102,6 +108,7 @@ struct v3_vq {
 	uint16_t budget;	   /* chains that may still be taken in this run */
 	bool more;		   /* there were more than that */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
+	struct v3_vq_page page[4]; /* by page number: those met last */
 	struct v3_work work;	   /* runs the queue once more */
 };
 
