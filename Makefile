@@ -190,7 +190,8 @@ unit: $(unit-tests)
 
 # ---- fragments ----
 include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk tests/bench/build.mk \
-	tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk linux_module/install.mk tests/system/linux/build.mk
+	tests/fuzz/build.mk tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk \
+	linux_module/install.mk tests/system/linux/build.mk
 
 # ---- targets ----
 .PHONY: all setup run check check-lint check-unit check-svm check-vmx check-linux bench do-run do-bench format help clean distclean
@@ -239,7 +240,8 @@ format:
 help:
 	@echo 'make              build everything into $(B)/'
 	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one, HOST=linux under Linux'
-	@echo 'make check        all tests; or one group: check-lint check-unit check-svm check-vmx check-linux'
+	@echo 'make check        all tests; or one group: check-lint check-unit check-fuzz check-svm check-vmx check-linux'
+	@echo 'make fuzz         fuzz one device: TARGET=virtio_blk SECONDS=60'
 	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
 	@echo 'make install      v3, its manual, udev and systemd files, the module for DKMS; uninstall; DESTDIR=, PREFIX='
 	@echo 'make bench        cost of exits, in instructions; HOST=linux in palacios.ko, too'

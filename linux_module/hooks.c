@@ -18,6 +18,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -483,7 +484,16 @@ static void hooks_fpu_begin(void)
 
 static void hooks_fpu_end(void)
 {
+	/* A VMX exit has set TR's limit to 0x67: without the I/O permission map of processes. */
+	if (boot_cpu_has(X86_FEATURE_VMX))
+		invalidate_tss_limit();
 	kernel_fpu_end();
+}
+
+static size_t hooks_random(void *buf, size_t len)
+{
+	get_random_bytes(buf, len);
+	return len;
 }
 
 const struct v3_host_ops lnx_host_ops = {
@@ -531,4 +541,5 @@ const struct v3_host_ops lnx_host_ops = {
 	.fpu_end = hooks_fpu_end,
 	.console = &lnx_console_ops,
 	.trace = &lnx_trace_ops,
+	.random = hooks_random,
 };

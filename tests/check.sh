@@ -6,7 +6,7 @@
 set -u
 
 B=${B:-build}
-[ $# -gt 0 ] || set -- lint unit svm vmx linux
+[ $# -gt 0 ] || set -- lint unit fuzz svm vmx linux
 mkdir -p "$B/check"
 rm -f "$B"/check/*.json
 

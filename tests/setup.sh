@@ -8,11 +8,11 @@ PACKAGES=(
 	# build
 	gcc libc6-dev make binutils kconfig-frontends python3
 	# tests: harness, second compiler, formatting, sanitizer run time comes with gcc
-	perl clang clang-format-14 groff-base
+	perl clang clang-format-14 libclang-rt-14-dev groff-base
 	# machines
 	qemu-system-x86 bochs bochs-term seabios vgabios
-	# the Debian guest's initramfs; its kernel and busybox are downloaded, not installed
-	cpio
+	# the Debian guest's initramfs and disk; its kernel and busybox are downloaded, not installed
+	cpio e2fsprogs
 )
 
 missing=()

@@ -10,6 +10,7 @@
 #include "cpu.h"
 
 #include "palacios/error.h"
+#include "palacios/util/str.h"
 
 static void host_log(int level, const char *line)
 {
@@ -131,6 +132,30 @@ static void host_fpu_end(void)
 	bm_this_cpu()->running->fpu = false;
 }
 
+/* RDRAND, if the CPU has it; it may have to be asked again (SDM vol. 1, 7.3.17.1). */
+static size_t host_random(void *buf, size_t len)
+{
+	uint32_t r[4];
+	uint64_t word;
+	size_t done = 0, n;
+	unsigned tries;
+	bool ok;
+
+	cpuid(1, 0, r);
+	if (!(r[2] >> 30 & 1))
+		return 0;
+	for (; done < len; done += n) {
+		ok = false;
+		for (tries = 0; tries < 10 && !ok; tries++)
+			__asm__ volatile("rdrand %0" : "=r"(word), "=@ccc"(ok) : : "memory");
+		if (!ok)
+			break;
+		n = len - done < sizeof(word) ? len - done : sizeof(word);
+		memcpy((char *)buf + done, &word, n);
+	}
+	return done;
+}
+
 const struct v3_host_ops bm_host_ops = {
 	.api = V3_HOST_API,
 	.size = sizeof(struct v3_host_ops),
@@ -175,4 +200,5 @@ const struct v3_host_ops bm_host_ops = {
 	.fpu_begin = host_fpu_begin,
 	.fpu_end = host_fpu_end,
 	.console = &bm_console_ops,
+	.random = host_random,
 };

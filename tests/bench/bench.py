@@ -44,6 +44,7 @@ FIGURES = {
     "apic_eoi": ("EOI, local APIC by MMIO", 1200),
     "self_ipi": ("self-IPI: ICR write, delivery, EOI", None),
     "hlt_timer": ("TSC-deadline timer wakes HLT: beyond the deadline", None),
+    "virtio_blk_4k": ("virtio disk: 4 KiB read, notification to used buffer", 6000),
     "npf_first_touch": ("nested page fault, first touch", 2500),
     "linux_boot_ratio": ("Linux boot to user space, guest / bare machine", 1.15),
 }

@@ -33,9 +33,10 @@ _start:
 	inc %ecx
 	cmp $512, %ecx
 	jne 1b
-	/* The local APIC's page lies in the last GiB below 4 GiB: one 2 MiB leaf, not cached. */
+	/* The local APIC and the disk (disk.c) lie in the last GiB below 4 GiB: 2 MiB leaves, not cached. */
 	movl $pd_apic + 3, pdpt + 3 * 8
 	movl $(0xfee00000 + 0x9b), pd_apic + ((0xfee00000 >> 21) & 511) * 8
+	movl $(0xfe000000 + 0x9b), pd_apic + ((0xfe000000 >> 21) & 511) * 8
 
 	mov %cr4, %eax
 	or $0x20, %eax			/* PAE */

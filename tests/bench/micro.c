@@ -7,6 +7,7 @@
  *
  * The operations follow APM vol. 2 15 and 16 and SDM 3A 11 (local APIC).
  */
+#include "disk.h"
 #include "palacios/abi/hypercall.h"
 
 #include <stdbool.h>
@@ -314,6 +315,17 @@ static void bench_msr(void)
 	MEASURE("wrmsr", wrmsr(MSR_X2APIC_TPR, 0));
 }
 
+static void bench_disk(void)
+{
+	if (!bench_disk_open()) {
+		put_text("bench error: no virtio disk in slot 1\n");
+		return;
+	}
+	MEASURE("virtio_blk_4k", bench_disk_read());
+	if (!bench_disk_good())
+		put_text("bench error: a disk request failed\n");
+}
+
 static bool is_guest(void)
 {
 	uint32_t r[4];
@@ -334,6 +346,7 @@ void bench_main(void)
 	bench_instructions();
 	bench_apic();
 	bench_timer();
+	bench_disk();
 	bench_msr();
 	put_text("bench done\n");
 	quit(0);

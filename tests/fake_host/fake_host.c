@@ -393,6 +393,7 @@ void fake_host_test_begin(void)
 	fake_clock_reset();
 	fake_console_reset();
 	fake_trace_reset();
+	fake_random_limit(SIZE_MAX);
 	if (fake_arch_reset)
 		fake_arch_reset();
 }
@@ -444,6 +445,40 @@ unsigned fake_host_test_end(void)
 	return left;
 }
 
+/* ---- random bytes ---- */
+
+static struct {
+	uint64_t given; /* bytes */
+	size_t left;
+} source;
+
+/* Byte number @p n of all. */
+static uint8_t random_byte(uint64_t n)
+{
+	return (uint8_t)((n + 1) * 0x9e3779b97f4a7c15ull >> 56);
+}
+
+static size_t host_random(void *buf, size_t len)
+{
+	size_t n = len < source.left ? len : source.left;
+
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)buf)[i] = random_byte(source.given++);
+	source.left -= n;
+	return n;
+}
+
+void fake_random_peek(void *buf, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)buf)[i] = random_byte(source.given + i);
+}
+
+void fake_random_limit(size_t bytes)
+{
+	source.left = bytes;
+}
+
 const struct v3_host_ops fake_host_ops = {
 	.api = V3_HOST_API,
 	.size = sizeof(struct v3_host_ops),
@@ -489,4 +524,5 @@ const struct v3_host_ops fake_host_ops = {
 	.fpu_end = fake_fpu_end,
 	.console = &fake_console_ops,
 	.trace = &fake_trace_ops,
+	.random = host_random,
 };

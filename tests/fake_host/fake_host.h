@@ -136,6 +136,13 @@ void fake_tsc_khz(uint32_t khz);
  */
 void fake_clock_auto(bool on);
 
+/* ---- random bytes ---- */
+
+/** The @p len bytes that random() gives out next, without taking them. */
+void fake_random_peek(void *buf, size_t len);
+/** Bytes random() has from now on (default: no limit). */
+void fake_random_limit(size_t bytes);
+
 /* ---- log ---- */
 
 /** Is there a log line that contains @p text? */

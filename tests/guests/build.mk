@@ -4,7 +4,7 @@
 
 guest-names := $(basename $(notdir $(wildcard tests/guests/*.c)))
 guest-elfs  := $(addprefix $(B)/guests/,$(addsuffix .elf,$(guest-names)))
-guest-lib   := $(addprefix $(B)/guests/lib/,crt.o lib.o apic.o)
+guest-lib   := $(addprefix $(B)/guests/lib/,crt.o lib.o apic.o virtio.o)
 GUEST_CFLAGS := -std=gnu11 -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie -fno-common \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-jump-tables -O2 -g $(WARN) \
 	-Itests/guests/lib -Ipalacios/include/palacios/abi

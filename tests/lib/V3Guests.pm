@@ -68,6 +68,7 @@ type = "multiboot"
 kernel = "$kernel"
 cmdline = "$cmdline"
 END
+	print $out "\n[[device]]\nclass = \"virtio_blk\"\nsize = \"$guest->{disk}\"\n" if $guest->{disk};
 	close $out;
 	return $path;
 }

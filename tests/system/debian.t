@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Debian kernel as guest: to user space, its own checks, power-off. TAP; V3_BUILD names the build folder."""
+"""The Debian kernel as guest: to user space, its own checks, disks, network cards, power-off. TAP; V3_BUILD names the build folder."""
 import os
 import re
 import subprocess
@@ -90,5 +90,9 @@ test_shell()
 test_selftest("selftest", "256 MiB", 1, "--icount")
 test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--stats"))
 test_selftest("selftest-smp", "2 vcpus", 2)
+test_selftest("disk", "disks", 1)
+net = test_selftest("net", "network cards", 1)
+result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,
+       "network cards: lines printed at the virtio console's ports arrive", net)
 print(f"1..{count}")
 sys.exit(1 if failures else 0)

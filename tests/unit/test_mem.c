@@ -297,6 +297,31 @@ static void test_mmio_register_checks_range(void)
 	CHECK_EQ(v3_mmio_register(vm, 0xfee01000, 8192, record, &rec), V3_OK);
 }
 
+static void test_mmio_attach_keeps_off_ram(void)
+{
+	struct v3_vm *vm = mem_vm_new(0);
+	struct recorder rec = {.value = 7};
+	uint64_t value = 0;
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_mem_add_ram(vm, 0x100000, MIB, V3_NODE_ANY), V3_OK);
+	REQUIRE_EQ(v3_mem_add_rom(vm, 0x400000, 4096), V3_OK);
+	CHECK_EQ(v3_mmio_attach(vm, 0xff000, 8192, record, &rec), V3_EEXIST);
+	CHECK_EQ(v3_mmio_attach(vm, 0x1ff000, 4096, record, &rec), V3_EEXIST);
+	CHECK_EQ(v3_mmio_attach(vm, 0x400000, 4096, record, &rec), V3_EEXIST);
+	CHECK_EQ(v3_mmio_attach(vm, 0xff001, 4096, record, &rec), V3_EINVAL);
+	CHECK_EQ(v3_mmio_attach(vm, 0xff000, 4096, NULL, NULL), V3_EINVAL);
+	CHECK_EQ(v3_mmio_attach(vm, 0xff000, 4096, record, &rec), V3_OK);
+	CHECK_EQ(v3_mmio_attach(vm, 0xff000, 4096, record, &rec), V3_EEXIST);
+	CHECK_EQ(v3_mmio_attach(vm, 0x200000, 4096, record, &rec), V3_OK);
+	CHECK_EQ(v3_mem_access(vm->vcpu[0], 0x200ff8, &value, 8, false), V3_OK);
+	CHECK_EQ(value, 7);
+	v3_mmio_unregister(vm, 0x200000);
+	CHECK_EQ(v3_mem_access(vm->vcpu[0], 0x200ff8, &value, 8, false), V3_OK);
+	CHECK_EQ(value, ~0ull);
+	CHECK_EQ(rec.calls, 1);
+}
+
 static void test_mmio_table_fills(void)
 {
 	struct v3_vm *vm = mem_vm_new(0);
@@ -738,6 +763,7 @@ static const struct tap_test tests[] = {
 	TAP(test_mem_too_little_memory_leaves_nothing),
 	TAP(test_mem_out_of_memory_at_each_step),
 	TAP(test_mmio_register_checks_range),
+	TAP(test_mmio_attach_keeps_off_ram),
 	TAP(test_mmio_table_fills),
 	TAP(test_mmio_find_agrees_with_linear_search),
 	TAP(test_mmio_may_be_there_before_the_ram),

@@ -223,14 +223,18 @@ static void test_pci_host_multifunction_bit(void)
 
 static uint32_t seen[3];
 
-static uint32_t own_read(void *priv, unsigned off, unsigned size)
+static uint32_t own_read(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
+			 uint32_t value)
 {
+	CHECK(vcpu == bench.vm->vcpu[0]);
 	(void)priv;
+	CHECK_EQ(value, off == 0x40 ? 0x12345678 : 0);
 	return 0xcafe0000u | off << 8 | size;
 }
 
-static void own_write(void *priv, unsigned off, unsigned size, uint32_t value)
+static void own_write(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size, uint32_t value)
 {
+	CHECK(vcpu == bench.vm->vcpu[0]);
 	(void)priv;
 	seen[0] = off;
 	seen[1] = size;
@@ -246,6 +250,9 @@ static void test_pci_host_device_specific_callbacks(void)
 	desc.cfg_write = own_write;
 	REQUIRE(bench_open(&v3_device_pci_host, ""));
 	REQUIRE_EQ(add(3, 0, &desc, &func), V3_OK);
+	cfg_write(3, 0, 0x40, 4, 0x12345678);
+	CHECK_EQ(seen[0], 0x40);
+	CHECK_EQ(seen[2], 0x12345678);
 	CHECK_EQ(cfg_read(3, 0, 0x40, 4), 0xcafe4004);
 	CHECK_EQ(cfg_read(3, 0, 0xfe, 2), 0xfe02);
 	cfg_write(3, 0, 0x52, 2, 0xbeef);

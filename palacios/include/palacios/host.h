@@ -189,9 +189,14 @@ struct v3_host_ops {
 	/** XCR0 is back to the host's value; register contents are garbage to the host. atomic. */
 	void (*fpu_end)(void);
 
-	/* ---- optional groups: NULL if the host has none; a device that needs one fails with V3_ENOTSUP ---- */
+	/* ---- optional groups and functions: NULL if the host has none; a device that needs one fails with V3_ENOTSUP ---- */
 	const struct v3_host_console_ops *console;
 	const struct v3_host_trace_ops *trace;
+	/**
+	 * Unpredictable bytes for guests (virtio_rng). atomic. NULL: the host has no source.
+	 * @return bytes filled, 0..len; fewer if there are no more now
+	 */
+	size_t (*random)(void *buf, size_t len);
 };
 
 #endif

@@ -31,8 +31,8 @@ typedef int (*v3_io_fn)(struct v3_vcpu *vcpu, struct v3_io *io, void *priv);
 /**
  * Claim a range of I/O ports for one VM.
  *
- * Call before the VM first runs (thread context). The range stays claimed until v3_io_unregister()
- * or until the VM is destroyed. Unclaimed ports read as all ones and ignore writes.
+ * Any time, atomic; device locks may be held (a BAR was programmed). The range stays claimed until
+ * v3_io_unregister() or until the VM is destroyed. Unclaimed ports read as all ones and ignore writes.
  *
  * @param vm     VM whose ports are claimed
  * @param first  first port
@@ -45,7 +45,11 @@ typedef int (*v3_io_fn)(struct v3_vcpu *vcpu, struct v3_io *io, void *priv);
  */
 int v3_io_register(struct v3_vm *vm, uint16_t first, uint32_t count, v3_io_fn fn, void *priv);
 
-/** Give back the range that begins at @p first. Not while the VM runs. No such range: no effect. */
+/**
+ * Give back the range that begins at @p first. Any time, atomic. No such range: no effect. A handler that
+ * another vcpu is just calling may still run on return: what its @p priv points to must outlive that, so
+ * free it only while no vcpu runs.
+ */
 void v3_io_unregister(struct v3_vm *vm, uint16_t first);
 
 #endif

@@ -42,7 +42,17 @@ typedef int (*v3_mmio_fn)(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv
  *         region); V3_ENOMEM.
  */
 int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv);
-/** Give back the region that begins at @p gpa. Not while the VM runs. No such region: no effect. */
+/**
+ * Claim guest-physical addresses where no RAM is, at any time: a BAR was programmed. atomic, any vcpu;
+ * device locks may be held.
+ * @return as v3_mmio_register(); V3_EEXIST also if any page of the range is RAM or ROM.
+ */
+int v3_mmio_attach(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv);
+/**
+ * Give back the region that begins at @p gpa. Any time, atomic. No such region: no effect. A handler that
+ * another vcpu is just calling may still run on return: what its @p priv points to must outlive that, so
+ * free it only while no vcpu runs.
+ */
 void v3_mmio_unregister(struct v3_vm *vm, v3_gpa_t gpa);
 /** Move a region to a new base (a BAR or APIC base was written); flushes. Own vcpu thread. V3_EINVAL, V3_EEXIST. */
 int v3_mmio_move(struct v3_vm *vm, v3_gpa_t from, v3_gpa_t to);

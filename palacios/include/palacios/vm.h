@@ -45,6 +45,15 @@ void *v3_alloc(size_t size);
 /** Free what v3_alloc() returned; NULL is allowed. atomic. */
 void v3_free(void *p);
 
+/**
+ * Zeroed, page-aligned memory from the host. atomic.
+ * @param npages  a power of two, 1..512
+ * @return NULL if none is left.
+ */
+void *v3_alloc_pages(uint32_t npages);
+/** Free what v3_alloc_pages() returned, same @p npages; NULL is allowed. atomic. */
+void v3_free_pages(void *p, uint32_t npages);
+
 /** An interrupt-safe spinlock of the host. Guards state shared between vcpus; never sleep under it. */
 struct v3_lock {
 	void *host; /* owned */

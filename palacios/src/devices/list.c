@@ -18,5 +18,9 @@ const struct v3_device_class *const v3_pc_devices[] = {
 	&v3_device_fw_cfg,
 	&v3_device_debugcon,
 	&v3_device_debugexit,
+	&v3_device_virtio_blk,
+	&v3_device_virtio_net,
+	&v3_device_virtio_console,
+	&v3_device_virtio_rng,
 	NULL,
 };

@@ -7,6 +7,7 @@
 
 #include "palacios/error.h"
 #include "palacios/log.h"
+#include "palacios/random.h"
 #include "palacios/util/fmt.h"
 
 struct v3_library v3_lib;
@@ -95,6 +96,31 @@ void v3_free(void *p)
 {
 	if (p)
 		v3_lib.ops.free(p);
+}
+
+void *v3_alloc_pages(uint32_t npages)
+{
+	v3_hpa_t pa = v3_lib.ops.page_alloc(npages, V3_NODE_ANY);
+
+	return pa == V3_HPA_NONE ? NULL : v3_lib.ops.pa_to_va(pa);
+}
+
+void v3_free_pages(void *p, uint32_t npages)
+{
+	if (p)
+		v3_lib.ops.page_free(v3_lib.ops.va_to_pa(p), npages);
+}
+
+bool v3_random_offered(void)
+{
+	return v3_lib.ops.random != NULL;
+}
+
+size_t v3_random(void *buf, size_t len)
+{
+	size_t n = v3_lib.ops.random ? v3_lib.ops.random(buf, len) : 0;
+
+	return n < len ? n : len;
 }
 
 int v3_lock_init(struct v3_lock *lock)

@@ -12,8 +12,12 @@
 #include "palacios/vm.h"
 
 #include "arch/ops.h"
+#include "host/net.h"
 
-/** The library's only global: written by v3_init(), cleared by v3_fini(), read-only in between. */
+/**
+ * The library's only global: written by v3_init(), cleared by v3_fini(), read-only in between but for the count
+ * of VMs and the networks between them.
+ */
 struct v3_library {
 	struct v3_host_ops ops;
 	const struct v3_device_class *const *devices;
@@ -26,6 +30,7 @@ struct v3_library {
 		cpu_on; /* owned: by number, 1: virtualization is enabled there; atomic (vm/cpus.c) */
 	bool enabled;	/* on every CPU that is there */
 	uint32_t vms;	/* VMs that exist, atomic */
+	struct v3_nets nets;
 	uint8_t log_level; /* of lines about no VM */
 	uint8_t tracing;   /* v3_trace_enable(); atomic */
 	bool checks;	   /* look for mistakes of ours before each entry */

@@ -7,10 +7,11 @@
 #define V3_IO_IO_H
 
 #include "palacios/io.h"
+#include "palacios/vm.h"
 
 struct v3_exit;
 
-#define V3_IO_MAX_RANGES 63
+#define V3_IO_MAX_RANGES 127 /* fits page[] */
 
 struct v3_io_range {
 	uint16_t first;
@@ -22,10 +23,17 @@ struct v3_io_range {
 /* Ranges sorted by first port. page[p >> 4] is the number + 1 of the first range that ends at or above the
  * 16-port block, so that a look-up scans only the ranges of one block. */
 struct v3_io_map {
+	struct v3_lock lock; /* guards changes of all below */
+	uint32_t seq;	     /* odd during a change; look-ups take no lock */
 	struct v3_io_range range[V3_IO_MAX_RANGES];
 	uint8_t nranges;
 	uint8_t page[4096];
 };
+
+/** Set up an empty map; it must be zeroed. thread. @return V3_OK, V3_ENOMEM. */
+int v3_io_init(struct v3_io_map *map);
+/** thread. A zeroed map is allowed. */
+void v3_io_fini(struct v3_io_map *map);
 
 /**
  * Perform one guest access. Own thread. Unclaimed ports read as all ones.

@@ -3,8 +3,8 @@
  * @file mem.h
  * The guest-physical map: RAM and ROM, MMIO regions, page hooks. Accesses as the guest would make them.
  *
- * Regions are set up before the VM first runs and never change afterwards; MMIO regions may move and hooks
- * come and go while it runs. Writers hold v3_mem.lock and make v3_mem.seq odd while they change something;
+ * RAM is set up before the VM first runs and never changes afterwards; MMIO regions and hooks come, go and
+ * move while it runs. Writers hold v3_mem.lock and make v3_mem.seq odd while they change something;
  * readers take no lock and repeat their look-up if seq moved. palacios/doc/memory.md tells the whole story.
  */
 #ifndef V3_MEM_MEM_H
@@ -13,13 +13,14 @@
 #include "palacios/mem.h"
 #include "palacios/types.h"
 #include "palacios/vm.h"
+#include "util/seqcount.h"
 
 struct v3_exit;
 struct v3_vcpu;
 struct v3_vm;
 
 #define V3_MEM_MAX_REGIONS 32
-#define V3_MEM_MAX_MMIO	   64
+#define V3_MEM_MAX_MMIO	   128
 #define V3_PAGEMAP_BUCKETS 64
 #define V3_PAGES_PER_2M	   512
 #define V3_CHUNK_SHIFT	   21
@@ -137,26 +138,20 @@ static inline uint8_t *v3_mem_find(const struct v3_mem *mem, v3_gpa_t gpa)
 /* Look-ups that take no lock: repeat between begin and a false retry. */
 static inline uint32_t v3_mem_read_begin(const struct v3_mem *mem)
 {
-	uint32_t seq;
-
-	while (V3_UNLIKELY((seq = __atomic_load_n(&mem->seq, __ATOMIC_ACQUIRE)) & 1))
-		__builtin_ia32_pause();
-	return seq;
+	return v3_seq_read_begin(&mem->seq);
 }
 static inline bool v3_mem_read_retry(const struct v3_mem *mem, uint32_t seq)
 {
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return V3_UNLIKELY(__atomic_load_n(&mem->seq, __ATOMIC_RELAXED) != seq);
+	return v3_seq_read_retry(&mem->seq, seq);
 }
 /* Around each change of mmio[] or hooks; under v3_mem.lock. */
 static inline void v3_mem_write_begin(struct v3_mem *mem)
 {
-	__atomic_store_n(&mem->seq, mem->seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	v3_seq_write_begin(&mem->seq);
 }
 static inline void v3_mem_write_end(struct v3_mem *mem)
 {
-	__atomic_store_n(&mem->seq, mem->seq + 1, __ATOMIC_RELEASE);
+	v3_seq_write_end(&mem->seq);
 }
 
 /* v3_mem_find() from the VM; needs state.h. */

@@ -98,29 +98,54 @@ static bool mmio_valid(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 	return !((gpa | size) & (V3_PAGE_SIZE - 1)) && size && gpa < limit && size <= limit - gpa;
 }
 
-int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv)
+static bool mmio_over_ram(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 {
-	const struct v3_mmio_region r = {.gpa = gpa, .size = size, .fn = fn, .priv = priv};
+	for (uint32_t i = 0; i < mem->nregions; i++)
+		if (mem->region[i].gpa < gpa + size &&
+		    gpa < mem->region[i].gpa + mem->region[i].size)
+			return true;
+	return false;
+}
+
+static int mmio_add(struct v3_vm *vm, const struct v3_mmio_region *r, bool over_ram)
+{
 	struct v3_mem *mem = &vm->mem;
 	unsigned long flags;
 	int err = V3_OK;
 
-	if (!fn || !mmio_valid(mem, gpa, size))
+	if (!r->fn || !mmio_valid(mem, r->gpa, r->size))
 		return V3_EINVAL;
 	flags = v3_lock_acquire(&mem->lock);
-	if (v3_mem_mmio_overlaps(mem, gpa, size)) {
+	if (v3_mem_mmio_overlaps(mem, r->gpa, r->size) ||
+	    (!over_ram && mmio_over_ram(mem, r->gpa, r->size))) {
 		err = V3_EEXIST;
 	} else if (mem->nmmio == V3_MEM_MAX_MMIO) {
 		err = V3_ENOMEM;
 	} else {
 		v3_mem_write_begin(mem);
-		mmio_insert(mem, &r);
+		mmio_insert(mem, r);
 		v3_mem_mmio_mark(mem);
 		v3_mem_write_end(mem);
-		v3_mmu_drop(vm, gpa, size);
+		if (over_ram)
+			v3_mmu_drop(vm, r->gpa, r->size);
 	}
 	v3_lock_release(&mem->lock, flags);
 	return err;
+}
+
+int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv)
+{
+	const struct v3_mmio_region r = {.gpa = gpa, .size = size, .fn = fn, .priv = priv};
+
+	return mmio_add(vm, &r, true);
+}
+
+/* Where no RAM is nothing is mapped, so there is nothing to drop and no vcpu to wait for. */
+int v3_mmio_attach(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv)
+{
+	const struct v3_mmio_region r = {.gpa = gpa, .size = size, .fn = fn, .priv = priv};
+
+	return mmio_add(vm, &r, false);
 }
 
 void v3_mmio_unregister(struct v3_vm *vm, v3_gpa_t gpa)

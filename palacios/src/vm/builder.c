@@ -72,8 +72,10 @@ static void builder_config_free(struct v3_vm *vm)
 
 static int builder_memory(struct v3_vm *vm)
 {
-	int err = v3_mem_init(vm);
+	int err = v3_io_init(&vm->io);
 
+	if (err == V3_OK)
+		err = v3_mem_init(vm);
 	if (err == V3_OK)
 		err = v3_mmu_init(vm);
 	if (err == V3_OK)
@@ -85,6 +87,7 @@ static void builder_memory_free(struct v3_vm *vm)
 {
 	v3_mmu_fini(vm);
 	v3_mem_fini(vm);
+	v3_io_fini(&vm->io);
 }
 
 static int builder_arch(struct v3_vm *vm)

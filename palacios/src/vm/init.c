@@ -34,6 +34,7 @@ static int init_probe(void)
 
 static void init_forget(void)
 {
+	v3_net_fini();
 	v3_free(v3_lib.cpu_on);
 	memset(&v3_lib, 0, sizeof(v3_lib));
 }
@@ -55,7 +56,9 @@ int v3_init(const struct v3_init_params *params)
 	v3_lib.log_level = V3_LOG_INFO;
 	v3_lib.checks = params->checks;
 
-	err = init_probe();
+	err = v3_net_init();
+	if (err == V3_OK)
+		err = init_probe();
 	if (err != V3_OK)
 		goto forget;
 	v3_lib.ncpus = v3_host_cpu_count();

@@ -9,18 +9,23 @@ debian-src := tests/system/debian
 # the kernel's ciphers are 60 % of the boot.
 DEBIAN_CMDLINE := console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on cryptomgr.notests
 
-# name:memory in MiB:vcpus:job and its parameters
+# name:memory in MiB:vcpus:job and its parameters:initrd. What name.devices says is added to the definition.
 debian-guests := \
 	guest:256:1:job=shell \
 	poweroff:256:1:job=poweroff \
 	selftest:256:1:job=selftest,want_cpus=1,want_mib=256 \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
+	disk:256:1:job=disk:disk.cpio \
+	net:256:1:job=net:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
 
-$(DEBIAN)/vmlinuz $(DEBIAN)/busybox &:
+debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_ring virtio_pci_modern_dev \
+	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng))
+
+$(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 	@mkdir -p $(DEBIAN)
 	$(call say,FETCH,$(DEBIAN)/vmlinuz)
 	$(Q)$(debian-src)/fetch.sh $(DEBIAN)
@@ -38,15 +43,28 @@ $(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debia
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins)
 
+# For the guests with disks and network cards: modules and file system tools besides, and an image.
+disk-files := $(debian-src)/disk $(debian-src)/net $(debian-modules)
+$(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(DEBIAN)/busybox
+	$(call say,CPIO,$@)
+	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-files) \
+		/usr/sbin/mke2fs /usr/sbin/e2fsck
+$(DEBIAN)/disk.img: $(debian-src)/mkdisk.sh
+	$(call say,DISK,$@)
+	$(Q)$< $@
+
 define debian-rule
-$(DEBIAN)/$(call debian-field,$(1),1).toml: $(debian-src)/guest.toml.in $(debian-src)/build.mk
+$(DEBIAN)/$(call debian-field,$(1),1).toml: $(debian-src)/guest.toml.in $(debian-src)/build.mk \
+		$(wildcard $(debian-src)/$(call debian-field,$(1),1).devices)
 	$$(call say,GEN,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)sed -e 's/@NAME@/debian-$(call debian-field,$(1),1)/; s/@MEMORY@/$(call debian-field,$(1),2)M/' \
 		-e 's/@VCPUS@/$(call debian-field,$(1),3)/' \
-		-e 's/@CMDLINE@/$(DEBIAN_CMDLINE) $(subst $(comma), ,$(call debian-field,$(1),4))/' $$< > $$@
+		-e 's/@CMDLINE@/$(DEBIAN_CMDLINE) $(subst $(comma), ,$(call debian-field,$(1),4))/' \
+		-e 's/@INITRD@/$(or $(call debian-field,$(1),5),initramfs.cpio)/' \
+		$$< $$(filter %.devices,$$^) > $$@
 endef
 $(foreach g,$(debian-guests),$(eval $(call debian-rule,$(g))))
 
 .PHONY: debian-guest
-debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(debian-tomls)
+debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/disk.cpio $(DEBIAN)/disk.img $(debian-tomls)

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# fetch.sh FOLDER: Debian's cloud kernel and its static busybox into FOLDER, as vmlinuz and busybox.
+# fetch.sh FOLDER: Debian's cloud kernel and its static busybox into FOLDER, as vmlinuz and busybox, and the kernel's
+# virtio modules into FOLDER/modules.
 # Packages are downloaded and unpacked, never installed. What is there already is not fetched again.
 set -eu
 
 out=$1
-if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ]; then
+if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ] && [ -s "$out/modules/virtio_blk.ko" ]; then
 	exit 0
 fi
 mkdir -p "$out"
@@ -34,9 +35,11 @@ if ! get "$(kernel_package)" busybox-static; then
 fi
 for deb in ./*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/vmlinuz-*' './bin/busybox' './usr/bin/busybox' \
-		2>/dev/null || true
+		'*/drivers/*virtio*.ko' '*failover.ko' 2>/dev/null || true
 done
+mkdir -p "$out/modules"
+find . -name '*.ko' -exec install -m 644 {} "$out/modules/" \;
 find . -name busybox -type f -exec install -m 755 {} "$out/busybox" \;
 find ./boot -name 'vmlinuz-*' -exec install -m 644 {} "$out/vmlinuz.new" \;
 mv "$out/vmlinuz.new" "$out/vmlinuz"
-[ -s "$out/busybox" ]
+[ -s "$out/busybox" ] && [ -s "$out/modules/virtio_blk.ko" ]

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file net.h
+ * Networks that guests' network cards are plugged into. A network is a learning switch inside the VMM, made when
+ * the first card names it and gone with the last one; cards of several VMs of one host may name the same.
+ *
+ * A frame travels with what the sender left undone (checksum, segmentation). A port says what its card can take;
+ * checksums are completed for those that cannot, and what would have to be segmented is dropped for them.
+ */
+#ifndef PALACIOS_NET_H
+#define PALACIOS_NET_H
+
+#include "palacios/types.h"
+
+struct v3_net_port;
+struct v3_vm;
+
+#define V3_NET_MAC_LEN	 6
+#define V3_NET_FRAME_MIN 14	 /* Ethernet header */
+#define V3_NET_FRAME_MAX 0x10040 /* the largest segmentation offload: 64 KiB and headers */
+#define V3_NET_FRAME_MTU 1518	 /* longest frame that leaves nothing undone; with VLAN tag */
+
+/** What is left to be done for a frame, in the terms of virtio 1.2, 5.1.6. */
+struct v3_net_offload {
+	uint8_t flags;	  /* V3_NET_NEEDS_CSUM */
+	uint8_t gso_type; /* V3_NET_GSO_* */
+	uint16_t hdr_len;
+	uint16_t gso_size;
+	uint16_t csum_start, csum_offset;
+};
+#define V3_NET_NEEDS_CSUM 1 /* sum from csum_start to the end, stored at csum_start + csum_offset */
+#define V3_NET_GSO_NONE	  0
+#define V3_NET_GSO_TCPV4  1
+#define V3_NET_GSO_TCPV6  4
+#define V3_NET_GSO_ECN	  0x80 /* or-ed to the TCP kinds */
+
+/* What a port's card can take as it is. */
+#define V3_NET_TAKES_CSUM  1u
+#define V3_NET_TAKES_TCPV4 2u
+#define V3_NET_TAKES_TCPV6 4u
+#define V3_NET_TAKES_ECN   8u
+
+/** A piece of a frame. */
+struct v3_net_piece {
+	const void *p;
+	uint32_t len;
+};
+
+/** Counted since the port was opened; a reader may see one frame half counted. */
+struct v3_net_stats {
+	uint64_t sent, received; /* frames */
+	uint64_t dropped;	 /* for this port: its queue was full, or its card cannot take it */
+};
+
+/**
+ * Plug a card into the network @p name. thread.
+ *
+ * @param ready  called when a frame has arrived for an empty queue: any context, under the network's lock; only
+ *               queues work
+ * @param arg    passed to @p ready; must outlive the port
+ * @return V3_OK; V3_ENOMEM.
+ */
+int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), void *arg,
+		struct v3_net_port **port);
+/** Unplug; @p ready is not called any more. thread. NULL is allowed. */
+void v3_net_close(struct v3_net_port *port);
+/** What the card can take from now on, V3_NET_TAKES_*; 0 at first. any. */
+void v3_net_set_takes(struct v3_net_port *port, unsigned takes);
+
+/**
+ * Send a frame to whom it is addressed; never blocks, drops what a receiver has no room for. The pieces may be
+ * memory that the guest changes meanwhile. atomic.
+ * @return V3_OK; V3_EINVAL: shorter than an Ethernet header, too long, or @p offload does not fit the frame.
+ */
+int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		const struct v3_net_piece *piece, unsigned npieces);
+
+/**
+ * The oldest frame that waits at the port. One caller at a time, atomic.
+ * @return its bytes, valid until v3_net_drop(); NULL: none.
+ */
+const void *v3_net_peek(struct v3_net_port *port, struct v3_net_offload *offload, uint32_t *len);
+/** Remove the frame that v3_net_peek() returned. Same caller. */
+void v3_net_drop(struct v3_net_port *port);
+/** Remove all that wait. Same caller. */
+void v3_net_flush(struct v3_net_port *port);
+
+/** any. */
+void v3_net_get_stats(const struct v3_net_port *port, struct v3_net_stats *out);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file bus.c
+ * The functions on PCI bus 0: adding and removing them, the standard header, INTx. Called by the devices
+ * (palacios/pci.h) and by host_bridge.c; calls the interrupt lines and bar.c, cap.c, msi.c. PCI Local Bus 3.0
+ * chapter 6.
+ */
+#include "devices/pci/pci.h"
+
+#include "devices/devices.h"
+#include "palacios/error.h"
+#include "palacios/intr.h"
+#include "palacios/platform.h"
+
+/* Write the wires an INTx line is connected to. Lock held. */
+static void bus_drive_line(struct pci_host *host, unsigned line)
+{
+	/* The ISA interrupt a line is routed to is shared with every second line, see V3_PC_INTX_ISA. */
+	bool isa = host->asserted[line] || host->asserted[(line + 2) % PCI_NLINES];
+
+	v3_irq_set(host->vm, V3_PC_INTX_GSI(line, 1), host->asserted[line] != 0);
+	v3_irq_set(host->vm, V3_PC_INTX_ISA(line, 1), isa);
+}
+
+/* Count the function's pin in its line or not, after a change of the pin or of what gates it. Lock held. */
+static void bus_update_intx(struct v3_pci_func *func)
+{
+	struct pci_host *host = func->host;
+	bool gated = (pci_get16(func, PCI_COMMAND) & PCI_CMD_INTX_DISABLE) || v3_pci_msi_on(func) ||
+		     !v3_pci_cap_powered(func);
+	bool drive = func->intx && !gated;
+	unsigned line = (func->devfn / 8u + func->desc.intx_pin - 1u) % PCI_NLINES;
+
+	func->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
+	if (func->intx)
+		func->config[PCI_STATUS] |= PCI_STATUS_INTX;
+	if (drive == func->driven)
+		return;
+	func->driven = drive;
+	host->asserted[line] = (uint16_t)(host->asserted[line] + (drive ? 1 : -1));
+	bus_drive_line(host, line);
+}
+
+void v3_pci_bus_settle(struct v3_pci_func *func)
+{
+	bus_update_intx(func);
+	v3_pci_bar_sync(func->host);
+	v3_pci_msi_flush(func);
+}
+
+void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value)
+{
+	uint8_t state = v3_pci_cap_state(func);
+	unsigned i;
+
+	for (i = off; i < off + size; i++, value >>= 8) {
+		uint8_t mask = func->writable[i];
+
+		if (i == PCI_STATUS + 1) /* error bits: write one to clear, 6.2.3 */
+			func->config[i] &= (uint8_t) ~(value & 0xf9);
+		else
+			func->config[i] = (uint8_t)((func->config[i] & ~mask) | (value & mask));
+	}
+	v3_pci_cap_keep_state(func, state);
+	if (off < func->cap_end)
+		v3_pci_bus_settle(func);
+}
+
+uint32_t v3_pci_bus_read(const struct v3_pci_func *func, unsigned off, unsigned size)
+{
+	uint32_t value = 0;
+	unsigned i;
+
+	for (i = 0; i < size; i++)
+		value |= (uint32_t)func->config[off + i] << (8 * i);
+	return value;
+}
+
+void v3_pci_bus_reset(struct v3_pci_func *func)
+{
+	unsigned i;
+
+	func->intx = false;
+	for (i = 0; i < PCI_CONFIG_SIZE; i++)
+		func->config[i] &= (uint8_t)~func->writable[i];
+	func->config[PCI_STATUS + 1] = 0;
+	v3_pci_msi_reset(func);
+	v3_pci_bus_settle(func);
+}
+
+void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, unsigned devfn,
+		     const struct v3_pci_desc *desc)
+{
+	unsigned i;
+
+	func->host = host;
+	func->devfn = (uint8_t)devfn;
+	func->desc = *desc;
+	func->cap_end = PCI_DEVICE_SPECIFIC;
+	pci_put16(func->config, PCI_VENDOR, desc->vendor);
+	pci_put16(func->config, PCI_DEVICE, desc->device);
+	func->config[PCI_REVISION] = desc->revision;
+	func->config[PCI_CLASS] = (uint8_t)desc->class_code;
+	pci_put16(func->config, PCI_CLASS + 1, (uint16_t)(desc->class_code >> 8));
+	func->config[PCI_HEADER_TYPE] = desc->header_type;
+	pci_put16(func->config, PCI_SUBSYS_VENDOR, desc->subsys_vendor);
+	pci_put16(func->config, PCI_SUBSYS, desc->subsys);
+	func->config[PCI_INTR_PIN] = desc->intx_pin;
+
+	/* Command: I/O, memory, master, parity response; SERR#, interrupt disable. */
+	pci_put16(func->writable, PCI_COMMAND, 0x0547);
+	func->writable[PCI_CACHE_LINE] = 0xff;
+	func->writable[PCI_LATENCY] = 0xff;
+	func->writable[PCI_INTR_LINE] = 0xff;
+	for (i = PCI_DEVICE_SPECIFIC; i < PCI_CONFIG_SIZE; i++)
+		func->writable[i] = 0xff;
+}
+
+/* Function 0 tells whether its device has others, 6.2.1. Lock held. */
+static void bus_mark_multifunction(struct pci_host *host, unsigned slot)
+{
+	struct v3_pci_func **func = &host->func[slot * 8];
+	bool multi;
+	unsigned i;
+
+	if (!func[0])
+		return;
+	multi = func[0]->desc.header_type & PCI_MULTIFUNCTION;
+	for (i = 1; i < 8; i++)
+		multi |= func[i] != NULL;
+	func[0]->config[PCI_HEADER_TYPE] &= (uint8_t)~PCI_MULTIFUNCTION;
+	if (multi)
+		func[0]->config[PCI_HEADER_TYPE] |= PCI_MULTIFUNCTION;
+}
+
+/* The first slot without any function, from 1 on; PCI_NSLOTS if there is none. */
+static unsigned bus_free_slot(const struct pci_host *host)
+{
+	unsigned slot, i;
+
+	for (slot = 1; slot < PCI_NSLOTS; slot++) {
+		for (i = 0; i < 8 && !host->func[slot * 8 + i]; i++)
+			;
+		if (i == 8)
+			break;
+	}
+	return slot;
+}
+
+int v3_pci_add(struct v3_vm *vm, unsigned slot, unsigned fn, const struct v3_pci_desc *desc,
+	       struct v3_pci_func **out)
+{
+	struct pci_host *host = v3_device_find(vm, &v3_device_pci_host);
+	bool any = slot == V3_PCI_SLOT_ANY;
+	struct v3_pci_func *func;
+	unsigned long flags;
+
+	if (!host)
+		return V3_ENODEV;
+	if (any)
+		slot = bus_free_slot(host);
+	if (any && slot == PCI_NSLOTS)
+		return V3_ENOSPC;
+	if (slot >= PCI_NSLOTS || fn >= 8 || desc->intx_pin > 4)
+		return V3_EINVAL;
+	if (host->func[slot * 8 + fn])
+		return V3_EEXIST;
+	func = v3_alloc(sizeof(*func));
+	if (!func)
+		return V3_ENOMEM;
+	v3_pci_bus_init(func, host, slot * 8 + fn, desc);
+	flags = v3_lock_acquire(&host->lock);
+	host->func[func->devfn] = func;
+	bus_mark_multifunction(host, slot);
+	v3_lock_release(&host->lock, flags);
+	*out = func;
+	return V3_OK;
+}
+
+void v3_pci_remove(struct v3_pci_func *func)
+{
+	struct pci_host *host;
+	unsigned long flags;
+
+	if (!func)
+		return;
+	host = func->host;
+	flags = v3_lock_acquire(&host->lock);
+	func->intx = false;
+	bus_update_intx(func);
+	v3_pci_bar_detach(func);
+	host->func[func->devfn] = NULL;
+	bus_mark_multifunction(host, func->devfn / 8);
+	v3_pci_bar_sync(host); /* somebody may have waited for the place of its BARs */
+	v3_lock_release(&host->lock, flags);
+	v3_free(func->msix);
+	v3_free(func);
+}
+
+uint8_t *v3_pci_config(struct v3_pci_func *func)
+{
+	return func->config;
+}
+
+unsigned v3_pci_slot(const struct v3_pci_func *func)
+{
+	return func->devfn / 8u;
+}
+
+void v3_pci_set_intx(struct v3_pci_func *func, bool level)
+{
+	unsigned long flags;
+
+	if (!func->desc.intx_pin)
+		return;
+	flags = v3_lock_acquire(&func->host->lock);
+	func->intx = level;
+	bus_update_intx(func);
+	v3_lock_release(&func->host->lock, flags);
+}

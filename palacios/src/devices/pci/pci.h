@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file pci.h
+ * What the files of the PCI bus share. bus.c: functions, the standard header, INTx. bar.c: base address
+ * registers. cap.c: capability list and power management. msi.c: MSI and MSI-X. host_bridge.c: the ports in
+ * front and the device class. Section numbers are those of PCI Local Bus 3.0.
+ *
+ * Configuration space is an array of bytes with a mask of the bits that the guest may write; a write is stored
+ * through the mask first, then v3_pci_bus_settle() makes everything else follow what the registers say.
+ */
+#ifndef V3_DEVICES_PCI_PCI_H
+#define V3_DEVICES_PCI_PCI_H
+
+#include "palacios/pci.h"
+#include "palacios/vm.h"
+
+#define PCI_NSLOTS 32
+#define PCI_NFUNCS (PCI_NSLOTS * 8)
+#define PCI_NLINES 4
+
+/* Configuration header, 6.1 and 6.2 */
+#define PCI_VENDOR	    0x00
+#define PCI_DEVICE	    0x02
+#define PCI_COMMAND	    0x04
+#define PCI_STATUS	    0x06
+#define PCI_REVISION	    0x08
+#define PCI_CLASS	    0x09 /* 3 bytes */
+#define PCI_CACHE_LINE	    0x0c
+#define PCI_LATENCY	    0x0d
+#define PCI_HEADER_TYPE	    0x0e
+#define PCI_BAR0	    0x10
+#define PCI_SUBSYS_VENDOR   0x2c
+#define PCI_SUBSYS	    0x2e
+#define PCI_CAPABILITIES    0x34
+#define PCI_INTR_LINE	    0x3c
+#define PCI_INTR_PIN	    0x3d
+#define PCI_DEVICE_SPECIFIC 0x40
+#define PCI_CONFIG_SIZE	    0x100
+
+#define PCI_CMD_IO	     0x0001
+#define PCI_CMD_MEM	     0x0002
+#define PCI_CMD_MASTER	     0x0004
+#define PCI_CMD_INTX_DISABLE 0x0400
+#define PCI_STATUS_INTX	     0x08
+#define PCI_STATUS_CAPS	     0x10
+#define PCI_MULTIFUNCTION    0x80
+
+struct pci_host;
+struct pci_msix;
+
+/* One base address register; size 0: none. */
+struct pci_bar {
+	struct v3_pci_func *func; /* not owned; holds this */
+	v3_pci_bar_fn fn;
+	void *priv; /* not owned; outlives the function */
+	uint64_t size;
+	uint64_t base; /* where it answers now, if mapped */
+	uint8_t index;
+	uint8_t kind;
+	bool upper; /* the upper half of the register before it */
+	bool mapped;
+};
+
+struct v3_pci_func {
+	struct pci_host *host; /* not owned; outlives the function */
+	uint8_t devfn;
+	bool intx;   /* the device asserts its INTx pin */
+	bool driven; /* the pin is counted in the line, that is, not gated */
+	struct v3_pci_desc desc;
+	struct pci_bar bar[V3_PCI_NBARS];
+	uint16_t cap_end;	   /* first byte behind the capabilities */
+	uint8_t cap_last;	   /* offset of the last capability; 0: none */
+	uint8_t pm, msi, msix_cap; /* offset of the capability; 0: none */
+	struct pci_msix *msix;	   /* owned; NULL: none */
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint8_t writable[PCI_CONFIG_SIZE]; /* bits of config[] the guest may change */
+};
+
+struct pci_host {
+	struct v3_vm *vm;		      /* not owned; outlives the device */
+	struct v3_lock lock;		      /* guards all below, and every function */
+	uint32_t addr;			      /* CONFIG_ADDRESS */
+	uint16_t asserted[PCI_NLINES];	      /* functions that drive each INTx line */
+	struct v3_pci_func *func[PCI_NFUNCS]; /* by devfn; owned but for the bridge */
+	struct v3_pci_func bridge;
+};
+
+static inline uint16_t pci_get16(const struct v3_pci_func *func, unsigned off)
+{
+	return (uint16_t)(func->config[off] | func->config[off + 1] << 8);
+}
+
+static inline uint32_t pci_get32(const struct v3_pci_func *func, unsigned off)
+{
+	return pci_get16(func, off) | (uint32_t)pci_get16(func, off + 2) << 16;
+}
+
+static inline void pci_put16(uint8_t *bytes, unsigned off, uint16_t value)
+{
+	bytes[off] = (uint8_t)value;
+	bytes[off + 1] = (uint8_t)(value >> 8);
+}
+
+static inline void pci_put32(uint8_t *bytes, unsigned off, uint32_t value)
+{
+	pci_put16(bytes, off, (uint16_t)value);
+	pci_put16(bytes, off + 2, (uint16_t)(value >> 16));
+}
+
+/* ---- bus.c; the bus lock is held unless said otherwise ---- */
+
+/** Fill a function in; it is not on the bus yet. No lock needed. */
+void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, unsigned devfn,
+		     const struct v3_pci_desc *desc);
+/** Read or write configuration space; @p off and @p size lie within one doubleword. */
+uint32_t v3_pci_bus_read(const struct v3_pci_func *func, unsigned off, unsigned size);
+void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value);
+/** Registers changed: pins, BARs and messages follow. */
+void v3_pci_bus_settle(struct v3_pci_func *func);
+/** Power-on state: every bit the guest can write is 0. */
+void v3_pci_bus_reset(struct v3_pci_func *func);
+
+/* ---- bar.c ---- */
+
+/** Take every BAR of the bus that moved out, then put those in that have a place. Bus lock held. */
+void v3_pci_bar_sync(struct pci_host *host);
+/** Take the function's BARs out. Bus lock held. */
+void v3_pci_bar_detach(struct v3_pci_func *func);
+
+/* ---- cap.c ---- */
+
+/** Power state: 0 is D0, 3 is D3hot. Bus lock held. */
+uint8_t v3_pci_cap_state(const struct v3_pci_func *func);
+/** After a write: stay in state @p before if the new one does not exist. Bus lock held. */
+void v3_pci_cap_keep_state(struct v3_pci_func *func, uint8_t before);
+/** Is the function in D0? Bus lock held. */
+bool v3_pci_cap_powered(const struct v3_pci_func *func);
+
+/* ---- msi.c; bus lock held ---- */
+
+bool v3_pci_msi_on(const struct v3_pci_func *func);
+/** Send what is pending and may go now. */
+void v3_pci_msi_flush(struct v3_pci_func *func);
+/** Table masked and empty, nothing pending. */
+void v3_pci_msi_reset(struct v3_pci_func *func);
+
+#endif

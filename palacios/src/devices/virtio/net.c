@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file net.c
+ * virtio network device (virtio 1.2, 5.1): one pair of queues, mergeable receive buffers, checksum and TCP
+ * segmentation offloads, on a port of palacios/net.h. Called by the transport and, when frames arrive, by the
+ * network; calls the network.
+ */
+#include "devices/virtio/virtio.h"
+
+#include "devices/devices.h"
+#include "palacios/error.h"
+#include "palacios/log.h"
+#include "palacios/net.h"
+#include "palacios/util/str.h"
+
+#define V3_LOG_TAG "virtio_net"
+
+#define VNET_ID	       1
+#define VNET_PCI_CLASS 0x020000 /* Ethernet */
+#define VNET_RX	       0
+#define VNET_TX	       1
+
+#define VNET_F_CSUM	  0
+#define VNET_F_GUEST_CSUM 1
+#define VNET_F_MAC	  5
+#define VNET_F_GUEST_TSO4 7
+#define VNET_F_GUEST_TSO6 8
+#define VNET_F_GUEST_ECN  9
+#define VNET_F_HOST_TSO4  11
+#define VNET_F_HOST_TSO6  12
+#define VNET_F_HOST_ECN	  13
+#define VNET_F_MRG_RXBUF  15
+#define VNET_F_STATUS	  16
+
+#define VNET_FEATURES                                                                              \
+	(VIRTIO_BIT(VNET_F_CSUM) | VIRTIO_BIT(VNET_F_GUEST_CSUM) | VIRTIO_BIT(VNET_F_MAC) |        \
+	 VIRTIO_BIT(VNET_F_GUEST_TSO4) | VIRTIO_BIT(VNET_F_GUEST_TSO6) |                           \
+	 VIRTIO_BIT(VNET_F_GUEST_ECN) | VIRTIO_BIT(VNET_F_HOST_TSO4) |                             \
+	 VIRTIO_BIT(VNET_F_HOST_TSO6) | VIRTIO_BIT(VNET_F_HOST_ECN) |                              \
+	 VIRTIO_BIT(VNET_F_MRG_RXBUF) | VIRTIO_BIT(VNET_F_STATUS))
+
+#define VNET_LINK_UP   1
+#define VNET_PIECES    VIRTIO_QUEUE_MAX
+/* Buffers of one frame; they are taken twice in one run. */
+#define VNET_MERGE_MAX (VIRTIO_RUN_BUDGET / 2)
+
+/* Before each frame, 5.1.6. */
+struct vnet_header {
+	uint8_t flags, gso_type;
+	uint16_t hdr_len, gso_size, csum_start, csum_offset;
+	uint16_t num_buffers;
+};
+_Static_assert(sizeof(struct vnet_header) == 12, "5.1.6");
+_Static_assert(offsetof(struct vnet_header, num_buffers) == sizeof(struct v3_net_offload),
+	       "what comes before is the network's own record");
+
+/* Device configuration, 5.1.4 */
+struct vnet_config {
+	uint8_t mac[V3_NET_MAC_LEN];
+	uint16_t status;
+};
+
+struct vnet {
+	struct v3_vm *vm;	  /* not owned; outlives the device */
+	struct v3_virtio *dev;	  /* owned */
+	struct v3_net_port *port; /* owned */
+	struct v3_net_piece
+		piece[VNET_PIECES]; /* of the frame being sent; the runner of the TX queue's */
+};
+
+/* ---- sending ---- */
+
+/* What a driver leaves undone without having asked whether it may is not done for it. */
+static bool vnet_may_offload(const struct v3_virtio *dev, const struct v3_net_offload *o)
+{
+	uint8_t type = o->gso_type & (uint8_t)~V3_NET_GSO_ECN;
+
+	if ((o->flags & V3_NET_NEEDS_CSUM) && !v3_virtio_has(dev, VNET_F_CSUM))
+		return false;
+	if ((o->gso_type & V3_NET_GSO_ECN) && !v3_virtio_has(dev, VNET_F_HOST_ECN))
+		return false;
+	return type == V3_NET_GSO_NONE ||
+	       (type == V3_NET_GSO_TCPV4 && v3_virtio_has(dev, VNET_F_HOST_TSO4)) ||
+	       (type == V3_NET_GSO_TCPV6 && v3_virtio_has(dev, VNET_F_HOST_TSO6));
+}
+
+/* Send the rest of the chain as a frame. @return false: it is none, dropped */
+static bool vnet_send(struct vnet *vnet, struct v3_vq *q, const struct v3_net_offload *offload)
+{
+	unsigned n = 0;
+	uint32_t len;
+	const void *p;
+
+	while (n < VNET_PIECES && (p = v3_vq_piece(q, false, V3_NET_FRAME_MAX, &len)) != NULL)
+		vnet->piece[n++] = (struct v3_net_piece){.p = p, .len = len};
+	if (q->chain->out.left)
+		return false;
+	return v3_net_send(vnet->port, offload, vnet->piece, n) == V3_OK;
+}
+
+static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
+{
+	struct v3_net_offload offload;
+	struct vnet_header header;
+
+	while (v3_vq_pop(q)) {
+		memset(&header, 0, sizeof(header));
+		if (!v3_vq_read(q, &header, sizeof(header)))
+			header.flags = 0xff; /* no frame at all */
+		memcpy(&offload, &header, sizeof(offload));
+		offload.flags &=
+			V3_NET_NEEDS_CSUM | 0xf8; /* DATA_VALID and RSC are for reception */
+		if (!vnet_may_offload(vnet->dev, &offload) || !vnet_send(vnet, q, &offload))
+			V3_GUEST_WARN(vnet->vm, "slot %u: a malformed frame, dropped",
+				      v3_pci_slot(vnet->dev->func));
+		v3_vq_put(q, q->chain->head, 0);
+	}
+}
+
+/* ---- receiving ---- */
+
+/*
+ * Take as many chains as @p total bytes need: one, or several that are merged (5.1.6.4).
+ * @return how many, with the last one in q->chain; 0: not enough there; -1: it cannot be received
+ */
+static int vnet_take_buffers(struct v3_vq *q, uint64_t total)
+{
+	bool merge = v3_virtio_has(q->dev, VNET_F_MRG_RXBUF);
+	uint64_t room = 0;
+	int n = 0;
+
+	while (room < total) {
+		if ((n && !merge) || n == VNET_MERGE_MAX || n == q->size) {
+			v3_vq_unpop(q, (unsigned)n);
+			return -1;
+		}
+		if (!v3_vq_pop(q)) {
+			v3_vq_unpop(q, (unsigned)n);
+			return 0;
+		}
+		room += q->chain->in_len;
+		n++;
+	}
+	return n;
+}
+
+/* Write what fits into the chain, from @p done on. @return bytes */
+static uint32_t vnet_fill(struct v3_vq *q, const uint8_t *frame, uint32_t len)
+{
+	uint32_t n = q->chain->in.left < len ? (uint32_t)q->chain->in.left : len;
+
+	return v3_vq_write(q, frame, n) ? n : 0;
+}
+
+/* Copy header and frame into @p n chains; the first is in q->chain if it is the only one. */
+static void vnet_fill_buffers(struct v3_vq *q, const struct vnet_header *header, int n,
+			      const uint8_t *frame, uint32_t len)
+{
+	uint32_t done = 0;
+	int i;
+
+	if (n > 1)
+		v3_vq_unpop(q, (unsigned)n);
+	for (i = 0; i < n; i++) {
+		if (n > 1 && !v3_vq_pop(q))
+			return;
+		if (i == 0 && !v3_vq_write(q, header, sizeof(*header))) {
+			v3_virtio_fail(q->dev, "a receive buffer shorter than its header");
+			return;
+		}
+		done += vnet_fill(q, frame + done, len - done);
+		v3_vq_put(q, q->chain->head, v3_vq_written(q));
+	}
+	if (done < len)
+		v3_virtio_fail(q->dev, "receive buffers changed while they were filled");
+}
+
+static void vnet_receive_all(struct vnet *vnet, struct v3_vq *q)
+{
+	struct vnet_header header = {0};
+	struct v3_net_offload offload;
+	const uint8_t *frame;
+	uint32_t len;
+	int n;
+
+	while (v3_virtio_live(q->dev) &&
+	       (frame = v3_net_peek(vnet->port, &offload, &len)) != NULL) {
+		n = vnet_take_buffers(q, sizeof(header) + (uint64_t)len);
+		if (!n)
+			return; /* the driver tells when there are buffers again */
+		memcpy(&header, &offload, sizeof(offload));
+		header.num_buffers = (uint16_t)n;
+		if (n > 0)
+			vnet_fill_buffers(q, &header, n, frame, len);
+		v3_net_drop(vnet->port);
+	}
+}
+
+static void vnet_process(void *priv, struct v3_vq *q)
+{
+	if (q->index == VNET_TX)
+		vnet_send_all(priv, q);
+	else
+		vnet_receive_all(priv, q);
+}
+
+/* By the network, in any context. */
+static void vnet_ready(void *arg)
+{
+	struct vnet *vnet = arg;
+
+	v3_virtio_run_later(&vnet->dev->queue[VNET_RX]);
+}
+
+/* ---- device ---- */
+
+static void vnet_state(void *priv, bool live)
+{
+	static const struct {
+		unsigned feature, takes;
+	} map[] = {
+		{VNET_F_GUEST_CSUM, V3_NET_TAKES_CSUM},
+		{VNET_F_GUEST_TSO4, V3_NET_TAKES_TCPV4},
+		{VNET_F_GUEST_TSO6, V3_NET_TAKES_TCPV6},
+		{VNET_F_GUEST_ECN, V3_NET_TAKES_ECN},
+	};
+	struct vnet *vnet = priv;
+	unsigned takes = 0, i;
+
+	for (i = 0; live && i < V3_ARRAY_SIZE(map); i++) {
+		if (v3_virtio_has(vnet->dev, map[i].feature))
+			takes |= map[i].takes;
+	}
+	v3_net_set_takes(vnet->port, takes);
+	v3_net_flush(vnet->port);
+}
+
+static const struct v3_virtio_class vnet_class = {
+	.name = "virtio_net",
+	.id = VNET_ID,
+	.pci_class = VNET_PCI_CLASS,
+	.process = vnet_process,
+	.state = vnet_state,
+};
+
+static int vnet_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* "02:00:00:00:00:01" */
+static bool vnet_parse_mac(const char *text, uint8_t mac[V3_NET_MAC_LEN])
+{
+	unsigned i;
+	int high, low;
+
+	for (i = 0; i < V3_NET_MAC_LEN; i++, text += 3) {
+		high = vnet_hex(text[0]);
+		low = high < 0 ? -1 : vnet_hex(text[1]);
+		if (low < 0 || text[2] != (i < V3_NET_MAC_LEN - 1 ? ':' : '\0'))
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return !(mac[0] & 1); /* a group address is no card's */
+}
+
+/* A locally administered address from the VM's name and the slot (FNV-1a), the same each time. */
+static void vnet_make_mac(struct vnet *vnet, uint8_t mac[V3_NET_MAC_LEN])
+{
+	const char *name = v3_vm_name(vnet->vm);
+	uint32_t hash = 0x811c9dc5;
+
+	while (*name)
+		hash = (hash ^ (uint8_t)*name++) * 0x01000193;
+	mac[0] = 0x02;
+	memcpy(mac + 1, &hash, sizeof(hash));
+	mac[5] = (uint8_t)v3_pci_slot(vnet->dev->func);
+}
+
+static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
+{
+	struct vnet_config config = {.status = VNET_LINK_UP};
+
+	if (!v3_cfg_has(cfg, "mac")) {
+		vnet_make_mac(vnet, config.mac);
+	} else if (!vnet_parse_mac(v3_cfg_string(cfg, "mac"), config.mac)) {
+		V3_ERR(vnet->vm, "mac: expected a card's address such as \"02:00:00:00:00:01\"");
+		return V3_EINVAL;
+	}
+	v3_virtio_set_config(vnet->dev, 0, &config, sizeof(config));
+	return V3_OK;
+}
+
+static void vnet_reset(void *state)
+{
+	struct vnet *vnet = state;
+
+	v3_virtio_reset(vnet->dev);
+}
+
+/* The port goes first: from then on nobody calls vnet_ready(). */
+static void vnet_destroy(void *state)
+{
+	struct vnet *vnet = state;
+
+	v3_net_close(vnet->port);
+	v3_virtio_destroy(vnet->dev);
+	v3_free(vnet);
+}
+
+static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
+{
+	struct v3_virtio_params params = {
+		.nqueues = 2,
+		.config_len = sizeof(struct vnet_config),
+		.slot = (unsigned)v3_cfg_uint(cfg, "slot"),
+		.features = VNET_FEATURES,
+	};
+	struct vnet *vnet;
+	int err;
+
+	vnet = v3_alloc(sizeof(*vnet));
+	if (!vnet)
+		return V3_ENOMEM;
+	vnet->vm = vm;
+	err = v3_virtio_create(vm, &vnet_class, &params, vnet, &vnet->dev);
+	if (!err)
+		err = vnet_configure(vnet, cfg);
+	if (!err)
+		err = v3_net_open(vm, v3_cfg_string(cfg, "network"), vnet_ready, vnet, &vnet->port);
+	if (err) {
+		vnet_destroy(vnet);
+		return err;
+	}
+	*state = vnet;
+	return V3_OK;
+}
+
+static const struct v3_cfg_key vnet_keys[] = {
+	VIRTIO_KEYS,
+	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
+	{.name = "mac", .type = V3_CFG_STRING, .high = 17},
+	{.name = NULL},
+};
+
+const struct v3_device_class v3_device_virtio_net = {
+	.name = "virtio_net",
+	.keys = vnet_keys,
+	.create = vnet_create,
+	.reset = vnet_reset,
+	.destroy = vnet_destroy,
+};

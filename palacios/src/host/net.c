@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file net.c
+ * Networks of guests: learning switches (palacios/net.h). Called by network cards of any VM; calls their ready
+ * functions.
+ *
+ * One lock per library, held while a frame is copied into the queues of its receivers: at most 64 KiB, so it is
+ * held for microseconds, and a port cannot go away meanwhile. A port's queue is a ring of bytes with one reader,
+ * which takes no lock.
+ */
+#include "palacios/net.h"
+
+#include "host/host.h"
+#include "palacios/error.h"
+#include "palacios/util/str.h"
+
+#define NET_QUEUE_PAGES 128u
+#define NET_QUEUE_BYTES (NET_QUEUE_PAGES * (uint32_t)V3_PAGE_SIZE)
+#define NET_ALIGN	8u
+#define NET_NAME_LEN	32
+#define NET_MACS	64 /* addresses a network remembers; a power of two */
+
+/* Before each frame in a queue. */
+struct net_record {
+	uint32_t len; /* of the frame; NET_WRAP: the next record is at the beginning of the queue */
+	struct v3_net_offload offload;
+};
+#define NET_WRAP ~0u
+
+struct v3_net_port {
+	struct v3_net *net;	  /* not owned; outlives the port */
+	struct v3_net_port *next; /* of the network */
+	void (*ready)(void *arg);
+	void *arg;
+	uint32_t takes; /* V3_NET_TAKES_* */
+	uint8_t *queue; /* owned */
+	uint32_t in,
+		out; /* bytes ever put in and taken out, modulo 2^32; in: senders, out: the reader */
+	struct v3_net_stats stats;
+};
+
+struct v3_net {
+	struct v3_net *next;
+	struct v3_net_port *ports;
+	char name[NET_NAME_LEN];
+	struct {
+		uint8_t mac[V3_NET_MAC_LEN];
+		struct v3_net_port *port; /* NULL: free */
+	} seen[NET_MACS];
+};
+
+int v3_net_init(void)
+{
+	return v3_lock_init(&v3_lib.nets.lock);
+}
+
+void v3_net_fini(void)
+{
+	v3_lock_destroy(&v3_lib.nets.lock);
+}
+
+/* ---- addresses ---- */
+
+static unsigned net_hash(const uint8_t *mac)
+{
+	return (mac[5] ^ mac[4] << 1 ^ mac[3] << 2) & (NET_MACS - 1);
+}
+
+/* Remember where a sender is. Two addresses with one hash push each other out: their frames are flooded. */
+static void net_learn(struct v3_net *net, const uint8_t *mac, struct v3_net_port *port)
+{
+	unsigned i = net_hash(mac);
+
+	if (mac[0] & 1) /* a group address is nobody's */
+		return;
+	memcpy(net->seen[i].mac, mac, V3_NET_MAC_LEN);
+	net->seen[i].port = port;
+}
+
+/* The port behind an address; NULL: all of them. */
+static struct v3_net_port *net_find(struct v3_net *net, const uint8_t *mac)
+{
+	unsigned i = net_hash(mac);
+
+	if ((mac[0] & 1) || memcmp(net->seen[i].mac, mac, V3_NET_MAC_LEN))
+		return NULL;
+	return net->seen[i].port;
+}
+
+/* ---- queues ---- */
+
+static uint32_t net_record_len(uint32_t frame)
+{
+	return ((uint32_t)sizeof(struct net_record) + frame + NET_ALIGN - 1) & ~(NET_ALIGN - 1);
+}
+
+/* Room for a record of @p need bytes in one piece, or NULL. The record counts from net_commit() on. */
+static struct net_record *net_reserve(struct v3_net_port *port, uint32_t need)
+{
+	uint32_t used = port->in - __atomic_load_n(&port->out, __ATOMIC_ACQUIRE);
+	uint32_t at = port->in % NET_QUEUE_BYTES, tail = NET_QUEUE_BYTES - at;
+	uint32_t skip = tail < need ? tail : 0;
+
+	if (NET_QUEUE_BYTES - used < need + skip)
+		return NULL;
+	if (skip) {
+		((struct net_record *)(port->queue + at))->len = NET_WRAP;
+		__atomic_store_n(&port->in, port->in + skip, __ATOMIC_RELEASE);
+	}
+	return (struct net_record *)(port->queue + port->in % NET_QUEUE_BYTES);
+}
+
+/* @param before  port->in before the record was reserved */
+static void net_commit(struct v3_net_port *port, uint32_t before, uint32_t need)
+{
+	uint32_t start = port->in, out;
+
+	__atomic_store_n(&port->in, start + need, __ATOMIC_SEQ_CST);
+	port->stats.received++;
+	/* The reader empties the queue, then looks again, so one of the two sees the other. What is skipped at the
+	 * end of the queue may have been read over or not. */
+	out = __atomic_load_n(&port->out, __ATOMIC_SEQ_CST);
+	if (out == before || out == start)
+		port->ready(port->arg);
+}
+
+/* The record at the front, NULL: none. */
+static struct net_record *net_front(struct v3_net_port *port)
+{
+	uint32_t in = __atomic_load_n(&port->in, __ATOMIC_SEQ_CST), at;
+	struct net_record *record;
+
+	while (port->out != in) {
+		at = port->out % NET_QUEUE_BYTES;
+		record = (struct net_record *)(port->queue + at);
+		if (record->len != NET_WRAP)
+			return record;
+		__atomic_store_n(&port->out, port->out + NET_QUEUE_BYTES - at, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+const void *v3_net_peek(struct v3_net_port *port, struct v3_net_offload *offload, uint32_t *len)
+{
+	struct net_record *record = net_front(port);
+
+	if (!record)
+		return NULL;
+	*offload = record->offload;
+	*len = record->len;
+	return record + 1;
+}
+
+void v3_net_drop(struct v3_net_port *port)
+{
+	struct net_record *record = net_front(port);
+
+	if (record)
+		__atomic_store_n(&port->out, port->out + net_record_len(record->len),
+				 __ATOMIC_SEQ_CST);
+}
+
+void v3_net_flush(struct v3_net_port *port)
+{
+	__atomic_store_n(&port->out, __atomic_load_n(&port->in, __ATOMIC_SEQ_CST),
+			 __ATOMIC_SEQ_CST);
+}
+
+/* ---- frames ---- */
+
+/* The Internet checksum (RFC 1071) the sender left out; its field holds the sum of the pseudo header. */
+static void net_complete_csum(uint8_t *frame, uint32_t len, struct v3_net_offload *offload)
+{
+	uint32_t sum = 0, i, start = offload->csum_start;
+	uint8_t *field = frame + start + offload->csum_offset;
+
+	for (i = start; i + 1 < len; i += 2)
+		sum += (uint32_t)frame[i] << 8 | frame[i + 1];
+	if (i < len)
+		sum += (uint32_t)frame[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~sum & 0xffff;
+	if (!sum)
+		sum = 0xffff; /* UDP: 0 means none; in ones' complement both are zero (RFC 768) */
+	field[0] = (uint8_t)(sum >> 8);
+	field[1] = (uint8_t)sum;
+	offload->flags &= (uint8_t)~V3_NET_NEEDS_CSUM;
+	offload->csum_start = offload->csum_offset = 0;
+}
+
+/* Can the port's card take the frame with segmentation undone? */
+static bool net_takes_gso(const struct v3_net_port *port, uint8_t type)
+{
+	uint32_t need = 0;
+
+	if (type & V3_NET_GSO_ECN)
+		need |= V3_NET_TAKES_ECN;
+	if ((type & ~V3_NET_GSO_ECN) == V3_NET_GSO_TCPV4)
+		need |= V3_NET_TAKES_TCPV4;
+	if ((type & ~V3_NET_GSO_ECN) == V3_NET_GSO_TCPV6)
+		need |= V3_NET_TAKES_TCPV6;
+	return !(need & ~__atomic_load_n(&port->takes, __ATOMIC_RELAXED));
+}
+
+/* Put the frame into the port's queue. Lock held. */
+static void net_deliver(struct v3_net_port *port, const struct v3_net_offload *offload,
+			const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
+{
+	uint32_t takes = __atomic_load_n(&port->takes, __ATOMIC_RELAXED);
+	uint32_t before = port->in, done = 0;
+	struct net_record *record = NULL;
+	unsigned i;
+
+	if (net_takes_gso(port, offload->gso_type))
+		record = net_reserve(port, net_record_len(len));
+	if (!record) {
+		port->stats.dropped++;
+		return;
+	}
+	record->len = len;
+	record->offload = *offload;
+	for (i = 0; i < npieces; done += piece[i++].len)
+		memcpy((uint8_t *)(record + 1) + done, piece[i].p, piece[i].len);
+	if ((offload->flags & V3_NET_NEEDS_CSUM) && !(takes & V3_NET_TAKES_CSUM))
+		net_complete_csum((uint8_t *)(record + 1), len, &record->offload);
+	net_commit(port, before, net_record_len(len));
+}
+
+/* Does what is left to be done make sense for a frame of @p len bytes? */
+static bool net_offload_valid(const struct v3_net_offload *o, uint32_t len)
+{
+	uint8_t type = o->gso_type & (uint8_t)~V3_NET_GSO_ECN;
+
+	if (o->flags & ~V3_NET_NEEDS_CSUM)
+		return false;
+	if ((o->flags & V3_NET_NEEDS_CSUM) && (uint32_t)o->csum_start + o->csum_offset + 2 > len)
+		return false;
+	if (o->gso_type == V3_NET_GSO_NONE)
+		return true;
+	return (type == V3_NET_GSO_TCPV4 || type == V3_NET_GSO_TCPV6) && o->gso_size &&
+	       (o->flags & V3_NET_NEEDS_CSUM) && o->hdr_len <= len;
+}
+
+/* The addresses at the beginning of a frame, wherever its pieces are cut; copied, so that they stay as they are. */
+static void net_addresses(const struct v3_net_piece *piece, uint8_t mac[2 * V3_NET_MAC_LEN])
+{
+	uint32_t done = 0, n;
+
+	for (; done < 2 * V3_NET_MAC_LEN; done += n, piece++) {
+		n = 2 * V3_NET_MAC_LEN - done;
+		if (n > piece->len)
+			n = piece->len;
+		memcpy(mac + done, piece->p, n);
+	}
+}
+
+int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		const struct v3_net_piece *piece, unsigned npieces)
+{
+	struct v3_net_port *to, *only;
+	uint8_t mac[2 * V3_NET_MAC_LEN];
+	unsigned long flags;
+	uint64_t len = 0;
+	unsigned i;
+
+	for (i = 0; i < npieces; i++)
+		len += piece[i].len;
+	if (len < V3_NET_FRAME_MIN || len > V3_NET_FRAME_MAX ||
+	    !net_offload_valid(offload, (uint32_t)len))
+		return V3_EINVAL;
+	net_addresses(piece, mac);
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	port->stats.sent++;
+	net_learn(port->net, mac + V3_NET_MAC_LEN, port);
+	only = net_find(port->net, mac);
+	for (to = port->net->ports; to; to = to->next) {
+		if (to != port && (!only || only == to))
+			net_deliver(to, offload, piece, npieces, (uint32_t)len);
+	}
+	v3_lock_release(&v3_lib.nets.lock, flags);
+	return V3_OK;
+}
+
+void v3_net_set_takes(struct v3_net_port *port, unsigned takes)
+{
+	__atomic_store_n(&port->takes, takes, __ATOMIC_RELAXED);
+}
+
+void v3_net_get_stats(const struct v3_net_port *port, struct v3_net_stats *out)
+{
+	*out = port->stats;
+}
+
+/* ---- ports ---- */
+
+/* Plug in; @p spare becomes the network if there is none of its name. Lock held. @return @p spare if not used */
+static struct v3_net *net_join(struct v3_net_port *port, struct v3_net *spare)
+{
+	struct v3_net *net = v3_lib.nets.first;
+
+	while (net && v3_strcmp(net->name, spare->name))
+		net = net->next;
+	if (!net) {
+		net = spare;
+		net->next = v3_lib.nets.first;
+		v3_lib.nets.first = net;
+		spare = NULL;
+	}
+	port->net = net;
+	port->next = net->ports;
+	net->ports = port;
+	return spare;
+}
+
+int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), void *arg,
+		struct v3_net_port **out)
+{
+	struct v3_net_port *port = v3_alloc(sizeof(*port));
+	struct v3_net *net = v3_alloc(sizeof(*net));
+	unsigned long flags;
+
+	(void)vm; /* any VM's cards may meet in one network */
+	if (port)
+		port->queue = v3_alloc_pages(NET_QUEUE_PAGES);
+	if (!net || !port || !port->queue) {
+		if (port)
+			v3_free_pages(port->queue, NET_QUEUE_PAGES);
+		v3_free(port);
+		v3_free(net);
+		return V3_ENOMEM;
+	}
+	port->ready = ready;
+	port->arg = arg;
+	v3_strlcpy(net->name, name, sizeof(net->name));
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	net = net_join(port, net);
+	v3_lock_release(&v3_lib.nets.lock, flags);
+	v3_free(net);
+	*out = port;
+	return V3_OK;
+}
+
+/* Unplug. Lock held. @return the network if that was its last port */
+static struct v3_net *net_leave(struct v3_net_port *port)
+{
+	struct v3_net *net = port->net, **n = &v3_lib.nets.first;
+	struct v3_net_port **p = &net->ports;
+	unsigned i;
+
+	while (*p != port)
+		p = &(*p)->next;
+	*p = port->next;
+	for (i = 0; i < NET_MACS; i++) {
+		if (net->seen[i].port == port)
+			net->seen[i].port = NULL;
+	}
+	if (net->ports)
+		return NULL;
+	while (*n != net)
+		n = &(*n)->next;
+	*n = net->next;
+	return net;
+}
+
+void v3_net_close(struct v3_net_port *port)
+{
+	unsigned long flags;
+	struct v3_net *net;
+
+	if (!port)
+		return;
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	net = net_leave(port);
+	v3_lock_release(&v3_lib.nets.lock, flags);
+	v3_free(net);
+	v3_free_pages(port->queue, NET_QUEUE_PAGES);
+	v3_free(port);
+}

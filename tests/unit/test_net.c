@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file test_net.c
+ * The switch between network cards: learning, flooding, queues that wrap and fill, offloads that a receiver cannot
+ * take, ports that come and go while others send.
+ */
+#include "fake_vm.h"
+#include "host/host.h"
+#include "palacios/net.h"
+#include "tap.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+struct card {
+	struct v3_net_port *port;
+	unsigned ready;
+};
+
+static struct v3_vm *vm;
+
+static void card_ready(void *arg)
+{
+	__atomic_fetch_add(&((struct card *)arg)->ready, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool open_cards(struct card *cards, unsigned n, const char *name)
+{
+	if (!vm || !n)
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		cards[i].ready = 0;
+		if (!CHECK_EQ(v3_net_open(vm, name, card_ready, &cards[i], &cards[i].port), V3_OK))
+			return false;
+	}
+	return true;
+}
+
+static void close_cards(struct card *cards, unsigned n)
+{
+	while (n)
+		v3_net_close(cards[--n].port);
+}
+
+/* A frame from card @p from to card @p to (0xff: broadcast), filled with @p byte. */
+static void make_frame(uint8_t *frame, uint8_t from, uint8_t to, uint32_t len, uint8_t byte)
+{
+	memset(frame, byte, len);
+	memset(frame, to == 0xff ? 0xff : 0x02, 6);
+	memset(frame + 6, 0x02, 6);
+	frame[5] = to;
+	frame[11] = from;
+}
+
+static int send_frame(struct card *card, uint8_t from, uint8_t to, uint32_t len, uint8_t byte)
+{
+	static const struct v3_net_offload plain;
+	static uint8_t frame[V3_NET_FRAME_MAX + 1];
+	struct v3_net_piece piece = {frame, len};
+
+	make_frame(frame, from, to, len, byte);
+	return v3_net_send(card->port, &plain, &piece, 1);
+}
+
+/* Length of the next frame, which is taken; 0: none. @p byte: its last one */
+static uint32_t take(struct card *card, uint8_t *byte)
+{
+	struct v3_net_offload offload;
+	uint32_t len = 0;
+	const uint8_t *frame = v3_net_peek(card->port, &offload, &len);
+
+	if (!frame)
+		return 0;
+	if (byte)
+		*byte = frame[len - 1];
+	v3_net_drop(card->port);
+	return len;
+}
+
+static void test_net_learns(void)
+{
+	struct card c[3];
+	uint8_t byte;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 3, "lan"));
+	CHECK_EQ(send_frame(&c[0], 0, 1, 60, 'a'), V3_OK); /* nobody knows 1: to all others */
+	CHECK_EQ(take(&c[0], NULL), 0);
+	CHECK_EQ(take(&c[1], &byte), 60);
+	CHECK_EQ(byte, 'a');
+	CHECK_EQ(take(&c[2], NULL), 60);
+	CHECK_EQ(send_frame(&c[1], 1, 0, 61, 'b'), V3_OK); /* 0 is known */
+	CHECK_EQ(take(&c[0], &byte), 61);
+	CHECK_EQ(take(&c[2], NULL), 0);
+	CHECK_EQ(send_frame(&c[2], 1, 0, 62, 'c'), V3_OK); /* 1 has moved */
+	CHECK_EQ(take(&c[0], NULL), 62);
+	CHECK_EQ(send_frame(&c[0], 0, 1, 63, 'd'), V3_OK);
+	CHECK_EQ(take(&c[1], NULL), 0);
+	CHECK_EQ(take(&c[2], NULL), 63);
+	CHECK_EQ(send_frame(&c[0], 0, 0xff, 64, 'e'), V3_OK);
+	CHECK_EQ(take(&c[1], NULL), 64);
+	CHECK_EQ(take(&c[2], NULL), 64);
+	CHECK_EQ(send_frame(&c[0], 0, 0, 65, 'f'), V3_OK); /* to itself */
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(take(&c[i], NULL), 0);
+	close_cards(c, 3);
+}
+
+static void test_net_names_are_apart(void)
+{
+	struct card a[2], b[1];
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(a, 2, "lan") && open_cards(b, 1, "wan"));
+	CHECK_EQ(send_frame(&a[0], 0, 0xff, 60, 0), V3_OK);
+	CHECK_EQ(take(&a[1], NULL), 60);
+	CHECK_EQ(take(&b[0], NULL), 0);
+	close_cards(b, 1);
+	close_cards(a, 2);
+	CHECK(v3_lib.nets.first == NULL);
+}
+
+/* A port that is gone is forgotten. */
+static void test_net_port_goes(void)
+{
+	struct card c[3];
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 3, "lan"));
+	CHECK_EQ(send_frame(&c[1], 1, 0xff, 60, 0), V3_OK);
+	CHECK_EQ(take(&c[2], NULL), 60);
+	v3_net_close(c[1].port);
+	CHECK_EQ(send_frame(&c[0], 0, 1, 60, 0), V3_OK); /* flooded again */
+	CHECK_EQ(take(&c[2], NULL), 60);
+	v3_net_close(c[2].port);
+	CHECK_EQ(send_frame(&c[0], 0, 1, 60, 0), V3_OK);
+	v3_net_close(c[0].port);
+	v3_net_close(NULL);
+	CHECK(v3_lib.nets.first == NULL);
+}
+
+static void test_net_frame_lengths(void)
+{
+	struct card c[2];
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 2, "lan"));
+	CHECK_EQ(send_frame(&c[0], 0, 1, 13, 0), V3_EINVAL);
+	CHECK_EQ(send_frame(&c[0], 0, 1, V3_NET_FRAME_MAX + 1, 0), V3_EINVAL);
+	CHECK_EQ(v3_net_send(c[0].port, &(struct v3_net_offload){0}, NULL, 0), V3_EINVAL);
+	CHECK_EQ(send_frame(&c[0], 0, 1, 14, 0), V3_OK);
+	CHECK_EQ(take(&c[1], NULL), 14);
+	CHECK_EQ(send_frame(&c[0], 0, 1, V3_NET_FRAME_MAX, 0), V3_OK);
+	CHECK_EQ(take(&c[1], NULL), V3_NET_FRAME_MAX);
+	close_cards(c, 2);
+}
+
+static void test_net_pieces(void)
+{
+	static const struct v3_net_offload plain;
+	uint8_t frame[100], got[100];
+	struct v3_net_piece piece[100];
+	struct v3_net_offload offload;
+	struct card c[2];
+	uint32_t len;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 2, "lan"));
+	make_frame(frame, 0, 1, sizeof(frame), 3);
+	for (unsigned i = 0; i < 100; i++) {
+		frame[i] = i < 12 ? frame[i] : (uint8_t)i;
+		piece[i] = (struct v3_net_piece){frame + i, 1};
+	}
+	CHECK_EQ(v3_net_send(c[0].port, &plain, piece, 100), V3_OK);
+	REQUIRE(v3_net_peek(c[1].port, &offload, &len));
+	CHECK_EQ(len, 100);
+	memcpy(got, v3_net_peek(c[1].port, &offload, &len), len);
+	CHECK_MEM(got, frame, sizeof(frame));
+	v3_net_flush(c[1].port);
+	CHECK_EQ(take(&c[1], NULL), 0);
+	close_cards(c, 2);
+}
+
+/* Queues fill, drop, and go on; whenever a frame comes to an empty queue the card is told, wrap or not. */
+static void test_net_queue_wraps(void)
+{
+	struct v3_net_stats stats;
+	struct card c[2];
+	uint8_t byte;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 2, "lan"));
+	for (unsigned i = 0; i < 5000; i++) {
+		uint32_t len = 14 + (uint32_t)(tap_rand() % (i & 1 ? 60000 : 1500));
+		unsigned ready = c[1].ready;
+
+		CHECK_EQ(send_frame(&c[0], 0, 1, len, (uint8_t)i), V3_OK);
+		if (!CHECK_EQ(c[1].ready, ready + 1) || !CHECK_EQ(take(&c[1], &byte), len) ||
+		    !CHECK_EQ(byte, (uint8_t)i))
+			break;
+	}
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(send_frame(&c[0], 0, 1, 60000, (uint8_t)i), V3_OK);
+	v3_net_get_stats(c[1].port, &stats);
+	CHECK(stats.dropped >= 12 && stats.dropped < 20);
+	CHECK_EQ(stats.received, 5000 + 20 - stats.dropped);
+	for (unsigned i = 0; i < 20 - stats.dropped; i++) {
+		CHECK_EQ(take(&c[1], &byte), 60000);
+		CHECK_EQ(byte, i);
+	}
+	CHECK_EQ(take(&c[1], NULL), 0);
+	v3_net_get_stats(c[0].port, &stats);
+	CHECK_EQ(stats.sent, 5020);
+	close_cards(c, 2);
+}
+
+/* ---- offloads ---- */
+
+static int send_offload(struct card *card, const struct v3_net_offload *offload, uint32_t len)
+{
+	static uint8_t frame[2000];
+	struct v3_net_piece piece = {frame, len};
+
+	make_frame(frame, 0, 1, len, 0x11);
+	return v3_net_send(card->port, offload, &piece, 1);
+}
+
+static void test_net_offload_validity(void)
+{
+	static const struct {
+		struct v3_net_offload o;
+		int err;
+	} cases[] = {
+		{{.flags = 1, .csum_start = 34, .csum_offset = 16}, V3_OK},
+		{{.flags = 1, .csum_start = 82, .csum_offset = 16}, V3_OK},
+		{{.flags = 1, .csum_start = 83, .csum_offset = 16}, V3_EINVAL},
+		{{.flags = 1, .csum_start = 0xffff, .csum_offset = 0xffff}, V3_EINVAL},
+		{{.flags = 2}, V3_EINVAL},
+		{{.csum_start = 0xffff}, V3_OK}, /* has no meaning */
+		{{.flags = 1, .gso_type = 1, .gso_size = 1448, .hdr_len = 54}, V3_OK},
+		{{.flags = 1, .gso_type = 4, .gso_size = 1448, .hdr_len = 54}, V3_OK},
+		{{.flags = 1, .gso_type = 0x81, .gso_size = 1448, .hdr_len = 54}, V3_OK},
+		{{.flags = 1, .gso_type = 0x80, .gso_size = 1448, .hdr_len = 54}, V3_EINVAL},
+		{{.flags = 0, .gso_type = 1, .gso_size = 1448, .hdr_len = 54}, V3_EINVAL},
+		{{.flags = 1, .gso_type = 1, .gso_size = 0, .hdr_len = 54}, V3_EINVAL},
+		{{.flags = 1, .gso_type = 1, .gso_size = 1448, .hdr_len = 101}, V3_EINVAL},
+		{{.flags = 1, .gso_type = 3, .gso_size = 1448}, V3_EINVAL}, /* UDP */
+		{{.flags = 1, .gso_type = 5, .gso_size = 1448}, V3_EINVAL},
+	};
+	struct card c[2];
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 2, "lan"));
+	v3_net_set_takes(c[1].port, ~0u);
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(cases); i++) {
+		int err = send_offload(&c[0], &cases[i].o, 100);
+
+		CHECK_MSG(err == cases[i].err, "case %u: %d", i, err);
+		CHECK_EQ(take(&c[1], NULL), err ? 0 : 100);
+	}
+	close_cards(c, 2);
+}
+
+/* Frames pass as they are to a card that can take them. */
+static void test_net_offload_passes(void)
+{
+	static const struct v3_net_offload tso = {.flags = 1,
+						  .gso_type = 0x84,
+						  .gso_size = 1448,
+						  .hdr_len = 54,
+						  .csum_start = 34,
+						  .csum_offset = 16};
+	struct v3_net_offload got;
+	struct card c[2];
+	uint32_t len;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 2, "lan"));
+	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK); /* cannot be taken: dropped */
+	CHECK_EQ(take(&c[1], NULL), 0);
+	v3_net_set_takes(c[1].port, V3_NET_TAKES_CSUM | V3_NET_TAKES_TCPV4 | V3_NET_TAKES_ECN);
+	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK);
+	CHECK_EQ(take(&c[1], NULL), 0);
+	v3_net_set_takes(c[1].port, V3_NET_TAKES_CSUM | V3_NET_TAKES_TCPV6);
+	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK);
+	CHECK_EQ(take(&c[1], NULL), 0);
+	v3_net_set_takes(c[1].port, V3_NET_TAKES_CSUM | V3_NET_TAKES_TCPV6 | V3_NET_TAKES_ECN);
+	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK);
+	REQUIRE(v3_net_peek(c[1].port, &got, &len));
+	CHECK_EQ(len, 1999);
+	CHECK_MEM(&got, &tso, sizeof(tso));
+	close_cards(c, 2);
+}
+
+/* RFC 1071 with a word-wise reference; also of odd length. */
+static void test_net_checksum_completed(void)
+{
+	for (uint32_t len = 60; len < 64; len++) {
+		const struct v3_net_offload csum = {.flags = 1, .csum_start = 34, .csum_offset = 6};
+		struct v3_net_offload got;
+		const uint8_t *frame;
+		struct card c[2];
+		uint32_t sum = 0, n;
+
+		vm = fake_vm_bare(1, 16);
+		REQUIRE(open_cards(c, 2, "lan"));
+		CHECK_EQ(send_offload(&c[0], &csum, len), V3_OK);
+		frame = v3_net_peek(c[1].port, &got, &n);
+		REQUIRE(frame);
+		CHECK_EQ(got.flags, 0);
+		CHECK_EQ(got.csum_start, 0);
+		for (uint32_t i = 34; i < len; i++) /* with the field taken back to what it held */
+			sum += (uint32_t)(i == 40 || i == 41 ? 0x11 : frame[i]) << (i & 1 ? 0 : 8);
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = (sum & 0xffff) + (sum >> 16);
+		CHECK_EQ(frame[40] << 8 | frame[41], ~sum & 0xffff);
+		close_cards(c, 2);
+		fake_vm_destroy(vm);
+	}
+}
+
+/* ---- at once ---- */
+
+static volatile bool stop;
+
+static void *sender(void *arg)
+{
+	struct card *card = arg;
+	static const struct v3_net_offload plain;
+	uint8_t frame[1500];
+	struct v3_net_piece piece = {frame, sizeof(frame)};
+
+	while (!stop) {
+		make_frame(frame, 7, 0xff, sizeof(frame), 0x5a);
+		CHECK_EQ(v3_net_send(card->port, &plain, &piece, 1), V3_OK);
+	}
+	return NULL;
+}
+
+static void test_net_ports_come_and_go(void)
+{
+	struct card from, to;
+	pthread_t thread;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(&from, 1, "lan"));
+	stop = false;
+	REQUIRE_EQ(pthread_create(&thread, NULL, sender, &from), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		uint8_t byte = 0;
+
+		if (!open_cards(&to, 1, "lan"))
+			break;
+		for (unsigned k = 0; k < i % 8; k++) {
+			while (!take(&to, &byte))
+				sched_yield();
+			CHECK_EQ(byte, 0x5a);
+		}
+		v3_net_close(to.port);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	close_cards(&from, 1);
+}
+
+static struct card oom_card;
+
+static int oom_open(void *arg)
+{
+	(void)arg;
+	return v3_net_open(vm, "lan", card_ready, &oom_card, &oom_card.port);
+}
+
+static void oom_close(void *arg)
+{
+	(void)arg;
+	v3_net_close(oom_card.port);
+}
+
+static void test_net_oom(void)
+{
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(vm);
+	CHECK(fake_host_oom_each_step(oom_open, oom_close, NULL) >= 3);
+}
+
+static const struct tap_test tests[] = {
+	TAP(test_net_learns),
+	TAP(test_net_names_are_apart),
+	TAP(test_net_port_goes),
+	TAP(test_net_frame_lengths),
+	TAP(test_net_pieces),
+	TAP(test_net_queue_wraps),
+	TAP(test_net_offload_passes),
+	TAP(test_net_offload_validity),
+	TAP(test_net_oom),
+	TAP(test_net_checksum_completed),
+	TAP(test_net_ports_come_and_go),
+};
+TAP_MAIN(tests)

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file test_virtio_net.c
+ * The virtio network device against a port of the test's own on the same network: frames both ways, mergeable
+ * buffers, offloads, and drivers that are wrong.
+ */
+#include "palacios/net.h"
+#include "virtio_rig.h"
+
+#define V1   VIRTIO_BIT(VIRTIO_F_VERSION_1)
+#define CSUM VIRTIO_BIT(0)
+#define TSO4 VIRTIO_BIT(11)
+#define MRG  VIRTIO_BIT(15)
+#define RX   0
+#define TX   1
+#define HDR  12
+
+#define BUF(i) (RIG_DATA + 0x100000 + 0x10000 * (i))
+
+static struct v3_net_port *peer;
+
+static void peer_ready(void *arg)
+{
+	(void)arg;
+}
+
+/* The port is closed by close_net(); the device by the rig. */
+static bool open_net(const char *keys, uint64_t features)
+{
+	void *dev;
+
+	peer = NULL;
+	return rig_open(&v3_device_virtio_net, keys, features, &dev) &&
+	       CHECK_EQ(v3_net_open(bench.vm, "lan", peer_ready, NULL, &peer), V3_OK);
+}
+
+static void close_net(void)
+{
+	v3_net_close(peer);
+}
+
+static int peer_send(uint32_t len, const struct v3_net_offload *offload)
+{
+	static const struct v3_net_offload plain;
+	static uint8_t frame[V3_NET_FRAME_MAX];
+	struct v3_net_piece piece = {frame, len};
+	int err;
+
+	for (uint32_t i = 0; i < len; i++)
+		frame[i] = i < 12 ? 0xff : (uint8_t)(i * 7);
+	frame[6] = 2;
+	err = v3_net_send(peer, offload ? offload : &plain, &piece, 1);
+	fake_service(bench.vm);
+	return err;
+}
+
+/* Offer receive buffers @p first .. @p first + @p n - 1 of @p len bytes each. */
+static void offer_rx(unsigned first, unsigned n, uint32_t len)
+{
+	for (unsigned i = first; i < first + n; i++) {
+		rig_desc(RX, i, BUF(i), len, RIG_WRITE, 0);
+		rig_offer(RX, (uint16_t)i);
+	}
+	rig_kick(RX);
+	fake_service(bench.vm);
+}
+
+static void test_virtio_net_configuration(void)
+{
+	REQUIRE(open_net("mac = \"02:0a:bC:Ff:00:01\"\n", 0));
+	CHECK_EQ(cfg_read(RIG_SLOT, 0, 4), 0x10411af4);
+	CHECK_EQ(cfg_read(RIG_SLOT, 0x08, 4) >> 8, 0x020000);
+	CHECK_EQ(rig_read(RIG_CONFIG, 4), 0xffbc0a02);
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0100);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1); /* link up */
+	CHECK_EQ(rig_read(RIG_NUMQ, 2), 2);
+	CHECK_EQ(rig_offered() & 0xffffff, 0x1bba3);
+	close_net();
+}
+
+static void test_virtio_net_mac(void)
+{
+	static const char *const bad[] = {"",
+					  "02:00:00:00:00",
+					  "02:00:00:00:00:0",
+					  "02-00-00-00-00-01",
+					  "03:00:00:00:00:01",
+					  "02:00:00:00:00:0g",
+					  "2:0:0:0:0:1"};
+	char text[64];
+	void *dev;
+
+	REQUIRE(open_net("", 0));
+	CHECK_EQ(rig_read(RIG_CONFIG, 1), 2);
+	CHECK_EQ(rig_read(RIG_CONFIG + 5, 1), RIG_SLOT);
+	close_net();
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "mac = \"%s\"\n", bad[i]);
+		bench.vm->ndevices++;
+		CHECK_EQ(fake_device_create(bench.vm, &v3_device_virtio_net, text, &dev),
+			 V3_EINVAL);
+		bench.vm->ndevices--;
+	}
+	CHECK(fake_log_contains("mac: expected a card's address"));
+}
+
+/* Header and frame at RIG_DATA; @return bytes of the frame that the peer got, 0: none */
+static uint32_t transmit(uint32_t len, uint8_t flags, uint8_t gso, struct v3_net_offload *offload)
+{
+	uint32_t got = 0;
+
+	rig_poke(RIG_DATA, flags | gso << 8 | 54ull << 16 | 1448ull << 32 | 34ull << 48, 8);
+	rig_poke(RIG_DATA + 8, 16, 4);
+	CHECK_EQ(v3_mem_set(bench.vm, RIG_DATA + HDR, 0xff, 12), V3_OK);
+	rig_desc(TX, 0, RIG_DATA, HDR, RIG_NEXT, 1);
+	rig_desc(TX, 1, RIG_DATA + HDR, len, 0, 0);
+	rig_offer(TX, 0);
+	rig_kick(TX);
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	if (v3_net_peek(peer, offload, &got))
+		v3_net_drop(peer);
+	return got;
+}
+
+static void test_virtio_net_transmits(void)
+{
+	struct v3_net_offload o;
+
+	REQUIRE(open_net("", CSUM | TSO4));
+	CHECK_EQ(transmit(60, 0, 0, &o), 60);
+	CHECK_EQ(pci_bench_vector(), 0x52);
+	CHECK_EQ(transmit(1514, 0, 0, &o), 1514);
+	CHECK_EQ(transmit(13, 0, 0, &o), 0);  /* no frame */
+	CHECK_EQ(transmit(60, 2, 0, &o), 60); /* DATA_VALID says nothing when sent */
+	v3_net_set_takes(peer, ~0u);
+	CHECK_EQ(transmit(30000, 1, 1, &o), 30000);
+	CHECK_EQ(o.flags, 1);
+	CHECK_EQ(o.gso_type, 1);
+	CHECK_EQ(o.hdr_len, 54);
+	CHECK_EQ(o.gso_size, 1448);
+	CHECK_EQ(o.csum_start, 34);
+	CHECK_EQ(o.csum_offset, 16);
+	CHECK_EQ(transmit(3000, 1, 4, &o), 0);	  /* TCP over IPv6 was not negotiated */
+	CHECK_EQ(transmit(3000, 1, 0x81, &o), 0); /* nor ECN */
+	CHECK_EQ(transmit(3000, 1, 7, &o), 0);
+	CHECK_EQ(transmit(40, 1, 0, &o), 0); /* checksum field past the end */
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
+static void test_virtio_net_offloads_need_negotiation(void)
+{
+	struct v3_net_offload o;
+
+	REQUIRE(open_net("", 0));
+	v3_net_set_takes(peer, ~0u);
+	CHECK_EQ(transmit(1000, 1, 0, &o), 0);
+	CHECK_EQ(transmit(3000, 1, 1, &o), 0);
+	CHECK(fake_log_contains("slot 5: a malformed frame, dropped"));
+	close_net();
+}
+
+static void test_virtio_net_transmit_layouts(void)
+{
+	struct v3_net_offload o;
+	uint32_t len;
+
+	REQUIRE(open_net("", 0));
+	v3_mem_set(bench.vm, RIG_DATA, 0, 200);
+	v3_mem_set(bench.vm, RIG_DATA + HDR, 0xff, 6);
+	rig_desc(TX, 0, RIG_DATA, 5, RIG_NEXT, 1);
+	rig_desc(TX, 1, RIG_DATA + 5, 10, RIG_NEXT, 2); /* end of the header, start of the frame */
+	rig_desc(TX, 2, RIG_DATA + 15, 57, 0, 0);
+	rig_offer(TX, 0);
+	rig_kick(TX);
+	CHECK(v3_net_peek(peer, &o, &len));
+	CHECK_EQ(len, 60);
+	v3_net_drop(peer);
+	rig_desc(TX, 3, RIG_DATA, 11, 0, 0); /* less than a header */
+	rig_offer(TX, 3);
+	rig_desc(TX, 4, RIG_DATA, 100, RIG_WRITE, 0); /* nothing to read */
+	rig_offer(TX, 4);
+	rig_kick(TX);
+	CHECK(!v3_net_peek(peer, &o, &len));
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
+static void test_virtio_net_receives(void)
+{
+	uint8_t frame[60];
+
+	REQUIRE(open_net("", 0));
+	offer_rx(0, 2, 2048);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(pci_bench_vector(), 0x51);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	CHECK_EQ(rig_peek(BUF(0), 8), 0);
+	CHECK_EQ(rig_peek(BUF(0) + 8, 4), 0x10000); /* one buffer */
+	CHECK_EQ(v3_mem_read(bench.vm, BUF(0) + HDR, frame, 60), V3_OK);
+	CHECK_EQ(frame[59], (uint8_t)(59 * 7));
+	CHECK_EQ(peer_send(2048, NULL), V3_OK); /* does not fit a buffer, and may not be spread */
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(peer_send(2036, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), 2048);
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
+/* Frames wait for buffers, in order, and the driver is asked to tell when there are some. */
+static void test_virtio_net_waits_for_buffers(void)
+{
+	REQUIRE(open_net("", VIRTIO_BIT(VIRTIO_F_EVENT_IDX)));
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(peer_send(61, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(rig_peek(RIG_USED(RX) + 4 + 8 * RIG_QSIZE, 2), 0);
+	offer_rx(0, 1, 2048);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	CHECK_EQ(rig_peek(RIG_USED(RX) + 4 + 8 * RIG_QSIZE, 2), 1);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	offer_rx(1, 1, 2048);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 61);
+	close_net();
+}
+
+static void test_virtio_net_merges_buffers(void)
+{
+	uint8_t data[1000];
+	uint32_t total = 0;
+
+	REQUIRE(open_net("", MRG));
+	offer_rx(0, 3, 500);
+	CHECK_EQ(peer_send(1600, NULL), V3_OK); /* needs four */
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	offer_rx(3, 3, 500);
+	CHECK_EQ(rig_peek(BUF(0) + 10, 2), 4);
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t head = 99;
+		long n = rig_used(RX, &head);
+
+		CHECK_EQ(head, i);
+		CHECK_EQ(n, i < 3 ? 500 : HDR + 1600 - 1500);
+		CHECK_EQ(v3_mem_read(bench.vm, BUF(i), data, (size_t)n), V3_OK);
+		for (long k = i ? 0 : HDR + 12; k < n; k++)
+			CHECK_EQ(data[k], (uint8_t)((total + k - HDR) * 7));
+		total += (uint32_t)n;
+	}
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	CHECK_EQ(rig_peek(BUF(4) + 10, 2), 1);
+	/* more than the whole queue can hold: dropped */
+	offer_rx(6, 10, 500);
+	offer_rx(0, 5, 500);
+	CHECK_EQ(peer_send(9000, NULL), V3_OK);
+	CHECK_EQ(peer_send(62, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 62);
+	close_net();
+}
+
+static void test_virtio_net_passes_offloads(void)
+{
+	static const struct v3_net_offload tso = {.flags = 1,
+						  .gso_type = 1,
+						  .gso_size = 1448,
+						  .hdr_len = 54,
+						  .csum_start = 34,
+						  .csum_offset = 16};
+
+	REQUIRE(open_net("", VIRTIO_BIT(1) | VIRTIO_BIT(7)));
+	offer_rx(0, 4, 0x8000);
+	CHECK_EQ(peer_send(20000, &tso), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 20000);
+	CHECK_EQ(rig_peek(BUF(0), 8), 0x002205a800360101ull);
+	REQUIRE(rig_init(V1 | VIRTIO_BIT(1))); /* without GUEST_TSO4 */
+	offer_rx(0, 4, 0x8000);
+	CHECK_EQ(peer_send(20000, &tso), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(peer_send(100, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 100);
+	close_net();
+}
+
+/* What came before the driver was ready is not for it. */
+static void test_virtio_net_reset_forgets(void)
+{
+	REQUIRE(open_net("", 0));
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	rig_write(RIG_STATUS, 1, 0);
+	CHECK_EQ(peer_send(61, NULL), V3_OK);
+	REQUIRE(rig_init(V1));
+	offer_rx(0, 2, 2048);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(peer_send(62, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 62);
+	close_net();
+}
+
+static void test_virtio_net_bad_buffers(void)
+{
+	REQUIRE(open_net("", MRG));
+	rig_desc(RX, 0, BUF(0), 11, RIG_WRITE, 0); /* shorter than the header */
+	rig_desc(RX, 1, BUF(1), 500, RIG_WRITE, 0);
+	rig_offer(RX, 0);
+	rig_offer(RX, 1);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_status(), 0x4f);
+	REQUIRE(rig_init(V1));
+	rig_desc(RX, 0, BUF(0), 2048, 0, 0); /* readable: of no use */
+	rig_offer(RX, 0);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	REQUIRE(rig_init(V1));
+	rig_desc(RX, 0, 0xffff00, 2048, RIG_WRITE, 0); /* reaches past RAM */
+	rig_offer(RX, 0);
+	CHECK_EQ(peer_send(1000, NULL), V3_OK);
+	CHECK_EQ(rig_status(), 0x4f);
+	REQUIRE(rig_init(V1));
+	offer_rx(0, 1, 2048);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	close_net();
+}
+
+/* Two guests' cards on one network. */
+static void test_virtio_net_two_cards(void)
+{
+	struct v3_vm *a = NULL, *b = NULL;
+	char toml[512];
+
+	memset(&bench, 0, sizeof(bench));
+	snprintf(toml, sizeof(toml), "%s[[device]]\nclass = \"virtio_net\"\nslot = %d\n",
+		 fake_pc_toml(1, 16), RIG_SLOT);
+	REQUIRE_EQ(fake_vm_create(toml, NULL, 0, &a), V3_OK);
+	REQUIRE_EQ(fake_vm_create(toml, NULL, 0, &b), V3_OK);
+	bench.vm = b;
+	rig_pci(false);
+	REQUIRE(rig_init(V1));
+	offer_rx(0, 2, 2048);
+	bench.vm = a;
+	rig_pci(false);
+	REQUIRE(rig_init(V1));
+	v3_mem_set(bench.vm, RIG_DATA, 0, 12);
+	v3_mem_set(bench.vm, RIG_DATA + 12, 0xff, 100);
+	rig_desc(TX, 0, RIG_DATA, HDR + 100, 0, 0);
+	rig_offer(TX, 0);
+	rig_kick(TX);
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	fake_vm_destroy(a);
+	bench.vm = b;
+	fake_service(b);
+	rig_q[RX].used = 0;
+	CHECK_EQ(rig_used(RX, NULL), HDR + 100);
+}
+
+static int oom_create(void *arg)
+{
+	int err;
+
+	(void)arg;
+	bench.vm->ndevices++;
+	err = v3_device_virtio_net.create(bench.vm, bench_cfg, &bench.dev);
+	bench.vm->ndevices--;
+	return err;
+}
+
+static void oom_destroy(void *arg)
+{
+	(void)arg;
+	v3_device_virtio_net.destroy(bench.dev);
+}
+
+static void test_virtio_net_oom(void)
+{
+	REQUIRE(pci_bench_open());
+	bench_cfg = fake_cfg(&v3_device_virtio_net, "");
+	REQUIRE(bench_cfg);
+	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 9);
+}
+
+static void test_virtio_net_hostile(void)
+{
+	struct v3_net_offload o;
+	unsigned sent_frames = 0;
+	uint32_t len;
+
+	REQUIRE(open_net("", MRG | CSUM | TSO4));
+	v3_net_set_takes(peer, ~0u);
+	for (unsigned i = 0; i < 15000 && !tap.failures; i++) {
+		uint64_t r = tap_rand();
+		unsigned q = r & 1;
+
+		rig_poke(RIG_DATA, r >> 8 & 1 ? tap_rand() : 0, 8);
+		for (unsigned k = 0; k < 4; k++) {
+			uint64_t d = tap_rand();
+
+			rig_desc(q, (unsigned)(d & 15),
+				 d >> 4 & 15 ? RIG_DATA + (d >> 8 & 0xff) : d,
+				 (uint32_t)(d >> 16 & 0x7ff),
+				 (uint16_t)((d >> 32 & 1) | (q ? 0 : 2)), (uint16_t)(d >> 33 & 15));
+		}
+		rig_offer(q, (uint16_t)(r >> 16 & 15));
+		rig_kick(q);
+		if (!(r >> 20 & 3))
+			peer_send(14 + (uint32_t)(r >> 24 & 0xfff), NULL);
+		while (v3_net_peek(peer, &o, &len)) {
+			sent_frames++;
+			v3_net_drop(peer);
+		}
+		if (rig_status() & 0x40 || !(r >> 40 & 0xff))
+			REQUIRE(rig_init(V1 | CSUM | TSO4 | (r >> 50 & 1 ? MRG : 0)));
+	}
+	CHECK(sent_frames > 50);
+	REQUIRE(rig_init(V1));
+	CHECK_EQ(transmit(60, 0, 0, &o), 60);
+	close_net();
+}
+
+static const struct tap_test tests[] = {
+	TAP(test_virtio_net_configuration),
+	TAP(test_virtio_net_mac),
+	TAP(test_virtio_net_transmits),
+	TAP(test_virtio_net_offloads_need_negotiation),
+	TAP(test_virtio_net_transmit_layouts),
+	TAP(test_virtio_net_receives),
+	TAP(test_virtio_net_waits_for_buffers),
+	TAP(test_virtio_net_merges_buffers),
+	TAP(test_virtio_net_passes_offloads),
+	TAP(test_virtio_net_reset_forgets),
+	TAP(test_virtio_net_bad_buffers),
+	TAP(test_virtio_net_two_cards),
+	TAP(test_virtio_net_oom),
+	TAP(test_virtio_net_hostile),
+};
+TAP_MAIN(tests)
