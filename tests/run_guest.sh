@@ -121,25 +121,7 @@ run_bochs() {
 	perl "$top/tests/system/bochs_image.pl" "$build/baremetal/bochs_rom.bin" "$kernel" \
 		"$([ -e "$dir/guest.img" ] && echo "$dir/guest.img" || echo -)" "$memory" \
 		"cpus=$smp console=e9$append" "$dir" || exit 125
-	cat > "$dir/bochsrc" <<-END
-		config_interface: textconfig
-		display_library: rfb, options="timeout=0"
-		romimage: file=$dir/rom.bin, address=0xffff0000
-		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-		optramimage1: file=$dir/ram.bin, address=$(cat "$dir/load_addr")
-		cpu: model=$model, count=$smp, ips=$ips, reset_on_triple_fault=0, ignore_bad_msrs=1
-		memory: guest=$memory, host=$memory
-		clock: sync=none, time0=utc
-		boot: floppy
-		port_e9_hack: enabled=1
-		log: $dir/bochs.log
-		panic: action=fatal
-		error: action=report
-		info: action=ignore
-		debug: action=ignore
-		speaker: enabled=0, mode=none
-		sound: driver=dummy
-	END
+	"$top/tests/system/bochsrc.sh" "$dir" "$model" "$smp" "$ips" "$memory" > "$dir/bochsrc"
 	echo c > "$dir/debugger"
 	# beside port 0xe9, Bochs prints a banner, log lines and the prompts of its debugger
 	{

@@ -29,6 +29,18 @@ def result(ok, title, notes=""):
             print(f"# {line}", file=sys.stderr)
 
 
+def steps(out):
+    """One result for each step in the output of a machine, one more for all of them. @return the output behind them"""
+    before = found = 0
+    for m in re.finditer(r"^step: (ok|FAILED) (.*)$", out, re.M):
+        result(m.group(1) == "ok", m.group(2), out[before:m.end()])
+        before = m.end()
+        found += 1
+    end = re.search(r"^step: end, (\d+) steps$", out, re.M)
+    result(end and int(end.group(1)) == found, "all steps ran", out[before:])
+    return out[before:]
+
+
 def run(command, log, limit):
     """Run a machine, at most @p limit seconds, its output to file @p log; one result for each of its steps.
     @return number of failed steps"""
@@ -39,15 +51,9 @@ def run(command, log, limit):
                                 stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT, check=False).returncode
     with open(log, encoding="utf-8", errors="replace") as f:
         out = f.read().replace("\r", "")
-    before = steps = 0
-    for m in re.finditer(r"^step: (ok|FAILED) (.*)$", out, re.M):
-        result(m.group(1) == "ok", m.group(2), out[before:m.end()])
-        before = m.end()
-        steps += 1
+    rest = steps(out)
     failed = failures
-    end = re.search(r"^step: end, (\d+) steps$", out, re.M)
-    result(end and int(end.group(1)) == steps, "all steps ran", out[before:])
-    result(status == 0, f"the host switches itself off (QEMU's status {status})", out[before:])
+    result(status == 0, f"the host switches itself off (QEMU's status {status})", rest)
     taken = time.monotonic() - start
     result(taken < limit, f"within {limit} s ({taken:.0f} s)")
     return failed
