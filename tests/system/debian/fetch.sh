@@ -6,7 +6,7 @@
 set -eu
 
 out=$1
-if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ] && [ -s "$out/modules/virtio_blk.ko" ]; then
+if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ] && [ -s "$out/modules/msr.ko" ]; then
 	exit 0
 fi
 mkdir -p "$out"
@@ -35,11 +35,11 @@ if ! get "$(kernel_package)" busybox-static; then
 fi
 for deb in ./*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/vmlinuz-*' './bin/busybox' './usr/bin/busybox' \
-		'*/drivers/*virtio*.ko' '*failover.ko' 2>/dev/null || true
+		'*/drivers/*virtio*.ko' '*failover.ko' '*/x86/kernel/msr.ko' 2>/dev/null || true
 done
 mkdir -p "$out/modules"
 find . -name '*.ko' -exec install -m 644 {} "$out/modules/" \;
 find . -name busybox -type f -exec install -m 755 {} "$out/busybox" \;
 find ./boot -name 'vmlinuz-*' -exec install -m 644 {} "$out/vmlinuz.new" \;
 mv "$out/vmlinuz.new" "$out/vmlinuz"
-[ -s "$out/busybox" ] && [ -s "$out/modules/virtio_blk.ko" ]
+[ -s "$out/busybox" ] && [ -s "$out/modules/virtio_blk.ko" ] && [ -s "$out/modules/msr.ko" ]
