@@ -200,7 +200,7 @@ static struct v3_vm *spinning_vm(void)
 
 	if (!vm)
 		return NULL;
-	v3_lib.checks = true;
+	v3_lib.watch = V3_WATCH_CHECKS;
 	fake_set_step(fake_cpu(vm, 0), spin, NULL);
 	if (!CHECK_EQ(v3_mmu_map_fault(vm, NULL, 0x5000, V3_ACC_WRITE), V3_OK) ||
 	    !CHECK_EQ(v3_vm_start(vm), V3_OK))
@@ -310,7 +310,7 @@ static void test_stale_register_change_stops_the_vm(void)
 	struct v3_vm *vm = fake_vm_bare(1, 8);
 
 	REQUIRE(vm);
-	v3_lib.checks = true;
+	v3_lib.watch = V3_WATCH_CHECKS;
 	REQUIRE_EQ(v3_io_register(vm, 0x80, 1, careless, NULL), V3_OK);
 	fake_set_step(fake_cpu(vm, 0), do_io, NULL);
 	REQUIRE_EQ(v3_vm_start(vm), V3_OK);

@@ -342,7 +342,7 @@ static void test_vm_checks_before_each_entry(void)
 	struct v3_vm *vm = fake_vm_bare(1, 8);
 
 	REQUIRE(vm);
-	v3_lib.checks = true;
+	v3_lib.watch = V3_WATCH_CHECKS;
 	fake_arch_rule = "section 1.2: a rule";
 	fake_set_step(fake_cpu(vm, 0), unknown_exit, NULL);
 	CHECK_EQ(v3_vm_start(vm), V3_OK);
@@ -359,7 +359,7 @@ static void test_vm_checks_let_sound_entries_through(void)
 	struct v3_vm *vm;
 
 	REQUIRE_EQ(fake_lib_init(), V3_OK);
-	v3_lib.checks = true;
+	v3_lib.watch = V3_WATCH_CHECKS;
 	vm = running_vm(1, guest_exits, &status);
 	REQUIRE(vm);
 	v3_vm_wait(vm);

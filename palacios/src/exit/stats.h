@@ -25,18 +25,22 @@ struct v3_vcpu_stats {
 	uint64_t entries;
 };
 
+_Static_assert(V3_STAT_BUCKETS == 32, "a bucket for each bit");
+
 /** Count one exit of @p kind that took @p cycles. Own thread. */
 static inline void v3_stats_count(struct v3_vcpu_stats *stats, enum v3_exit_kind kind,
 				  uint64_t cycles)
 {
 	struct v3_exit_stat *s = &stats->kind[kind];
-	unsigned b = cycles ? 63 - (unsigned)__builtin_clzll(cycles) : 0;
+	/* What does not fit into 32 bits belongs to the last bucket. */
+	uint32_t low = cycles >> 32 ? ~0u : (uint32_t)cycles | 1;
+	unsigned b = 31 - (unsigned)__builtin_clz(low);
 
 	s->count++;
 	s->cycles += cycles;
 	if (cycles > s->max_cycles)
 		s->max_cycles = cycles;
-	s->histogram[b < V3_STAT_BUCKETS ? b : V3_STAT_BUCKETS - 1]++;
+	s->histogram[b]++;
 }
 
 #endif

@@ -16,7 +16,10 @@ _Static_assert((int)V3_TRACE_INTR == (int)V3_EVENT_INTR && (int)V3_TRACE_NMI == 
 
 void v3_trace_enable(bool on)
 {
-	__atomic_store_n(&v3_lib.tracing, on && v3_lib.ops.trace, __ATOMIC_RELAXED);
+	if (on && v3_lib.ops.trace)
+		__atomic_fetch_or(&v3_lib.watch, V3_WATCH_TRACE, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&v3_lib.watch, (uint8_t)~V3_WATCH_TRACE, __ATOMIC_RELAXED);
 }
 
 void v3_trace_entry(const struct v3_vcpu *vcpu)

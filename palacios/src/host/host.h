@@ -14,6 +14,10 @@
 #include "arch/ops.h"
 #include "host/net.h"
 
+/* What there is to do about an entry but to enter. */
+#define V3_WATCH_TRACE	1u /* the host traces: v3_trace_enable() */
+#define V3_WATCH_CHECKS 2u /* look for mistakes of ours before each entry */
+
 /**
  * The library's only global: written by v3_init(), cleared by v3_fini(), read-only in between but for the count
  * of VMs and the networks between them.
@@ -32,8 +36,7 @@ struct v3_library {
 	uint32_t vms;	/* VMs that exist, atomic */
 	struct v3_nets nets;
 	uint8_t log_level; /* of lines about no VM */
-	uint8_t tracing;   /* v3_trace_enable(); atomic */
-	bool checks;	   /* look for mistakes of ours before each entry */
+	uint8_t watch;	   /* V3_WATCH_*: what there is to do about an entry but to enter; atomic */
 };
 extern struct v3_library v3_lib;
 
@@ -92,13 +95,18 @@ static inline const struct v3_host_console_ops *v3_host_console(void)
 /** Does the host want to see what vcpus do? It has the trace group then. */
 static inline bool v3_host_tracing(void)
 {
-	return __atomic_load_n(&v3_lib.tracing, __ATOMIC_RELAXED);
+	return __atomic_load_n(&v3_lib.watch, __ATOMIC_RELAXED) & V3_WATCH_TRACE;
+}
+
+static inline bool v3_host_checking(void)
+{
+	return __atomic_load_n(&v3_lib.watch, __ATOMIC_RELAXED) & V3_WATCH_CHECKS;
 }
 
 /** Is there more to do about an entry than to enter? */
 static inline bool v3_host_watching(void)
 {
-	return v3_host_tracing() | v3_lib.checks;
+	return __atomic_load_n(&v3_lib.watch, __ATOMIC_RELAXED);
 }
 
 #endif

@@ -189,7 +189,7 @@ static int run_check(struct v3_vcpu *vcpu)
 static inline __attribute__((__always_inline__)) int run_once(struct v3_vcpu *vcpu, bool watched)
 {
 	struct v3_exit_record *rec = &vcpu->stats.last[vcpu->stats.entries % V3_EXIT_RECORDS];
-	int err = watched && v3_lib.checks ? run_check(vcpu) : V3_OK;
+	int err = watched && v3_host_checking() ? run_check(vcpu) : V3_OK;
 
 	if (watched)
 		V3_TRACE(entry, vcpu);
@@ -202,7 +202,7 @@ static inline __attribute__((__always_inline__)) int run_once(struct v3_vcpu *vc
 	rec->tsc = v3_rdtsc();
 	if (watched)
 		V3_TRACE(exit, vcpu, &rec->exit);
-	if (watched && v3_lib.checks)
+	if (watched && v3_host_checking())
 		v3_stale_left(vcpu);
 	err = v3_exit_dispatch(vcpu, &rec->exit);
 	v3_stats_count(&vcpu->stats, rec->exit.kind, v3_rdtsc() - rec->tsc);

@@ -109,7 +109,9 @@ static void run_keep_shadow(struct v3_vcpu *vcpu, struct svm_vcpu *sv)
 	sv->dirty |= SVM_CLEAN_TPR;
 }
 
-static void run_prepare(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
+/* In line: a call would cost the light exits a dozen instructions. */
+static inline __attribute__((__always_inline__)) void
+run_prepare(struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cpu)
 {
 	struct svm_vmcb *vmcb = sv->vmcb;
 
