@@ -19,12 +19,13 @@ LIMIT = 90                              # seconds for each machine
 
 def main():
     with tempfile.TemporaryDirectory() as work:
-        shutil.copy(os.path.join(machine.BUILD, "guests", "hello.elf"), work)
-        definition = os.path.join(work, "hello.toml")
-        with open(definition, "w", encoding="utf-8") as f:
-            f.write(tap.HELLO.format(name="hello", kernel="hello", memory="16M", more=""))
-        files = [machine.pack(definition, os.path.join(work, "hello.v3i")), os.path.join(machine.DEBIAN, "modules", "msr.ko"),
-                 os.path.join(HERE, "linux", "refuse_steps")]
+        files = [os.path.join(machine.DEBIAN, "modules", "msr.ko"), os.path.join(HERE, "linux", "refuse_steps")]
+        for name in ("hello", "spin"):
+            shutil.copy(os.path.join(machine.BUILD, "guests", f"{name}.elf"), work)
+            definition = os.path.join(work, f"{name}.toml")
+            with open(definition, "w", encoding="utf-8") as f:
+                f.write(tap.HELLO.format(name=name, kernel=name, memory="16M", more=""))
+            files.append(machine.pack(definition, os.path.join(work, f"{name}.v3i")))
         initramfs = machine.make_initramfs(work, files)
         for name, cpu in (("without", "max,la57=off,svm=off"), ("held", "max,la57=off")):
             command = machine.command(initramfs, f" job=refuse_steps how={name} msr.allow_writes=on")
