@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Computes for ever, timer off, on every vcpu it finds: for tests of what the host does with such a guest.
+ * Computes for ever, timer off, on its first vcpu: for tests of what the host does with such a guest.
  */
 #include "guest.h"
 

@@ -152,15 +152,13 @@ static void dump_keep_line(void *priv, const char *line)
 
 void v3_dump_keep(struct v3_vcpu *vcpu)
 {
-	struct dump_kept kept = {v3_alloc(DUMP_KEPT), 0};
+	struct dump_kept kept = {NULL, 0};
 	struct v3_text text = {dump_keep_line, &kept};
 
+	if (v3_vm_stop_reason(vcpu->vm, NULL) == V3_STOP_FAILURE)
+		kept.buf = v3_alloc(DUMP_KEPT);
 	if (!kept.buf)
 		return;
-	if (v3_vm_stop_reason(vcpu->vm, NULL) != V3_STOP_FAILURE) {
-		v3_free(kept.buf);
-		return;
-	}
 	dump_vcpu(vcpu, &text);
 	vcpu->dump_text = kept.buf;
 }
