@@ -26,15 +26,16 @@ HOSTILE = ("hostile_io", "hostile_msr", "hostile_cr", "hostile_mmio", "hostile_c
 def make_guests(work):
     """What the steps run: definitions with their kernels, and images."""
     files = []
-    for name in ("hello", "status", "spin", *HOSTILE):
+    for name in ("hello", "status", "compute", *HOSTILE):
         elf, toml = os.path.join(work, f"{name}.elf"), os.path.join(work, f"{name}.toml")
         shutil.copy(os.path.join(machine.BUILD, "guests", f"{name}.elf"), elf)
         with open(toml, "w", encoding="utf-8") as f:
             f.write(tap.HELLO.format(name=name.replace("_", "-"), kernel=name, more="",
-                                     memory="64M" if name in HOSTILE else "16M"))
+                                     memory="64M" if name in HOSTILE else "16M")
+                    + (tap.FOREVER if name == "compute" else ""))
         files += [elf, toml]
     files += [machine.pack(os.path.join(work, f"{name}.toml"), os.path.join(work, f"{name}.v3i"))
-              for name in ("hello", "spin")]
+              for name in ("hello", "compute")]
     return files + [machine.pack(os.path.join(machine.DEBIAN, f"{name}.toml"), os.path.join(work, f"debian-{name}.v3i"))
                     for name in ("poweroff", "guest", "selftest-smp")]
 

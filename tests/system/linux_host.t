@@ -23,7 +23,7 @@ HARDWARE = ["-m", "6144", "-smp", "2", "-object", "memory-backend-ram,id=m0,size
             "memory-backend-ram,id=m1,size=3G", "-numa", "node,memdev=m0,cpus=0", "-numa", "node,memdev=m1,cpus=1"]
 # name, kernel, memory, more of [vm], more of [boot]
 GUESTS = (("hello", "hello", "16M", "", ""), ("big", "hello", "2G", "", ""), ("halt", "sti_hlt", "16M", "cpus = [1]", ""),
-          ("busy", "compute", "16M", "cpus = [1]", 'cmdline = "forever"\n'))
+          ("busy", "compute", "16M", "cpus = [1]", tap.FOREVER))
 
 
 def make_guests(work):

@@ -20,11 +20,12 @@ LIMIT = 90                              # seconds for each machine
 def main():
     with tempfile.TemporaryDirectory() as work:
         files = [os.path.join(machine.DEBIAN, "modules", "msr.ko"), os.path.join(HERE, "linux", "refuse_steps")]
-        for name in ("hello", "spin"):
+        for name in ("hello", "compute"):
             shutil.copy(os.path.join(machine.BUILD, "guests", f"{name}.elf"), work)
             definition = os.path.join(work, f"{name}.toml")
             with open(definition, "w", encoding="utf-8") as f:
-                f.write(tap.HELLO.format(name=name, kernel=name, memory="16M", more=""))
+                f.write(tap.HELLO.format(name=name, kernel=name, memory="16M", more="")
+                        + (tap.FOREVER if name == "compute" else ""))
             files.append(machine.pack(definition, os.path.join(work, f"{name}.v3i")))
         initramfs = machine.make_initramfs(work, files)
         for name, cpu in (("without", "max,la57=off,svm=off"), ("held", "max,la57=off")):

@@ -16,6 +16,8 @@ type = "multiboot"
 kernel = "{kernel}.elf"
 """
 
+FOREVER = 'cmdline = "forever"\n'      # behind HELLO with kernel compute: it never ends
+
 count = failures = 0
 
 
