@@ -89,6 +89,7 @@ v3-y += src/emulate/exec_int.o
 v3-y += src/emulate/exec_mov.o
 v3-y += src/emulate/exec_stack.o
 v3-y += src/emulate/exec_string.o
+v3-y += src/emulate/exec_sys.o
 v3-y += src/emulate/exec_vec.o
 v3-y += src/emulate/operand.o
 v3-y += src/emulate/segment.o
