@@ -76,6 +76,7 @@ v3-y += src/devices/pci/bus.o
 v3-y += src/devices/pci/cap.o
 v3-y += src/devices/pci/host_bridge.o
 v3-y += src/devices/pci/msi.o
+v3-y += src/devices/timer/hpet.o
 v3-y += src/devices/timer/i8254.o
 v3-y += src/devices/timer/rtc.o
 v3-y += src/devices/virtio/blk.o
