@@ -100,6 +100,7 @@ int v3_vmx_vcpu_create(struct v3_vcpu *vcpu)
 		return V3_ENOMEM;
 	vv->vmx = v3_lib.arch_state;
 	vv->cpu = ~0u;
+	vv->deadline = V3_NO_DEADLINE;
 	vv->vmcs_pa = v3_host_page_alloc(1, V3_NODE_ANY);
 	if (vv->vmcs_pa == V3_HPA_NONE)
 		goto free_vcpu;

@@ -117,9 +117,12 @@ static int vmx_init(uint32_t ncpus, void **arch)
 	vmx->ctl.proc2 &= ~VMX_PROC2_XSAVES;
 	v3_cpuid(7, 0, &a, &b, &c, &d);
 	vmx->ibpb = d & VMX_CPUID_SPEC;
-	V3_INFO(NULL, "VMCS revision %#x%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
+	vmx->has_timer = v3_vmx_caps_may(vmx->caps.pinbased, VMX_PIN_PREEMPTION_TIMER);
+	vmx->timer_shift = VMX_MISC_TIMER_SHIFT(vmx->caps.misc);
+	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
 		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
 		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
+		vmx->has_timer ? ", preemption timer" : "",
 		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "");
 	*arch = vmx;
 	return V3_OK;
@@ -244,6 +247,7 @@ const struct v3_arch_ops v3_vmx_ops = {
 	.inject = v3_vmx_inject,
 	.clear_shadow = v3_vmx_clear_shadow,
 	.set_tsc_offset = vmx_set_tsc_offset,
+	.set_deadline = v3_vmx_set_deadline,
 	.set_exception_mask = v3_vmx_set_exception_mask,
 	.set_nested_root = vmx_set_nested_root,
 	.flush = vmx_flush,
