@@ -29,6 +29,7 @@ static const uint32_t arch_msrs[] = {V3_MSR_STAR,	  V3_MSR_LSTAR,		 V3_MSR_CSTAR
 void fake_arch_reset(void)
 {
 	fake_arch_caps = (struct v3_arch_caps){.nested_1g = true,
+					       .xsaves = true,
 					       .hpa_bits = 48,
 					       .nested_levels = 4,
 					       .nested_format = V3_NESTED_NPT};

@@ -21,6 +21,7 @@ struct v3_vm;
 struct v3_arch_caps {
 	bool nested_1g;	       /* 1 GiB nested leaves */
 	bool nested_exec_only; /* a nested entry may forbid reading yet allow execution */
+	bool xsaves;	       /* a guest may execute XSAVES and XRSTORS if the CPU has them */
 	uint8_t hpa_bits;      /* physical address width */
 	uint8_t nested_levels; /* of the nested tables: 4 or 5 */
 	uint8_t nested_format; /* enum v3_nested_format */

@@ -60,6 +60,7 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 	caps->hpa_bits = vc.pa_bits;
 	caps->nested_1g = v3_vmx_caps_ept(&vc, VMX_EPT_1G);
 	caps->nested_exec_only = v3_vmx_caps_ept(&vc, VMX_EPT_EXEC_ONLY);
+	caps->xsaves = ctl.proc2 & VMX_PROC2_XSAVES;
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;
@@ -113,8 +114,6 @@ static int vmx_init(uint32_t ncpus, void **arch)
 		vmx_fini(vmx);
 		return err;
 	}
-	/* Not offered to guests, and it would show them components of the host's IA32_XSS. */
-	vmx->ctl.proc2 &= ~VMX_PROC2_XSAVES;
 	v3_cpuid(7, 0, &a, &b, &c, &d);
 	vmx->ibpb = d & VMX_CPUID_SPEC;
 	vmx->has_timer = v3_vmx_caps_may(vmx->caps.pinbased, VMX_PIN_PREEMPTION_TIMER);
