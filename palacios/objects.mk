@@ -25,6 +25,7 @@ v3-$(CONFIG_V3_VMX) += src/arch/vmx/fields.o
 v3-$(CONFIG_V3_VMX) += src/arch/vmx/load.o
 v3-$(CONFIG_V3_VMX) += src/arch/vmx/regs.o
 v3-$(CONFIG_V3_VMX) += src/arch/vmx/run.o
+v3-$(CONFIG_V3_VMX) += src/arch/vmx/timer.o
 v3-$(CONFIG_V3_VMX) += src/arch/vmx/vcpu.o
 v3-$(CONFIG_V3_VMX) += src/arch/vmx/vmx.o
 v3-y += src/boot/acpi.o
