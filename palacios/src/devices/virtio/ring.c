@@ -69,16 +69,29 @@ static void ring_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
 {
 	uint16_t *p = ring_field(q, gpa);
 
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	if (!p)
+		return;
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
 }
 
 static void ring_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
 {
 	uint32_t *p = ring_field(q, gpa);
 
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	if (!p)
+		return;
+	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
+}
+
+/* The piece handed out last has been written. */
+static void ring_take_back(struct v3_vq *q)
+{
+	if (!q->lent.len)
+		return;
+	v3_mem_wrote(q->dev->vm, q->lent.gpa, q->lent.len);
+	q->lent.len = 0;
 }
 
 static v3_gpa_t ring_used_event(const struct v3_vq *q)
@@ -99,6 +112,7 @@ void v3_vq_reset(struct v3_vq *q)
 	q->again = false;
 	q->desc = q->avail = q->used = 0;
 	q->next_avail = q->next_used = q->published = 0;
+	q->lent.len = 0;
 	memset(q->chain, 0, offsetof(struct v3_vq_chain, seg));
 }
 
@@ -257,6 +271,7 @@ bool v3_vq_pop(struct v3_vq *q)
 {
 	struct v3_vq_chain *chain = q->chain;
 
+	ring_take_back(q);
 	if (!v3_virtio_live(q->dev))
 		return false;
 	if (q->budget == VIRTIO_RUN_BUDGET)
@@ -287,6 +302,7 @@ void v3_vq_put(struct v3_vq *q, uint16_t head, uint32_t written)
 {
 	v3_gpa_t elem = q->used + RING_ENTRY + USED_ELEM_LEN * (q->next_used % q->size);
 
+	ring_take_back(q);
 	if (!v3_virtio_live(q->dev))
 		return;
 	ring_put32(q, elem, head);
@@ -310,6 +326,7 @@ void v3_vq_publish(struct v3_vq *q)
 {
 	bool interrupt;
 
+	ring_take_back(q);
 	if (q->published == q->next_used)
 		return;
 	ring_put16(q, q->used + RING_IDX, q->next_used);
@@ -330,6 +347,7 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 	v3_gpa_t gpa;
 	void *p;
 
+	ring_take_back(q);
 	if (!c->left || !max)
 		return NULL;
 	gpa = q->chain->seg[c->seg].gpa + c->off;
@@ -346,6 +364,8 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 		v3_virtio_fail(q->dev, "a buffer lies outside RAM");
 		return NULL;
 	}
+	if (in)
+		q->lent = (struct v3_vq_seg){.gpa = gpa, .len = n};
 	c->left -= n;
 	c->off += n;
 	if (c->off == q->chain->seg[c->seg].len) {
@@ -399,6 +419,7 @@ bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 	for (; len; len -= n) {
 		if (!v3_vq_piece(q, true, len < ~0u ? (uint32_t)len : ~0u, &n))
 			return false;
+		q->lent.len = 0; /* not written */
 	}
 	return true;
 }

@@ -109,7 +109,9 @@ struct v3_vq {
 	bool more;		   /* there were more than that */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
 	struct v3_vq_page page[4]; /* by page number: those met last */
-	struct v3_work work;	   /* runs the queue once more */
+	struct v3_vq_seg
+		lent; /* piece handed out to be written, v3_mem_wrote() not called yet; len 0: none */
+	struct v3_work work; /* runs the queue once more */
 };
 
 /** A device: transport state and queues. */
@@ -212,7 +214,8 @@ void v3_vq_publish(struct v3_vq *q);
 
 /**
  * Host address of the next bytes of the chain's readable (@p in false) or writable half, and move on behind
- * them. At most @p max bytes, and no more than lie together in the host.
+ * them. At most @p max bytes, and no more than lie together in the host. It is written before the next call of
+ * ring.c for the queue.
  * @return NULL: that half is used up, or its address is not RAM (then the device has failed).
  */
 void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
