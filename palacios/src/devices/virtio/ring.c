@@ -85,13 +85,16 @@ static void ring_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
 	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
 }
 
-/* The piece handed out last has been written. */
-static void ring_take_back(struct v3_vq *q)
+void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain)
 {
-	if (!q->lent.len)
+	const struct v3_vq_cursor *in = &chain->in;
+
+	if (!chain->lent)
 		return;
-	v3_mem_wrote(q->dev->vm, q->lent.gpa, q->lent.len);
-	q->lent.len = 0;
+	chain->lent = false;
+	for (uint32_t i = chain->out.end; i < in->end && i <= in->seg; i++)
+		v3_mem_wrote(q->dev->vm, chain->seg[i].gpa,
+			     i < in->seg ? chain->seg[i].len : in->off);
 }
 
 static v3_gpa_t ring_used_event(const struct v3_vq *q)
@@ -110,9 +113,9 @@ void v3_vq_reset(struct v3_vq *q)
 	q->vector = VIRTIO_NO_VECTOR;
 	q->enabled = false;
 	q->again = false;
+	q->held = 0;
 	q->desc = q->avail = q->used = 0;
 	q->next_avail = q->next_used = q->published = 0;
-	q->lent.len = 0;
 	memset(q->chain, 0, offsetof(struct v3_vq_chain, seg));
 }
 
@@ -271,7 +274,7 @@ bool v3_vq_pop(struct v3_vq *q)
 {
 	struct v3_vq_chain *chain = q->chain;
 
-	ring_take_back(q);
+	v3_vq_wrote(q, chain); /* if it was not put */
 	if (!v3_virtio_live(q->dev))
 		return false;
 	if (q->budget == VIRTIO_RUN_BUDGET)
@@ -302,7 +305,7 @@ void v3_vq_put(struct v3_vq *q, uint16_t head, uint32_t written)
 {
 	v3_gpa_t elem = q->used + RING_ENTRY + USED_ELEM_LEN * (q->next_used % q->size);
 
-	ring_take_back(q);
+	v3_vq_wrote(q, q->chain);
 	if (!v3_virtio_live(q->dev))
 		return;
 	ring_put32(q, elem, head);
@@ -326,7 +329,7 @@ void v3_vq_publish(struct v3_vq *q)
 {
 	bool interrupt;
 
-	ring_take_back(q);
+	v3_vq_wrote(q, q->chain);
 	if (q->published == q->next_used)
 		return;
 	ring_put16(q, q->used + RING_IDX, q->next_used);
@@ -347,7 +350,6 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 	v3_gpa_t gpa;
 	void *p;
 
-	ring_take_back(q);
 	if (!c->left || !max)
 		return NULL;
 	gpa = q->chain->seg[c->seg].gpa + c->off;
@@ -365,7 +367,7 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 		return NULL;
 	}
 	if (in)
-		q->lent = (struct v3_vq_seg){.gpa = gpa, .len = n};
+		q->chain->lent = true;
 	c->left -= n;
 	c->off += n;
 	if (c->off == q->chain->seg[c->seg].len) {
@@ -412,6 +414,7 @@ bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len)
 
 bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 {
+	const bool lent = q->chain->lent;
 	uint32_t n;
 
 	if (q->chain->in.left < len)
@@ -419,7 +422,7 @@ bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 	for (; len; len -= n) {
 		if (!v3_vq_piece(q, true, len < ~0u ? (uint32_t)len : ~0u, &n))
 			return false;
-		q->lent.len = 0; /* not written */
 	}
+	q->chain->lent = lent;
 	return true;
 }

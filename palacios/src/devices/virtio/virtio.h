@@ -53,6 +53,11 @@ struct v3_virtio_class {
 	 */
 	void (*process)(void *priv, struct v3_vq *q);
 	/**
+	 * Chains of @p q are held (v3_vq_hold()) and may be finished now; called before process(), same context, and
+	 * also if the driver must not be served any more. NULL: the device holds none.
+	 */
+	void (*finish)(void *priv, struct v3_vq *q);
+	/**
 	 * Features are settled or the device is reset (@p live false): forget what belonged to the driver before.
 	 * Device lock held, no queue runs. NULL: nothing to do.
 	 */
@@ -80,6 +85,7 @@ struct v3_vq_chain {
 	struct v3_vq_cursor out; /* device-readable */
 	struct v3_vq_cursor in;	 /* device-writable */
 	uint64_t in_len;
+	bool lent; /* bytes of the writable half were handed out since v3_vq_wrote() */
 	struct v3_vq_seg seg[VIRTIO_QUEUE_MAX];
 };
 
@@ -100,7 +106,8 @@ struct v3_vq {
 	v3_gpa_t desc, avail, used;
 	/* Who runs it; device lock. */
 	bool running;
-	bool again; /* kicked while running */
+	bool again;    /* kicked while running */
+	uint16_t held; /* chains that the device keeps while nobody runs the queue */
 	/* The runner's alone. */
 	uint16_t next_avail;	   /* next entry of the available ring to take */
 	uint16_t next_used;	   /* next entry of the used ring to fill */
@@ -109,8 +116,6 @@ struct v3_vq {
 	bool more;		   /* there were more than that */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
 	struct v3_vq_page page[4]; /* by page number: those met last */
-	struct v3_vq_seg
-		lent; /* piece handed out to be written, v3_mem_wrote() not called yet; len 0: none */
 	struct v3_work work; /* runs the queue once more */
 };
 
@@ -125,7 +130,7 @@ struct v3_virtio {
 	uint64_t features; /* the driver's choice; fixed once FEATURES_OK is set */
 	uint8_t status;	   /* VIRTIO_STATUS_*; also read without the lock */
 	bool resetting;	   /* the guest wants a reset; the last runner performs it */
-	uint16_t running;  /* queues that run */
+	uint16_t running;  /* queues that run, and chains that are held */
 	uint8_t isr;
 	uint8_t generation;
 	uint16_t config_vector;
@@ -191,6 +196,22 @@ void v3_virtio_interrupt(struct v3_vq *q);
 /** Change @p len bytes of the device's configuration space and tell the driver. Any vcpu, no device lock. */
 void v3_virtio_set_config(struct v3_virtio *dev, unsigned off, const void *bytes, unsigned len);
 
+/**
+ * Keep the chain taken last, q->chain, for later: it is exchanged with @p other, which is not in use. A reset by the
+ * driver now waits until it has been released. In process() and finish().
+ */
+void v3_vq_hold(struct v3_vq *q, struct v3_vq_chain **other);
+/** A chain that was held is done. In finish(); a reset of the VM releases all. */
+void v3_vq_release(struct v3_vq *q);
+/** Exchange q->chain with one that is held. */
+static inline void v3_vq_swap(struct v3_vq *q, struct v3_vq_chain **other)
+{
+	struct v3_vq_chain *chain = q->chain;
+
+	q->chain = *other;
+	*other = chain;
+}
+
 /* ---- ring.c: in process(), for the queue that runs ---- */
 
 /** To its state after reset; nobody runs it. */
@@ -214,8 +235,8 @@ void v3_vq_publish(struct v3_vq *q);
 
 /**
  * Host address of the next bytes of the chain's readable (@p in false) or writable half, and move on behind
- * them. At most @p max bytes, and no more than lie together in the host. It is written before the next call of
- * ring.c for the queue.
+ * them. At most @p max bytes, and no more than lie together in the host. Writable ones are written before the
+ * chain is put, or else before v3_vq_wrote().
  * @return NULL: that half is used up, or its address is not RAM (then the device has failed).
  */
 void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
@@ -223,6 +244,11 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
 bool v3_vq_read(struct v3_vq *q, void *buf, uint32_t len);
 /** Copy exactly @p len bytes to it; as v3_vq_read(). */
 bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len);
+/**
+ * What was handed out of the chain's writable half is written, or will not be. v3_vq_put() and v3_vq_pop() call it; it
+ * is left to be called for a chain that was kept, v3_vq_hold(), and is forgotten without being put.
+ */
+void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain);
 /** Leave out @p len bytes of its writable half; as v3_vq_read(). */
 bool v3_vq_skip(struct v3_vq *q, uint64_t len);
 /** Bytes written to the chain so far. */
