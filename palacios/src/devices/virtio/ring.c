@@ -69,16 +69,32 @@ static void ring_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
 {
 	uint16_t *p = ring_field(q, gpa);
 
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	if (!p)
+		return;
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
 }
 
 static void ring_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
 {
 	uint32_t *p = ring_field(q, gpa);
 
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	if (!p)
+		return;
+	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
+}
+
+void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain)
+{
+	const struct v3_vq_cursor *in = &chain->in;
+
+	if (!chain->lent)
+		return;
+	chain->lent = false;
+	for (uint32_t i = chain->out.end; i < in->end && i <= in->seg; i++)
+		v3_mem_wrote(q->dev->vm, chain->seg[i].gpa,
+			     i < in->seg ? chain->seg[i].len : in->off);
 }
 
 static v3_gpa_t ring_used_event(const struct v3_vq *q)
@@ -258,6 +274,7 @@ bool v3_vq_pop(struct v3_vq *q)
 {
 	struct v3_vq_chain *chain = q->chain;
 
+	v3_vq_wrote(q, chain); /* if it was not put */
 	if (!v3_virtio_live(q->dev))
 		return false;
 	if (q->budget == VIRTIO_RUN_BUDGET)
@@ -288,6 +305,7 @@ void v3_vq_put(struct v3_vq *q, uint16_t head, uint32_t written)
 {
 	v3_gpa_t elem = q->used + RING_ENTRY + USED_ELEM_LEN * (q->next_used % q->size);
 
+	v3_vq_wrote(q, q->chain);
 	if (!v3_virtio_live(q->dev))
 		return;
 	ring_put32(q, elem, head);
@@ -311,6 +329,7 @@ void v3_vq_publish(struct v3_vq *q)
 {
 	bool interrupt;
 
+	v3_vq_wrote(q, q->chain);
 	if (q->published == q->next_used)
 		return;
 	ring_put16(q, q->used + RING_IDX, q->next_used);
@@ -347,6 +366,8 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 		v3_virtio_fail(q->dev, "a buffer lies outside RAM");
 		return NULL;
 	}
+	if (in)
+		q->chain->lent = true;
 	c->left -= n;
 	c->off += n;
 	if (c->off == q->chain->seg[c->seg].len) {
@@ -393,6 +414,7 @@ bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len)
 
 bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 {
+	const bool lent = q->chain->lent;
 	uint32_t n;
 
 	if (q->chain->in.left < len)
@@ -401,5 +423,6 @@ bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 		if (!v3_vq_piece(q, true, len < ~0u ? (uint32_t)len : ~0u, &n))
 			return false;
 	}
+	q->chain->lent = lent;
 	return true;
 }
