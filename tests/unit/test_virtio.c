@@ -4,116 +4,9 @@
  * Split rings and the PCI transport on a device that sends back what it gets: initialisation, notification and
  * interrupt suppression, indirect descriptors, and drivers that break every rule.
  */
-#include "virtio_rig.h"
+#include "virtio_echo.h"
 
 #include <pthread.h>
-
-#define V1	 VIRTIO_BIT(VIRTIO_F_VERSION_1)
-#define EVENT	 VIRTIO_BIT(VIRTIO_F_EVENT_IDX)
-#define INDIRECT VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)
-#define FEATURE	 3 /* one of the device's own */
-
-/* ---- the device: writes the complement of what it reads, as much as fits ---- */
-
-static struct {
-	struct v3_virtio *dev;
-	unsigned runs, chains, states;
-	bool live, stall; /* leave everything in the ring */
-	uint32_t config_write[3];
-	void (*inside)(void); /* called in process() */
-} echo;
-
-static void echo_chain(struct v3_vq *q)
-{
-	uint32_t n, i;
-	uint8_t *p;
-
-	while ((p = v3_vq_piece(q, false, 64, &n)) != NULL) {
-		uint8_t buf[64];
-
-		for (i = 0; i < n; i++)
-			buf[i] = (uint8_t)~p[i];
-		if (q->chain->in.left < n)
-			n = (uint32_t)q->chain->in.left;
-		if (!v3_vq_write(q, buf, n))
-			break;
-	}
-	v3_vq_put(q, q->chain->head, v3_vq_written(q));
-	echo.chains++;
-}
-
-static void echo_process(void *priv, struct v3_vq *q)
-{
-	CHECK(priv == &echo);
-	echo.runs++;
-	if (echo.inside)
-		echo.inside();
-	while (!echo.stall && v3_vq_pop(q))
-		echo_chain(q);
-}
-
-static void echo_state(void *priv, bool live)
-{
-	CHECK(priv == &echo);
-	echo.states++;
-	echo.live = live;
-}
-
-static void echo_config(void *priv, unsigned off, unsigned size, uint32_t value)
-{
-	CHECK(priv == &echo);
-	echo.config_write[0] = off;
-	echo.config_write[1] = size;
-	echo.config_write[2] = value;
-}
-
-static const struct v3_virtio_class echo_class = {.name = "echo",
-						  .id = 40,
-						  .pci_class = 0xff0000,
-						  .process = echo_process,
-						  .state = echo_state,
-						  .config_write = echo_config};
-static const struct v3_virtio_params echo_params = {
-	.features = VIRTIO_BIT(FEATURE), .nqueues = 2, .config_len = 12, .slot = RIG_SLOT};
-
-static int echo_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
-{
-	int err;
-
-	(void)cfg;
-	err = v3_virtio_create(vm, &echo_class, &echo_params, &echo, &echo.dev);
-	*state = echo.dev;
-	return err;
-}
-
-static void echo_reset(void *state)
-{
-	v3_virtio_reset(state);
-}
-
-static void echo_destroy(void *state)
-{
-	v3_virtio_destroy(state);
-}
-
-static const struct v3_cfg_key echo_keys[] = {{.name = "slot", .type = V3_CFG_UINT},
-					      {.name = NULL}};
-static const struct v3_device_class echo_device = {.name = "echo",
-						   .keys = echo_keys,
-						   .create = echo_create,
-						   .reset = echo_reset,
-						   .destroy = echo_destroy};
-
-static bool open_echo(uint64_t features)
-{
-	void *dev;
-
-	memset(&echo, 0, sizeof(echo));
-	if (!rig_open(&echo_device, "", features, &dev))
-		return false;
-	sent.n = 0;
-	return true;
-}
 
 /* ---- transport ---- */
 
@@ -158,7 +51,7 @@ static void test_virtio_pci_capabilities(void)
 static void test_virtio_features(void)
 {
 	REQUIRE(open_echo(VIRTIO_BIT(FEATURE)));
-	CHECK_EQ(rig_offered(), V1 | EVENT | INDIRECT | VIRTIO_BIT(FEATURE));
+	CHECK_EQ(rig_offered(), V1 | PACKED | EVENT | INDIRECT | VIRTIO_BIT(FEATURE));
 	CHECK(v3_virtio_has(echo.dev, FEATURE));
 	CHECK(!v3_virtio_has(echo.dev, VIRTIO_F_EVENT_IDX));
 	rig_accept(V1 | EVENT); /* too late */

@@ -68,6 +68,14 @@ struct vnet {
 		piece[VNET_PIECES]; /* of the frame being sent; the runner of the TX queue's */
 };
 
+/* A legacy driver has no number of buffers in its header unless it merges them (5.1.6.1). */
+static uint32_t vnet_header_len(const struct v3_virtio *dev)
+{
+	bool full = v3_virtio_has(dev, VIRTIO_F_VERSION_1) || v3_virtio_has(dev, VNET_F_MRG_RXBUF);
+
+	return full ? sizeof(struct vnet_header) : offsetof(struct vnet_header, num_buffers);
+}
+
 /* ---- sending ---- */
 
 /* What a driver leaves undone without having asked whether it may is not done for it. */
@@ -105,7 +113,7 @@ static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
 
 	while (v3_vq_pop(q)) {
 		memset(&header, 0, sizeof(header));
-		if (!v3_vq_read(q, &header, sizeof(header)))
+		if (!v3_vq_read(q, &header, vnet_header_len(q->dev)))
 			header.flags = 0xff; /* no frame at all */
 		memcpy(&offload, &header, sizeof(offload));
 		offload.flags &=
@@ -123,7 +131,7 @@ static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
  * Take as many chains as @p total bytes need: one, or several that are merged (5.1.6.4).
  * @return how many, with the last one in q->chain; 0: not enough there; -1: it cannot be received
  */
-static int vnet_take_buffers(struct v3_vq *q, uint64_t total)
+static int vnet_take_buffers(struct v3_vq *q, uint64_t total, struct v3_vq_mark start)
 {
 	bool merge = v3_virtio_has(q->dev, VNET_F_MRG_RXBUF);
 	uint64_t room = 0;
@@ -131,11 +139,11 @@ static int vnet_take_buffers(struct v3_vq *q, uint64_t total)
 
 	while (room < total) {
 		if ((n && !merge) || n == VNET_MERGE_MAX || n == q->size) {
-			v3_vq_unpop(q, (unsigned)n);
+			v3_vq_rewind(q, start);
 			return -1;
 		}
 		if (!v3_vq_pop(q)) {
-			v3_vq_unpop(q, (unsigned)n);
+			v3_vq_rewind(q, start);
 			return 0;
 		}
 		room += q->chain->in_len;
@@ -152,19 +160,18 @@ static uint32_t vnet_fill(struct v3_vq *q, const uint8_t *frame, uint32_t len)
 	return v3_vq_write(q, frame, n) ? n : 0;
 }
 
-/* Copy header and frame into @p n chains; the first is in q->chain if it is the only one. */
-static void vnet_fill_buffers(struct v3_vq *q, const struct vnet_header *header, int n,
-			      const uint8_t *frame, uint32_t len)
+/* Copy header and frame into the chains after @p start; the one in q->chain if num_buffers is 1. */
+static void vnet_fill_buffers(struct v3_vq *q, struct v3_vq_mark start,
+			      const struct vnet_header *header, const uint8_t *frame, uint32_t len)
 {
-	uint32_t done = 0;
-	int i;
+	uint32_t done = 0, n = header->num_buffers, i;
 
 	if (n > 1)
-		v3_vq_unpop(q, (unsigned)n);
+		v3_vq_rewind(q, start);
 	for (i = 0; i < n; i++) {
 		if (n > 1 && !v3_vq_pop(q))
 			return;
-		if (i == 0 && !v3_vq_write(q, header, sizeof(*header))) {
+		if (i == 0 && !v3_vq_write(q, header, vnet_header_len(q->dev))) {
 			v3_virtio_fail(q->dev, "a receive buffer shorter than its header");
 			return;
 		}
@@ -179,19 +186,21 @@ static void vnet_receive_all(struct vnet *vnet, struct v3_vq *q)
 {
 	struct vnet_header header = {0};
 	struct v3_net_offload offload;
+	struct v3_vq_mark start;
 	const uint8_t *frame;
 	uint32_t len;
 	int n;
 
 	while (v3_virtio_live(q->dev) &&
 	       (frame = v3_net_peek(vnet->port, &offload, &len)) != NULL) {
-		n = vnet_take_buffers(q, sizeof(header) + (uint64_t)len);
+		start = v3_vq_mark(q);
+		n = vnet_take_buffers(q, vnet_header_len(q->dev) + (uint64_t)len, start);
 		if (!n)
 			return; /* the driver tells when there are buffers again */
 		memcpy(&header, &offload, sizeof(offload));
 		header.num_buffers = (uint16_t)n;
 		if (n > 0)
-			vnet_fill_buffers(q, &header, n, frame, len);
+			vnet_fill_buffers(q, start, &header, frame, len);
 		v3_net_drop(vnet->port);
 	}
 }

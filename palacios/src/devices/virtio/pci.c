@@ -227,6 +227,18 @@ void v3_virtio_run_later(struct v3_vq *q)
 
 /* ---- common configuration; lock held ---- */
 
+/* What is accepted must have been offered, and queues enabled already must fit the layout that is chosen by it. */
+static bool vpci_features_agreed(const struct v3_virtio *dev)
+{
+	bool agreed = (dev->features & VIRTIO_BIT(VIRTIO_F_VERSION_1)) &&
+		      !(dev->features & ~dev->offered);
+	uint16_t i;
+
+	for (i = 0; agreed && i < dev->nqueues; i++)
+		agreed = !dev->queue[i].enabled || !v3_vq_check(&dev->queue[i]);
+	return agreed;
+}
+
 /* The driver's word on the status: bits are added only, 0 resets (2.1, 4.1.4.3.1). */
 static void vpci_write_status(struct v3_virtio *dev, uint8_t value)
 {
@@ -234,8 +246,7 @@ static void vpci_write_status(struct v3_virtio *dev, uint8_t value)
 			      VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK |
 			      VIRTIO_STATUS_FAILED;
 	uint8_t status = dev->status | (value & known);
-	bool agreed = (dev->features & VIRTIO_BIT(VIRTIO_F_VERSION_1)) &&
-		      !(dev->features & ~dev->offered);
+	bool agreed = vpci_features_agreed(dev);
 
 	if (!value) {
 		if (dev->running)
@@ -628,7 +639,8 @@ int v3_virtio_create(struct v3_vm *vm, const struct v3_virtio_class *cls,
 	dev->nqueues = (uint16_t)params->nqueues;
 	dev->config_len = (uint8_t)params->config_len;
 	dev->offered = params->features | VIRTIO_BIT(VIRTIO_F_VERSION_1) |
-		       VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
+		       VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
+		       VIRTIO_BIT(VIRTIO_F_RING_PACKED);
 	err = v3_lock_init(&dev->lock);
 	if (!err)
 		err = vpci_init_queues(dev);
