@@ -759,11 +759,14 @@ static void test_virtio_ring_two_vcpus(void)
 {
 	struct v3_pci_func *func;
 	pthread_t thread;
+	void *dev;
 
 	memset(&echo, 0, sizeof(echo));
 	memset(&bench, 0, sizeof(bench));
 	REQUIRE_EQ(fake_vm_create(fake_pc_toml(2, 16), NULL, 0, &bench.vm), V3_OK);
-	REQUIRE_EQ(v3_virtio_create(bench.vm, &echo_class, &echo_params, &echo, &echo.dev), V3_OK);
+	bench_cfg = fake_cfg(&echo_device, "slot = 5\n");
+	REQUIRE(bench_cfg);
+	REQUIRE_EQ(echo_create(bench.vm, bench_cfg, &dev), V3_OK);
 	func = echo.dev->func;
 	CHECK_EQ(v3_pci_slot(func), RIG_SLOT);
 	rig_pci(false);
@@ -801,7 +804,7 @@ static int oom_create(void *arg)
 
 	(void)arg;
 	bench.vm->ndevices++;
-	err = v3_virtio_create(bench.vm, &echo_class, &echo_params, &echo, &echo.dev);
+	err = echo_create(bench.vm, bench_cfg, &bench.dev);
 	bench.vm->ndevices--;
 	return err;
 }
@@ -816,27 +819,41 @@ static void test_virtio_oom(void)
 {
 	memset(&echo, 0, sizeof(echo));
 	REQUIRE(pci_bench_open());
+	bench_cfg = fake_cfg(&echo_device, "transitional = true\n");
+	REQUIRE(bench_cfg);
 	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 5);
 	v3_virtio_destroy(NULL);
 }
 
+static int create_at(const char *keys)
+{
+	int err;
+
+	bench.vm->ndevices++;
+	err = fake_device_create(bench.vm, &echo_device, keys, &bench.dev);
+	bench.vm->ndevices--;
+	return err;
+}
+
 static void test_virtio_create_refuses(void)
 {
-	struct v3_virtio_params params = echo_params;
+	struct v3_virtio_params params = {.nqueues = 1};
 	struct v3_virtio *dev;
+	void *first;
 
 	bench.vm = fake_vm_bare(1, 16);
 	REQUIRE(bench.vm);
-	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_ENODEV);
-	memset(&echo, 0, sizeof(echo));
+	CHECK_EQ(fake_device_create(bench.vm, &echo_device, "", &first), V3_ENODEV);
 	REQUIRE(open_echo(0));
+	CHECK_EQ(create_at("slot = 5\n"), V3_EEXIST);
+	CHECK_EQ(create_at(""), V3_OK);
+	CHECK_EQ(v3_pci_slot(echo.dev->func), 1);
+	params.cfg = fake_cfg(&echo_device, "transitional = true\n");
+	REQUIRE(params.cfg);
 	bench.vm->ndevices++;
-	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_EEXIST);
-	params.slot = 0;
-	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_OK);
+	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_EINVAL);
 	bench.vm->ndevices--;
-	CHECK_EQ(v3_pci_slot(dev->func), 1);
-	v3_virtio_destroy(dev);
+	CHECK(fake_log_contains("echo has no transitional form"));
 }
 
 static const struct tap_test tests[] = {

@@ -68,21 +68,23 @@ static void echo_config(void *priv, unsigned off, unsigned size, uint32_t value)
 	echo.config_write[2] = value;
 }
 
-static const struct v3_virtio_class echo_class = {.name = "echo",
-						  .id = 40,
-						  .pci_class = 0xff0000,
-						  .process = echo_process,
-						  .state = echo_state,
-						  .config_write = echo_config};
-static const struct v3_virtio_params echo_params = {
-	.features = VIRTIO_BIT(FEATURE), .nqueues = 2, .config_len = 12, .slot = RIG_SLOT};
+#define ECHO_CLASS(type)                                                                           \
+	{                                                                                          \
+		.name = "echo", .id = (type), .pci_class = 0xff0000, .process = echo_process,      \
+		.state = echo_state, .config_write = echo_config                                   \
+	}
+/* Of no known type; as a transitional device, of one that is old enough. */
+static const struct v3_virtio_class echo_class = ECHO_CLASS(40), echo_old_class = ECHO_CLASS(5);
 
 static int echo_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
+	const struct v3_virtio_params params = {
+		.features = VIRTIO_BIT(FEATURE), .nqueues = 2, .config_len = 12, .cfg = cfg};
+	const struct v3_virtio_class *cls =
+		v3_cfg_bool(cfg, "transitional") ? &echo_old_class : &echo_class;
 	int err;
 
-	(void)cfg;
-	err = v3_virtio_create(vm, &echo_class, &echo_params, &echo, &echo.dev);
+	err = v3_virtio_create(vm, cls, &params, &echo, &echo.dev);
 	*state = echo.dev;
 	return err;
 }
@@ -97,15 +99,14 @@ static void echo_destroy(void *state)
 	v3_virtio_destroy(state);
 }
 
-static const struct v3_cfg_key echo_keys[] = {{.name = "slot", .type = V3_CFG_UINT},
-					      {.name = NULL}};
+static const struct v3_cfg_key echo_keys[] = {VIRTIO_KEYS, {.name = NULL}};
 static const struct v3_device_class echo_device = {.name = "echo",
 						   .keys = echo_keys,
 						   .create = echo_create,
 						   .reset = echo_reset,
 						   .destroy = echo_destroy};
 
-static bool open_echo(uint64_t features)
+static inline bool open_echo(uint64_t features)
 {
 	void *dev;
 

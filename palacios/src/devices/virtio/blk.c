@@ -230,7 +230,7 @@ static int vblk_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	struct v3_virtio_params params = {
 		.nqueues = 1,
 		.config_len = sizeof(struct vblk_config),
-		.slot = (unsigned)v3_cfg_uint(cfg, "slot"),
+		.cfg = cfg,
 		.features = VIRTIO_BIT(VBLK_F_SIZE_MAX) | VIRTIO_BIT(VBLK_F_SEG_MAX) |
 			    VIRTIO_BIT(VBLK_F_BLK_SIZE) | VIRTIO_BIT(VBLK_F_FLUSH),
 	};

@@ -326,7 +326,7 @@ static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	struct v3_virtio_params params = {
 		.nqueues = 2,
 		.config_len = sizeof(struct vnet_config),
-		.slot = (unsigned)v3_cfg_uint(cfg, "slot"),
+		.cfg = cfg,
 		.features = VNET_FEATURES,
 	};
 	struct vnet *vnet;

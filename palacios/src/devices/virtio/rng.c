@@ -89,7 +89,7 @@ static void vrng_destroy(void *state)
 
 static int vrng_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
-	struct v3_virtio_params params = {.nqueues = 1, .slot = (unsigned)v3_cfg_uint(cfg, "slot")};
+	struct v3_virtio_params params = {.nqueues = 1, .cfg = cfg};
 	struct vrng *vrng;
 	int err;
 

@@ -28,6 +28,7 @@
 #define VIRTIO_STATUS_FAILED	  0x80
 
 /* Feature bits that are not a device's own, 6 */
+#define VIRTIO_F_ANY_LAYOUT    27 /* offered to legacy drivers only */
 #define VIRTIO_F_INDIRECT_DESC 28
 #define VIRTIO_F_EVENT_IDX     29
 #define VIRTIO_F_VERSION_1     32
@@ -134,6 +135,7 @@ struct v3_virtio {
 	uint16_t config_vector;
 	uint16_t queue_select;
 	uint32_t device_feature_select, driver_feature_select;
+	uint8_t bar;	     /* with the modern registers */
 	uint8_t pci_cfg_cap; /* offset of the configuration access capability */
 	uint8_t config_len;
 	uint8_t config[VIRTIO_CONFIG_MAX]; /* device-specific configuration, little-endian */
@@ -141,10 +143,14 @@ struct v3_virtio {
 	struct v3_vq queue[];
 };
 
-/** Keys of the guest definition that every virtio device has. */
+/**
+ * Keys of the guest definition that every virtio device has: slot: on the PCI bus, default the first empty one;
+ * transitional: it has legacy registers besides, for drivers older than virtio 1.0.
+ */
 #define VIRTIO_KEYS                                                                                \
+	{.name = "slot", .type = V3_CFG_UINT, .low = 1, .high = 31},                               \
 	{                                                                                          \
-		.name = "slot", .type = V3_CFG_UINT, .low = 1, .high = 31                          \
+		.name = "transitional", .type = V3_CFG_BOOL                                        \
 	}
 
 /* ---- pci.c ---- */
@@ -154,12 +160,13 @@ struct v3_virtio_params {
 	uint64_t features; /* device-specific bits; the ring's and VERSION_1 are added */
 	unsigned nqueues;
 	unsigned config_len; /* at most VIRTIO_CONFIG_MAX */
-	unsigned slot;	     /* PCI slot, 0: the first empty one */
+	const struct v3_cfg
+		*cfg; /* with VIRTIO_KEYS: where it is, and what it looks like to old drivers */
 };
 
 /**
  * Put a device on the PCI bus. thread, before the VM runs.
- * @return V3_OK; V3_ENOMEM; what v3_pci_add() says.
+ * @return V3_OK; V3_ENOMEM; V3_EINVAL: transitional, but its kind is younger than that; what v3_pci_add() says.
  */
 int v3_virtio_create(struct v3_vm *vm, const struct v3_virtio_class *cls,
 		     const struct v3_virtio_params *params, void *priv, struct v3_virtio **dev);
