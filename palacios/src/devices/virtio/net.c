@@ -1,46 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file net.c
- * virtio network device (virtio 1.2, 5.1): one pair of queues, mergeable receive buffers, checksum and TCP
- * segmentation offloads, on a port of palacios/net.h. Called by the transport and, when frames arrive, by the
- * network; calls the network.
+ * virtio network device (virtio 1.2, 5.1): pairs of queues, mergeable receive buffers, checksum and TCP segmentation
+ * offloads, on ports of palacios/net.h. Called by the transport and, when frames arrive, by the network; calls the
+ * network and net_control.c.
  */
-#include "devices/virtio/virtio.h"
+#include "devices/virtio/net.h"
 
 #include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/log.h"
-#include "palacios/net.h"
 #include "palacios/util/str.h"
 
 #define V3_LOG_TAG "virtio_net"
 
 #define VNET_ID	       1
 #define VNET_PCI_CLASS 0x020000 /* Ethernet */
-#define VNET_RX	       0
-#define VNET_TX	       1
-
-#define VNET_F_CSUM	  0
-#define VNET_F_GUEST_CSUM 1
-#define VNET_F_MAC	  5
-#define VNET_F_GUEST_TSO4 7
-#define VNET_F_GUEST_TSO6 8
-#define VNET_F_GUEST_ECN  9
-#define VNET_F_HOST_TSO4  11
-#define VNET_F_HOST_TSO6  12
-#define VNET_F_HOST_ECN	  13
-#define VNET_F_MRG_RXBUF  15
-#define VNET_F_STATUS	  16
-
 #define VNET_FEATURES                                                                              \
 	(VIRTIO_BIT(VNET_F_CSUM) | VIRTIO_BIT(VNET_F_GUEST_CSUM) | VIRTIO_BIT(VNET_F_MAC) |        \
 	 VIRTIO_BIT(VNET_F_GUEST_TSO4) | VIRTIO_BIT(VNET_F_GUEST_TSO6) |                           \
 	 VIRTIO_BIT(VNET_F_GUEST_ECN) | VIRTIO_BIT(VNET_F_HOST_TSO4) |                             \
 	 VIRTIO_BIT(VNET_F_HOST_TSO6) | VIRTIO_BIT(VNET_F_HOST_ECN) |                              \
-	 VIRTIO_BIT(VNET_F_MRG_RXBUF) | VIRTIO_BIT(VNET_F_STATUS))
+	 VIRTIO_BIT(VNET_F_MRG_RXBUF) | VIRTIO_BIT(VNET_F_STATUS) | VIRTIO_BIT(VNET_F_CTRL_VQ) |   \
+	 VIRTIO_BIT(VNET_F_CTRL_RX) | VIRTIO_BIT(VNET_F_CTRL_VLAN) |                               \
+	 VIRTIO_BIT(VNET_F_CTRL_RX_EXTRA) | VIRTIO_BIT(VNET_F_CTRL_MAC_ADDR))
 
 #define VNET_LINK_UP   1
-#define VNET_PIECES    VIRTIO_QUEUE_MAX
 /* Buffers of one frame; they are taken twice in one run. */
 #define VNET_MERGE_MAX (VIRTIO_RUN_BUDGET / 2)
 
@@ -58,14 +43,7 @@ _Static_assert(offsetof(struct vnet_header, num_buffers) == sizeof(struct v3_net
 struct vnet_config {
 	uint8_t mac[V3_NET_MAC_LEN];
 	uint16_t status;
-};
-
-struct vnet {
-	struct v3_vm *vm;	  /* not owned; outlives the device */
-	struct v3_virtio *dev;	  /* owned */
-	struct v3_net_port *port; /* owned */
-	struct v3_net_piece
-		piece[VNET_PIECES]; /* of the frame being sent; the runner of the TX queue's */
+	uint16_t max_pairs; /* of queues */
 };
 
 /* A legacy driver has no number of buffers in its header unless it merges them (5.1.6.1). */
@@ -93,21 +71,22 @@ static bool vnet_may_offload(const struct v3_virtio *dev, const struct v3_net_of
 }
 
 /* Send the rest of the chain as a frame. @return false: it is none, dropped */
-static bool vnet_send(struct vnet *vnet, struct v3_vq *q, const struct v3_net_offload *offload)
+static bool vnet_send(struct vnet_pair *pair, struct v3_vq *q, const struct v3_net_offload *offload)
 {
 	unsigned n = 0;
 	uint32_t len;
 	const void *p;
 
 	while (n < VNET_PIECES && (p = v3_vq_piece(q, false, V3_NET_FRAME_MAX, &len)) != NULL)
-		vnet->piece[n++] = (struct v3_net_piece){.p = p, .len = len};
+		pair->piece[n++] = (struct v3_net_piece){.p = p, .len = len};
 	if (q->chain->out.left)
 		return false;
-	return v3_net_send(vnet->port, offload, vnet->piece, n) == V3_OK;
+	return v3_net_send(pair->port, offload, pair->piece, n) == V3_OK;
 }
 
-static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
+static void vnet_send_all(struct vnet_pair *pair, struct v3_vq *q)
 {
+	struct vnet *vnet = pair->vnet;
 	struct v3_net_offload offload;
 	struct vnet_header header;
 
@@ -118,7 +97,7 @@ static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
 		memcpy(&offload, &header, sizeof(offload));
 		offload.flags &=
 			V3_NET_NEEDS_CSUM | 0xf8; /* DATA_VALID and RSC are for reception */
-		if (!vnet_may_offload(vnet->dev, &offload) || !vnet_send(vnet, q, &offload))
+		if (!vnet_may_offload(vnet->dev, &offload) || !vnet_send(pair, q, &offload))
 			V3_GUEST_WARN(vnet->vm, "slot %u: a malformed frame, dropped",
 				      v3_pci_slot(vnet->dev->func));
 		v3_vq_put(q, q->chain->head, 0);
@@ -182,7 +161,7 @@ static void vnet_fill_buffers(struct v3_vq *q, struct v3_vq_mark start,
 		v3_virtio_fail(q->dev, "receive buffers changed while they were filled");
 }
 
-static void vnet_receive_all(struct vnet *vnet, struct v3_vq *q)
+static void vnet_receive_all(struct vnet_pair *pair, struct v3_vq *q)
 {
 	struct vnet_header header = {0};
 	struct v3_net_offload offload;
@@ -192,7 +171,11 @@ static void vnet_receive_all(struct vnet *vnet, struct v3_vq *q)
 	int n;
 
 	while (v3_virtio_live(q->dev) &&
-	       (frame = v3_net_peek(vnet->port, &offload, &len)) != NULL) {
+	       (frame = v3_net_peek(pair->port, &offload, &len)) != NULL) {
+		if (!v3_vnet_wants(pair->vnet, frame, len)) {
+			v3_net_drop(pair->port);
+			continue;
+		}
 		start = v3_vq_mark(q);
 		n = vnet_take_buffers(q, vnet_header_len(q->dev) + (uint64_t)len, start);
 		if (!n)
@@ -201,24 +184,40 @@ static void vnet_receive_all(struct vnet *vnet, struct v3_vq *q)
 		header.num_buffers = (uint16_t)n;
 		if (n > 0)
 			vnet_fill_buffers(q, start, &header, frame, len);
-		v3_net_drop(vnet->port);
+		v3_net_drop(pair->port);
 	}
+}
+
+/* Pairs of queues, then the control queue: behind the first pair if the driver does not know of others (5.1.2). */
+static unsigned vnet_control_index(const struct vnet *vnet)
+{
+	return v3_virtio_has(vnet->dev, VNET_F_MQ) ? 2 * vnet->npairs : VNET_CTRL_QUEUE;
 }
 
 static void vnet_process(void *priv, struct v3_vq *q)
 {
-	if (q->index == VNET_TX)
-		vnet_send_all(priv, q);
+	struct vnet *vnet = priv;
+	struct vnet_pair *pair;
+
+	if (q->index >= vnet_control_index(vnet)) {
+		if (q->index == vnet_control_index(vnet) &&
+		    v3_virtio_has(vnet->dev, VNET_F_CTRL_VQ))
+			v3_vnet_control(vnet, q);
+		return;
+	}
+	pair = vnet->pair[q->index / 2];
+	if (q->index & 1)
+		vnet_send_all(pair, q);
 	else
-		vnet_receive_all(priv, q);
+		vnet_receive_all(pair, q);
 }
 
 /* By the network, in any context. */
 static void vnet_ready(void *arg)
 {
-	struct vnet *vnet = arg;
+	struct vnet_pair *pair = arg;
 
-	v3_virtio_run_later(&vnet->dev->queue[VNET_RX]);
+	v3_virtio_run_later(&pair->vnet->dev->queue[2 * pair->index]);
 }
 
 /* ---- device ---- */
@@ -240,8 +239,23 @@ static void vnet_state(void *priv, bool live)
 		if (v3_virtio_has(vnet->dev, map[i].feature))
 			takes |= map[i].takes;
 	}
-	v3_net_set_takes(vnet->port, takes);
-	v3_net_flush(vnet->port);
+	for (i = 0; i < vnet->npairs; i++) {
+		v3_net_set_takes(vnet->pair[i]->port, takes);
+		v3_net_flush(vnet->pair[i]->port);
+	}
+	v3_net_use_queues(vnet->pair[0]->port, 1);
+	v3_vnet_control_reset(vnet, live);
+}
+
+/* A driver of old times without CTRL_MAC_ADDR changes the card's address here, byte by byte (5.1.4.1). */
+static void vnet_config_write(void *priv, unsigned off, unsigned size, uint32_t value)
+{
+	struct vnet *vnet = priv;
+
+	if (v3_virtio_has(vnet->dev, VIRTIO_F_VERSION_1) || off + size > V3_NET_MAC_LEN)
+		return;
+	memcpy(vnet->dev->config + off, &value, size);
+	v3_vnet_set_mac(vnet, vnet->dev->config);
 }
 
 static const struct v3_virtio_class vnet_class = {
@@ -250,6 +264,7 @@ static const struct v3_virtio_class vnet_class = {
 	.pci_class = VNET_PCI_CLASS,
 	.process = vnet_process,
 	.state = vnet_state,
+	.config_write = vnet_config_write,
 };
 
 static int vnet_hex(char c)
@@ -292,7 +307,7 @@ static void vnet_make_mac(struct vnet *vnet, uint8_t mac[V3_NET_MAC_LEN])
 
 static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 {
-	struct vnet_config config = {.status = VNET_LINK_UP};
+	struct vnet_config config = {.status = VNET_LINK_UP, .max_pairs = (uint16_t)vnet->npairs};
 
 	if (!v3_cfg_has(cfg, "mac")) {
 		vnet_make_mac(vnet, config.mac);
@@ -300,7 +315,31 @@ static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 		V3_ERR(vnet->vm, "mac: expected a card's address such as \"02:00:00:00:00:01\"");
 		return V3_EINVAL;
 	}
+	memcpy(vnet->own, config.mac, sizeof(vnet->own));
+	v3_vnet_set_mac(vnet, config.mac);
 	v3_virtio_set_config(vnet->dev, 0, &config, sizeof(config));
+	return V3_OK;
+}
+
+static int vnet_open_ports(struct vnet *vnet, const char *network)
+{
+	struct vnet_pair *pair;
+	unsigned i;
+	int err;
+
+	for (i = 0; i < vnet->npairs; i++) {
+		pair = vnet->pair[i] = v3_alloc(sizeof(*pair));
+		if (!pair)
+			return V3_ENOMEM;
+		pair->vnet = vnet;
+		pair->index = (uint16_t)i;
+		if (i == 0)
+			err = v3_net_open(vnet->vm, network, vnet_ready, pair, &pair->port);
+		else
+			err = v3_net_open_queue(vnet->pair[0]->port, vnet_ready, pair, &pair->port);
+		if (err)
+			return err;
+	}
 	return V3_OK;
 }
 
@@ -315,16 +354,22 @@ static void vnet_reset(void *state)
 static void vnet_destroy(void *state)
 {
 	struct vnet *vnet = state;
+	unsigned i;
 
-	v3_net_close(vnet->port);
+	if (vnet->pair[0])
+		v3_net_close(vnet->pair[0]->port);
 	v3_virtio_destroy(vnet->dev);
+	for (i = 0; i < vnet->npairs; i++)
+		v3_free(vnet->pair[i]);
+	v3_lock_destroy(&vnet->lock);
 	v3_free(vnet);
 }
 
 static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
+	unsigned npairs = v3_cfg_has(cfg, "queues") ? (unsigned)v3_cfg_uint(cfg, "queues") : 1;
 	struct v3_virtio_params params = {
-		.nqueues = 2,
+		.nqueues = 2 * npairs + 1,
 		.config_len = sizeof(struct vnet_config),
 		.cfg = cfg,
 		.features = VNET_FEATURES,
@@ -336,11 +381,16 @@ static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	if (!vnet)
 		return V3_ENOMEM;
 	vnet->vm = vm;
-	err = v3_virtio_create(vm, &vnet_class, &params, vnet, &vnet->dev);
+	vnet->npairs = npairs;
+	if (npairs > 1)
+		params.features |= VIRTIO_BIT(VNET_F_MQ);
+	err = v3_lock_init(&vnet->lock);
+	if (!err)
+		err = v3_virtio_create(vm, &vnet_class, &params, vnet, &vnet->dev);
 	if (!err)
 		err = vnet_configure(vnet, cfg);
 	if (!err)
-		err = v3_net_open(vm, v3_cfg_string(cfg, "network"), vnet_ready, vnet, &vnet->port);
+		err = vnet_open_ports(vnet, v3_cfg_string(cfg, "network"));
 	if (err) {
 		vnet_destroy(vnet);
 		return err;
@@ -353,6 +403,7 @@ static const struct v3_cfg_key vnet_keys[] = {
 	VIRTIO_KEYS,
 	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
 	{.name = "mac", .type = V3_CFG_STRING, .high = 17},
+	{.name = "queues", .type = V3_CFG_UINT, .low = 1, .high = V3_NET_QUEUES},
 	{.name = NULL},
 };
 

@@ -148,7 +148,9 @@ static void vpci_work(struct v3_vcpu *vcpu, void *arg)
 
 void v3_virtio_run_later(struct v3_vq *q)
 {
-	v3_vcpu_queue_work(v3_vm_vcpu(q->dev->vm, 0), &q->work);
+	struct v3_vm *vm = q->dev->vm;
+
+	v3_vcpu_queue_work(v3_vm_vcpu(vm, q->index / 2u % v3_vm_vcpu_count(vm)), &q->work);
 }
 
 /* ---- what both sets of registers have; lock held ---- */

@@ -192,7 +192,7 @@ static inline bool v3_virtio_live(const struct v3_virtio *dev)
  * Run the queue, or have whoever runs it come back. No device lock held; @p vcpu: the caller's own.
  */
 void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q);
-/** Have the queue run on vcpu 0's thread. Any context. */
+/** Have the queue run on a vcpu's thread; pairs of queues are spread over the vcpus. Any context. */
 void v3_virtio_run_later(struct v3_vq *q);
 /** The driver broke a rule: DEVICE_NEEDS_RESET, and a line in the log. No device lock held. */
 void v3_virtio_fail(struct v3_virtio *dev, const char *why);
