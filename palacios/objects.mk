@@ -67,6 +67,7 @@ v3-y += src/devices/intr/lapic_bus.o
 v3-y += src/devices/intr/lapic_timer.o
 v3-y += src/devices/list.o
 v3-y += src/devices/pci/bar.o
+v3-y += src/devices/pci/bridge.o
 v3-y += src/devices/pci/bus.o
 v3-y += src/devices/pci/cap.o
 v3-y += src/devices/pci/host_bridge.o

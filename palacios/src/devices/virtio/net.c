@@ -292,14 +292,19 @@ static bool vnet_parse_mac(const char *text, uint8_t mac[V3_NET_MAC_LEN])
 	return !(mac[0] & 1); /* a group address is no card's */
 }
 
-/* A locally administered address from the VM's name and the slot (FNV-1a), the same each time. */
-static void vnet_make_mac(struct vnet *vnet, uint8_t mac[V3_NET_MAC_LEN])
+/* Of a text (FNV-1a), after another one. */
+static uint32_t vnet_hash(uint32_t hash, const char *text)
 {
-	const char *name = v3_vm_name(vnet->vm);
-	uint32_t hash = 0x811c9dc5;
+	while (*text)
+		hash = (hash ^ (uint8_t)*text++) * 0x01000193;
+	return hash;
+}
 
-	while (*name)
-		hash = (hash ^ (uint8_t)*name++) * 0x01000193;
+/* A locally administered address from the VM's name, the bus and the slot, the same each time. */
+static void vnet_make_mac(struct vnet *vnet, const char *bus, uint8_t mac[V3_NET_MAC_LEN])
+{
+	uint32_t hash = vnet_hash(vnet_hash(0x811c9dc5, v3_vm_name(vnet->vm)), bus);
+
 	mac[0] = 0x02;
 	memcpy(mac + 1, &hash, sizeof(hash));
 	mac[5] = (uint8_t)v3_pci_slot(vnet->dev->func);
@@ -310,7 +315,7 @@ static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 	struct vnet_config config = {.status = VNET_LINK_UP, .max_pairs = (uint16_t)vnet->npairs};
 
 	if (!v3_cfg_has(cfg, "mac")) {
-		vnet_make_mac(vnet, config.mac);
+		vnet_make_mac(vnet, v3_cfg_string(cfg, "bus"), config.mac);
 	} else if (!vnet_parse_mac(v3_cfg_string(cfg, "mac"), config.mac)) {
 		V3_ERR(vnet->vm, "mac: expected a card's address such as \"02:00:00:00:00:01\"");
 		return V3_EINVAL;
@@ -367,7 +372,7 @@ static void vnet_destroy(void *state)
 
 static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
-	unsigned npairs = v3_cfg_has(cfg, "queues") ? (unsigned)v3_cfg_uint(cfg, "queues") : 1;
+	unsigned npairs = (unsigned)v3_cfg_uint(cfg, "queues");
 	struct v3_virtio_params params = {
 		.nqueues = 2 * npairs + 1,
 		.config_len = sizeof(struct vnet_config),
@@ -403,7 +408,7 @@ static const struct v3_cfg_key vnet_keys[] = {
 	VIRTIO_KEYS,
 	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
 	{.name = "mac", .type = V3_CFG_STRING, .high = 17},
-	{.name = "queues", .type = V3_CFG_UINT, .low = 1, .high = V3_NET_QUEUES},
+	{.name = "queues", .type = V3_CFG_UINT, .low = 1, .high = V3_NET_QUEUES, .def = 1},
 	{.name = NULL},
 };
 

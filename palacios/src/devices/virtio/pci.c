@@ -248,6 +248,7 @@ static int vpci_add_func(struct v3_virtio *dev, const struct v3_cfg *cfg)
 		.class_code = dev->cls->pci_class,
 		.revision = 1,
 		.intx_pin = 1,
+		.bus = v3_cfg_string(cfg, "bus"),
 		.cfg_read = v3_virtio_modern_cfg_read,
 		.cfg_write = v3_virtio_modern_cfg_write,
 		.priv = dev,

@@ -144,11 +144,11 @@ struct v3_virtio {
 };
 
 /**
- * Keys of the guest definition that every virtio device has: slot: on the PCI bus, default the first empty one;
+ * Keys of the guest definition that every virtio device has: those of its PCI function, and
  * transitional: it has legacy registers besides, for drivers older than virtio 1.0.
  */
 #define VIRTIO_KEYS                                                                                \
-	{.name = "slot", .type = V3_CFG_UINT, .low = 1, .high = 31},                               \
+	V3_PCI_KEYS,                                                                               \
 	{                                                                                          \
 		.name = "transitional", .type = V3_CFG_BOOL                                        \
 	}
