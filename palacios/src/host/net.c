@@ -56,6 +56,7 @@ struct v3_net_port {
 struct v3_net {
 	struct v3_net *next;
 	struct v3_net_port *ports;
+	uint32_t steered; /* cards with several queues: flows count */
 	char name[NET_NAME_LEN];
 	struct {
 		uint8_t mac[V3_NET_MAC_LEN];
@@ -293,10 +294,10 @@ int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 		const struct v3_net_piece *piece, unsigned npieces)
 {
 	struct v3_net_port *to, *only, *self = port->card ? port->card->port[0] : port;
+	uint32_t nhead = 2 * V3_NET_MAC_LEN;
 	uint8_t head[V3_NET_FLOW_HEAD];
 	unsigned long flags;
 	uint64_t len = 0;
-	uint32_t nhead;
 	unsigned i;
 
 	for (i = 0; i < npieces; i++)
@@ -304,7 +305,8 @@ int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 	if (len < V3_NET_FRAME_MIN || len > V3_NET_FRAME_MAX ||
 	    !net_offload_valid(offload, (uint32_t)len))
 		return V3_EINVAL;
-	nhead = len < sizeof(head) ? (uint32_t)len : (uint32_t)sizeof(head);
+	if (__atomic_load_n(&port->net->steered, __ATOMIC_RELAXED))
+		nhead = len < sizeof(head) ? (uint32_t)len : (uint32_t)sizeof(head);
 	net_head(piece, head, nhead);
 	flags = v3_lock_acquire(&v3_lib.nets.lock);
 	port->stats.sent++;
@@ -409,6 +411,7 @@ static int net_make_card(struct v3_net_port *first)
 	card->port[0] = first;
 	flags = v3_lock_acquire(&v3_lib.nets.lock);
 	first->card = card;
+	__atomic_store_n(&first->net->steered, first->net->steered + 1, __ATOMIC_RELAXED);
 	v3_lock_release(&v3_lib.nets.lock, flags);
 	return V3_OK;
 }
@@ -462,6 +465,8 @@ static struct v3_net *net_leave(struct v3_net_port *port)
 	while (*p != port)
 		p = &(*p)->next;
 	*p = port->next;
+	if (port->card)
+		__atomic_store_n(&net->steered, net->steered - 1, __ATOMIC_RELAXED);
 	for (i = 0; i < NET_MACS; i++) {
 		if (net->seen[i].port == port)
 			net->seen[i].port = NULL;

@@ -15,66 +15,20 @@
 #include "palacios/mem.h"
 #include "palacios/util/str.h"
 
-/* ---- fields ---- */
-
 /* Guest RAM stays where it is as long as the VM exists, so the pages met last are remembered. */
-void *v3_vq_field(struct v3_vq *q, v3_gpa_t gpa)
+void *v3_vq_find_page(struct v3_vq *q, v3_gpa_t gpa)
 {
 	struct v3_vq_page *page = &q->page[(gpa >> V3_PAGE_SHIFT) % V3_ARRAY_SIZE(q->page)];
 	const v3_gpa_t start = gpa & V3_PAGE_MASK;
-	uint8_t *p;
+	uint8_t *p = v3_mem_ptr(q->dev->vm, start, V3_PAGE_SIZE);
 
-	if (V3_UNLIKELY(!page->hva || page->gpa != start)) {
-		p = v3_mem_ptr(q->dev->vm, start, V3_PAGE_SIZE);
-		if (!p) {
-			v3_virtio_fail(q->dev, "a ring lies outside RAM");
-			return NULL;
-		}
-		page->gpa = start;
-		page->hva = p;
+	if (!p) {
+		v3_virtio_fail(q->dev, "a ring lies outside RAM");
+		return NULL;
 	}
-	return page->hva + (gpa - start);
-}
-
-bool v3_vq_get16(struct v3_vq *q, v3_gpa_t gpa, uint16_t *value)
-{
-	uint16_t *p = v3_vq_field(q, gpa);
-
-	if (p)
-		*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
-	return p != NULL;
-}
-
-void v3_vq_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
-{
-	uint16_t *p = v3_vq_field(q, gpa);
-
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELEASE);
-}
-
-bool v3_vq_get32(struct v3_vq *q, v3_gpa_t gpa, uint32_t *value)
-{
-	uint32_t *p = v3_vq_field(q, gpa);
-
-	if (p)
-		*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
-	return p != NULL;
-}
-
-void v3_vq_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
-{
-	uint32_t *p = v3_vq_field(q, gpa);
-
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELAXED);
-}
-
-bool v3_vq_right(struct v3_vq *q, const char *wrong)
-{
-	if (V3_UNLIKELY(wrong != NULL))
-		v3_virtio_fail(q->dev, wrong);
-	return !wrong;
+	page->gpa = start;
+	page->hva = p;
+	return p + (gpa - start);
 }
 
 /* ---- descriptors ---- */

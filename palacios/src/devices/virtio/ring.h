@@ -8,6 +8,7 @@
 #define V3_DEVICES_VIRTIO_RING_H
 
 #include "devices/virtio/virtio.h"
+#include "palacios/mem.h"
 
 /* Descriptors: both layouts have 16 bytes and these flags (2.7.5, 2.8.1). */
 #define V3_DESC_LEN	   16u
@@ -44,22 +45,68 @@ extern const struct v3_vq_layout v3_vq_split, v3_vq_packed;
 
 /* ---- ring.c ---- */
 
+/** v3_vq_field() for a page that is not remembered. */
+void *v3_vq_find_page(struct v3_vq *q, v3_gpa_t gpa);
 /**
  * Host address of a field, which is naturally aligned and so within one page. NULL: there is none, the device has
  * failed.
  */
-void *v3_vq_field(struct v3_vq *q, v3_gpa_t gpa);
-bool v3_vq_get16(struct v3_vq *q, v3_gpa_t gpa, uint16_t *value);
-void v3_vq_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value);
-bool v3_vq_get32(struct v3_vq *q, v3_gpa_t gpa, uint32_t *value);
-void v3_vq_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value);
+static inline void *v3_vq_field(struct v3_vq *q, v3_gpa_t gpa)
+{
+	struct v3_vq_page *page = &q->page[(gpa >> V3_PAGE_SHIFT) % V3_ARRAY_SIZE(q->page)];
+	const v3_gpa_t start = gpa & V3_PAGE_MASK;
+
+	if (V3_UNLIKELY(!page->hva || page->gpa != start))
+		return v3_vq_find_page(q, gpa);
+	return page->hva + (gpa - start);
+}
+
+static inline bool v3_vq_get16(struct v3_vq *q, v3_gpa_t gpa, uint16_t *value)
+{
+	uint16_t *p = v3_vq_field(q, gpa);
+
+	if (p)
+		*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+	return p != NULL;
+}
+
+static inline void v3_vq_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
+{
+	uint16_t *p = v3_vq_field(q, gpa);
+
+	if (p)
+		__atomic_store_n(p, value, __ATOMIC_RELEASE);
+}
+
+static inline bool v3_vq_get32(struct v3_vq *q, v3_gpa_t gpa, uint32_t *value)
+{
+	uint32_t *p = v3_vq_field(q, gpa);
+
+	if (p)
+		*value = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+	return p != NULL;
+}
+
+static inline void v3_vq_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
+{
+	uint32_t *p = v3_vq_field(q, gpa);
+
+	if (p)
+		__atomic_store_n(p, value, __ATOMIC_RELAXED);
+}
+
+/** The device fails if @p wrong is not NULL. @return whether it is NULL */
+static inline bool v3_vq_right(struct v3_vq *q, const char *wrong)
+{
+	if (V3_UNLIKELY(wrong != NULL))
+		v3_virtio_fail(q->dev, wrong);
+	return !wrong;
+}
+
 /** Entry @p i of a table of @p n descriptors, copied. false: failed */
 bool v3_vq_load(struct v3_vq *q, v3_gpa_t table, uint32_t n, uint32_t i, struct v3_vq_desc *d);
 /** Append the buffer of a descriptor to q->chain. @return what is wrong with it, NULL */
 const char *v3_vq_append(struct v3_vq *q, const struct v3_vq_desc *d);
 /** May this descriptor stand for a table of others (2.7.5.3)? @return what is wrong with it, NULL */
 const char *v3_vq_indirect(const struct v3_vq *q, const struct v3_vq_desc *d);
-/** The device fails if @p wrong is not NULL. @return whether it is NULL */
-bool v3_vq_right(struct v3_vq *q, const char *wrong);
-
 #endif
