@@ -88,7 +88,7 @@ static const char *legacy_write_page(struct v3_vq *q, uint32_t page)
 	uint16_t vector = q->vector;
 	const char *wrong;
 
-	if (q->running)
+	if (q->running || q->held)
 		return "a queue was moved while it runs";
 	v3_vq_reset(q);
 	q->vector = vector;

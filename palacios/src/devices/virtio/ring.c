@@ -108,6 +108,7 @@ void v3_vq_reset(struct v3_vq *q)
 	q->enabled = false;
 	q->again = false;
 	q->polled = false;
+	q->held = 0;
 	q->desc = q->avail = q->used = 0;
 	q->next_avail = q->next_used = q->published = 0;
 	memset(q->chain, 0, offsetof(struct v3_vq_chain, seg));
