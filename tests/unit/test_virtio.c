@@ -297,21 +297,8 @@ static void test_virtio_device_reset(void)
 
 static void test_virtio_ring_round_trip(void)
 {
-	uint32_t head = 99;
-
 	REQUIRE(open_echo(0));
-	rig_poke(RIG_DATA, 0x0123456789abcdef, 8);
-	rig_desc(0, 7, RIG_DATA, 8, RIG_NEXT, 2);
-	rig_desc(0, 2, RIG_DATA + 0x1000, 3, RIG_NEXT | RIG_WRITE, 9);
-	rig_desc(0, 9, RIG_DATA + 0x2000, 100, RIG_WRITE, 0);
-	rig_offer(0, 7);
-	CHECK_EQ(rig_used(0, NULL), -1);
-	rig_kick(0);
-	CHECK_EQ(rig_used(0, &head), 8);
-	CHECK_EQ(head, 7);
-	CHECK_EQ(rig_peek(RIG_DATA + 0x1000, 4), 0x00543210);
-	CHECK_EQ(rig_peek(RIG_DATA + 0x2000, 6), 0xfedcba9876);
-	CHECK_EQ(pci_bench_vector(), 0x51);
+	echo_round_trip();
 }
 
 static void test_virtio_ring_wraps_around(void)
@@ -484,18 +471,7 @@ static void test_virtio_ring_reset_while_running(void)
 static void test_virtio_ring_budget(void)
 {
 	REQUIRE(open_echo(0));
-	rig_write(RIG_STATUS, 1, 0);
-	rig_accept(V1);
-	rig_write(RIG_STATUS, 1, 0x0b);
-	rig_queue(1);
-	rig_write(RIG_QSEL, 2, 0);
-	rig_write(RIG_QLEN, 2, 256);
-	rig_write(RIG_QDESC, 8, RIG_DESC(0));
-	rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
-	rig_write(RIG_QUSED, 8, RIG_USED(0));
-	rig_write(RIG_QENABLE, 2, 1);
-	rig_write(RIG_STATUS, 1, 0x0f);
-	v3_mem_set(bench.vm, RIG_DESC(0), 0, 0x10000);
+	rig_init_by_hand(V1, 256, 0, 0);
 	rig_poke(RIG_AVAIL(0) + 2, 256, 2); /* the same chain 256 times */
 	rig_kick(0);
 	CHECK_EQ(echo.chains, VIRTIO_RUN_BUDGET);
@@ -664,17 +640,7 @@ static void test_virtio_ring_rings_outside_ram(void)
 
 	REQUIRE(open_echo(0));
 	for (unsigned i = 0; i < 3; i++) {
-		rig_write(RIG_STATUS, 1, 0);
-		rig_accept(V1);
-		rig_write(RIG_STATUS, 1, 0x0b);
-		rig_write(RIG_QSEL, 2, 0);
-		rig_write(RIG_QLEN, 2, RIG_QSIZE);
-		rig_write(RIG_QDESC, 8, RIG_DESC(0));
-		rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
-		rig_write(RIG_QUSED, 8, RIG_USED(0));
-		rig_write(reg[i], 8, 0xc0000000);
-		rig_write(RIG_QENABLE, 2, 1);
-		rig_write(RIG_STATUS, 1, 0x0f);
+		rig_init_by_hand(V1, RIG_QSIZE, reg[i], 0xc0000000);
 		rig_q[0].avail = 0;
 		rig_desc(0, 0, RIG_DATA, 4, 0, 0);
 		rig_offer(0, 0);

@@ -18,23 +18,10 @@ static bool open_packed(uint64_t features)
 
 static void test_virtio_packed_round_trip(void)
 {
-	uint32_t head = 99;
-
 	REQUIRE(open_packed(0));
-	rig_poke(RIG_DATA, 0x0123456789abcdef, 8);
-	rig_desc(0, 7, RIG_DATA, 8, RIG_NEXT, 2);
-	rig_desc(0, 2, RIG_DATA + 0x1000, 3, RIG_NEXT | RIG_WRITE, 9);
-	rig_desc(0, 9, RIG_DATA + 0x2000, 100, RIG_WRITE, 0);
-	rig_offer(0, 7);
-	CHECK_EQ(rig_used(0, NULL), -1);
-	rig_kick(0);
-	CHECK_EQ(rig_used(0, &head), 8);
-	CHECK_EQ(head, 7);
-	CHECK_EQ(rig_peek(RIG_DATA + 0x1000, 4), 0x00543210);
-	CHECK_EQ(rig_peek(RIG_DATA + 0x2000, 6), 0xfedcba9876);
+	echo_round_trip();
 	CHECK_EQ(rig_peek(RIG_DESC(0) + 14, 2), 0x8082); /* used, written to */
-	CHECK_EQ(pci_bench_vector(), 0x51);
-	CHECK_EQ(rig_request(0, 4, 0), 0); /* at 3, where the chain ended */
+	CHECK_EQ(rig_request(0, 4, 0), 0);		 /* at 3, where the chain ended */
 	CHECK_EQ(rig_peek(RIG_DESC(0) + 3 * 16 + 14, 2), 0x8080);
 }
 
@@ -79,18 +66,7 @@ static void test_virtio_packed_several_at_once(void)
 static void test_virtio_packed_any_size(void)
 {
 	REQUIRE(open_packed(0));
-	rig_write(RIG_STATUS, 1, 0);
-	rig_accept(V1 | PACKED);
-	rig_write(RIG_STATUS, 1, 0x0b);
-	rig_queue(1);
-	rig_write(RIG_QSEL, 2, 0);
-	rig_write(RIG_QLEN, 2, 3);
-	rig_write(RIG_QDESC, 8, RIG_DESC(0));
-	rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
-	rig_write(RIG_QUSED, 8, RIG_USED(0));
-	rig_write(RIG_QENABLE, 2, 1);
-	rig_write(RIG_STATUS, 1, 0x0f);
-	v3_mem_set(bench.vm, RIG_DESC(0), 0, 0x10000);
+	rig_init_by_hand(V1 | PACKED, 3, 0, 0);
 	for (unsigned i = 0; i < 12; i++) {
 		uint16_t avail = i / 3 & 1 ? 0x8000 : 0x80, used = i / 3 & 1 ? 0 : 0x8080;
 
@@ -327,17 +303,7 @@ static void test_virtio_packed_rings_outside_ram(void)
 
 	REQUIRE(open_packed(0));
 	for (unsigned i = 0; i < 3; i++) {
-		rig_write(RIG_STATUS, 1, 0);
-		rig_accept(V1 | PACKED);
-		rig_write(RIG_STATUS, 1, 0x0b);
-		rig_write(RIG_QSEL, 2, 0);
-		rig_write(RIG_QLEN, 2, RIG_QSIZE);
-		rig_write(RIG_QDESC, 8, RIG_DESC(0));
-		rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
-		rig_write(RIG_QUSED, 8, RIG_USED(0));
-		rig_write(reg[i], 8, 0xc0000000);
-		rig_write(RIG_QENABLE, 2, 1);
-		rig_write(RIG_STATUS, 1, 0x0f);
+		rig_init_by_hand(V1 | PACKED, RIG_QSIZE, reg[i], 0xc0000000);
 		rig_desc_at(RIG_DESC(0), RIG_DATA, 4, 0x80, 0);
 		rig_kick(0);
 		CHECK_EQ(rig_status(), 0x4f);

@@ -266,6 +266,27 @@ static inline bool rig_init(uint64_t features)
 	return CHECK_EQ(rig_status(), 0x0f);
 }
 
+/*
+ * The same with queue 0 alone, of @p len entries; @p reg, if not 0, is a ring's address that is @p gpa instead. For
+ * drivers that do it in their own way.
+ */
+static inline void rig_init_by_hand(uint64_t features, uint16_t len, unsigned reg, uint64_t gpa)
+{
+	rig_write(RIG_STATUS, 1, 0);
+	rig_accept(features);
+	rig_write(RIG_STATUS, 1, 0x0b);
+	rig_write(RIG_QSEL, 2, 0);
+	rig_write(RIG_QLEN, 2, len);
+	rig_write(RIG_QDESC, 8, RIG_DESC(0));
+	rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
+	rig_write(RIG_QUSED, 8, RIG_USED(0));
+	if (reg)
+		rig_write(reg, 8, gpa);
+	rig_write(RIG_QENABLE, 2, 1);
+	rig_write(RIG_STATUS, 1, 0x0f);
+	CHECK_EQ(v3_mem_set(bench.vm, RIG_DESC(0), 0, 0x10000), V3_OK);
+}
+
 /* A device of class @p cls in RIG_SLOT, ready to work. Its keys must say so. @return false: reported */
 static inline bool rig_open(const struct v3_device_class *cls, const char *keys, uint64_t features,
 			    void **dev)
