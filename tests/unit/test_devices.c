@@ -15,10 +15,10 @@
 static void test_devices_list_is_complete(void)
 {
 	static const char *const names[] = {
-		"lapic",	  "ioapic",	"i8259",      "i8254",	    "rtc",
-		"uart",		  "acpi_pm",	"reset",      "pci_host",   "fw_cfg",
-		"debugcon",	  "debugexit",	"pci_bridge", "virtio_blk", "virtio_net",
-		"virtio_console", "virtio_rng",
+		"lapic",      "ioapic",		"i8259",      "i8254",	    "rtc",
+		"hpet",	      "uart",		"acpi_pm",    "reset",	    "pci_host",
+		"fw_cfg",     "debugcon",	"debugexit",  "pci_bridge", "virtio_blk",
+		"virtio_net", "virtio_console", "virtio_rng",
 	};
 	unsigned n = 0;
 
