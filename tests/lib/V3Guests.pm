@@ -53,6 +53,7 @@ sub definition {
 	my $kernel = ($guest->{kernel} // $guest->{name}) . '.elf';
 	my $memory = $guest->{memory} // '64M';
 	my $cmdline = $guest->{cmdline} // '';
+	my $more = join '', map { s/:/ = /r . "\n" } split /;/, $guest->{set} // '';
 	my $path = "$dir/$guest->{name}.toml";
 	die "$build/guests/$kernel: $!\n" if !-e "$build/guests/$kernel";
 	symlink "$build/guests/$kernel", "$dir/$kernel";
@@ -62,7 +63,7 @@ sub definition {
 name = "$name"
 memory = "$memory"
 vcpus = $guest->{vcpus}
-
+$more
 [boot]
 type = "multiboot"
 kernel = "$kernel"
