@@ -82,6 +82,7 @@ void v3_yield_halt(struct v3_vcpu *vcpu, bool (*cond)(void *arg))
 	uint64_t start = timed ? v3_host_time_ns() : 0;
 
 	v3_vcpu_may_sleep(vcpu);
+	v3_time_sleep(vcpu);
 	v3_pv_out(vcpu);
 	if (!timed || !yield_poll(vcpu, cond, start + yield_poll_ns(vcpu))) {
 		__atomic_store_n(&vcpu->sleeping, 1, __ATOMIC_SEQ_CST);
