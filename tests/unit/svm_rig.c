@@ -55,6 +55,7 @@ bool rig_init(uint32_t features)
 	memset(&rig, 0, sizeof(rig));
 	rig.ops = &v3_svm_ops;
 	rig.vm.log_level = V3_LOG_INFO;
+	rig.vm.topology = (struct v3_topology){1, RIG_NVCPUS, 1};
 	rig_machine(features, RIG_NASIDS);
 	fake_lib_install();
 	if (!CHECK_EQ(rig.ops->init(RIG_NCPUS, &v3_lib.arch_state), V3_OK))

@@ -115,6 +115,7 @@ struct v3_mem {
 	uint32_t seq;	     /* odd while mmio[] or hooks change */
 	uint8_t gpa_bits;    /* guest-physical address width */
 	int node;	     /* NUMA node of the first RAM: nested tables go there too */
+	int ram_node;	     /* of the region that is being added */
 
 	uint32_t nmmio;
 	struct v3_mmio_region mmio[V3_MEM_MAX_MMIO]; /* sorted by gpa, no overlaps */

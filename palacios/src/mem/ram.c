@@ -177,7 +177,7 @@ static int ram_back(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t end, uint64_t ali
 
 		if (want > end - gpa)
 			want = end - gpa;
-		hpa = v3_host_ram_alloc(want >> V3_PAGE_SHIFT, align, mem->node);
+		hpa = v3_host_ram_alloc(want >> V3_PAGE_SHIFT, align, mem->ram_node);
 		if (hpa == V3_HPA_NONE) {
 			want = ram_smaller(want, &align);
 			if (!want)
@@ -329,12 +329,15 @@ static int ram_add(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t attr)
 int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node)
 {
 	if (!vm->mem.nregions)
-		vm->mem.node = vm->mmu.nested.node = node; /* tables lie where the memory is */
+		vm->mem.node = vm->mmu.nested.node =
+			node; /* tables lie where the first memory is */
+	vm->mem.ram_node = node;
 	return ram_add(vm, gpa, size, 0);
 }
 
 int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 {
+	vm->mem.ram_node = vm->mem.node;
 	return ram_add(vm, gpa, size, V3_CHUNK_ROM);
 }
 
