@@ -53,6 +53,7 @@ sub definition {
 	my $kernel = ($guest->{kernel} // $guest->{name}) . '.elf';
 	my $memory = $guest->{memory} // '64M';
 	my $cmdline = $guest->{cmdline} // '';
+	my $tsc_khz = $guest->{tsc_khz} ? "tsc_khz = $guest->{tsc_khz}" : '';
 	my $path = "$dir/$guest->{name}.toml";
 	die "$build/guests/$kernel: $!\n" if !-e "$build/guests/$kernel";
 	symlink "$build/guests/$kernel", "$dir/$kernel";
@@ -62,6 +63,7 @@ sub definition {
 name = "$name"
 memory = "$memory"
 vcpus = $guest->{vcpus}
+$tsc_khz
 
 [boot]
 type = "multiboot"

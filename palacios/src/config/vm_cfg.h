@@ -52,7 +52,8 @@ struct v3_vm_cfg {
 	uint32_t ncpus;	      /* 0: the host chooses; otherwise equal to vcpus */
 	const uint32_t *cpus; /* host CPU of each vcpu */
 	enum v3_vm_platform platform;
-	int numa_node; /* -1: any */
+	int numa_node;	  /* -1: any */
+	uint32_t tsc_khz; /* 0: the host's */
 
 	enum v3_vm_boot boot;
 	const char *kernel;  /* section name */

@@ -61,6 +61,10 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 	caps->nested_1g = v3_vmx_caps_ept(&vc, VMX_EPT_1G);
 	caps->nested_exec_only = v3_vmx_caps_ept(&vc, VMX_EPT_EXEC_ONLY);
 	caps->xsaves = ctl.proc2 & VMX_PROC2_XSAVES;
+	if (v3_vmx_caps_may(vc.procbased2, VMX_PROC2_TSC_SCALING)) {
+		caps->tsc_frac_bits = VMX_TSC_FRACTION;
+		caps->tsc_int_bits = 64 - VMX_TSC_FRACTION;
+	}
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;
