@@ -53,6 +53,7 @@ sub definition {
 	my $kernel = ($guest->{kernel} // $guest->{name}) . '.elf';
 	my $memory = $guest->{memory} // '64M';
 	my $cmdline = $guest->{cmdline} // '';
+	my $boot = $guest->{boot} // 'multiboot';
 	my $tsc_khz = $guest->{tsc_khz} ? "tsc_khz = $guest->{tsc_khz}" : '';
 	my $path = "$dir/$guest->{name}.toml";
 	die "$build/guests/$kernel: $!\n" if !-e "$build/guests/$kernel";
@@ -66,7 +67,7 @@ vcpus = $guest->{vcpus}
 $tsc_khz
 
 [boot]
-type = "multiboot"
+type = "$boot"
 kernel = "$kernel"
 cmdline = "$cmdline"
 END

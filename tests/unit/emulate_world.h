@@ -73,7 +73,8 @@ static void was(unsigned n, char what, uint64_t at, unsigned size)
 /* All pages of the range must allow the access. */
 static bool reachable(v3_gva_t linear, size_t size, bool write)
 {
-	for (v3_gva_t at = linear; at < linear + size; at++) {
+	for (size_t i = 0; i < size; i++) {
+		v3_gva_t at = linear + i;
 		uint64_t page = (at - BASE) / 4096;
 
 		if (page >= NPAGES || w.pages[page] == ABSENT ||
