@@ -28,6 +28,8 @@ void rig_machine(uint32_t features, uint32_t nasids)
 		fake_msr_set(SVM_MSR_VM_CR, 0);
 		fake_msr_set(SVM_MSR_VM_HSAVE_PA, RIG_HSAVE);
 		fake_msr_set(V3_MSR_PRED_CMD, 0);
+		if (features & RIG_TSC)
+			fake_msr_set(SVM_MSR_TSC_RATIO, RIG_TSC_FOUND);
 	}
 }
 

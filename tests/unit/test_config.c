@@ -75,6 +75,7 @@ static void test_config_full(void)
 		"vcpus = 0x2\t# hexadecimal\n"
 		"cpus = [\n  3, # third\n  1,\n]\n"
 		"numa_node = 0\n"
+		"tsc_khz = 2_500_000\n"
 		"log = 'debug'\n"
 		"\n[boot]\n"
 		"type = \"multiboot\"\n"
@@ -96,7 +97,7 @@ static void test_config_full(void)
 
 	CHECK(!parse(text)); /* queues: 10 is out of range */
 	CHECK_STR(error.message, "queues: expected a number 1..8, got 10");
-	CHECK_EQ(error.line, 21);
+	CHECK_EQ(error.line, 22);
 	memcpy(good, text, sizeof(text));
 	memcpy(strstr(good, "1_0"), "  8", 3);
 	cfg = parse(good);
@@ -108,6 +109,7 @@ static void test_config_full(void)
 	CHECK_EQ(cfg->cpus[0], 3);
 	CHECK_EQ(cfg->cpus[1], 1);
 	CHECK_EQ(cfg->numa_node, 0);
+	CHECK_EQ(cfg->tsc_khz, 2500000);
 	CHECK_EQ(cfg->log_level, V3_LOG_DEBUG);
 	CHECK_EQ(cfg->platform, V3_PLATFORM_PC);
 	CHECK_EQ(cfg->boot, V3_BOOT_MULTIBOOT);
@@ -127,7 +129,7 @@ static void test_config_full(void)
 	CHECK(cfg->devices[0].class == &lapic && cfg->devices[1].class == &i8259);
 	CHECK_EQ(cfg->devices[0].line, 0);
 	CHECK(cfg->devices[2].class == &uart);
-	CHECK_EQ(cfg->devices[2].line, 22);
+	CHECK_EQ(cfg->devices[2].line, 23);
 	CHECK_EQ(v3_cfg_uint(cfg->devices[2].cfg, "irq"), 7);
 	CHECK_EQ(v3_cfg_uint(cfg->devices[2].cfg, "port"), 0x3f8);
 	CHECK(v3_cfg_has(cfg->devices[2].cfg, "irq") && !v3_cfg_has(cfg->devices[2].cfg, "port"));
@@ -356,6 +358,8 @@ static void test_config_refuses_bad_values(void)
 		{VM "yield=\"never\"\n" BOOT, 4,
 		 "yield: expected \"friendly\", \"greedy\" or \"adaptive\", got \"never\""},
 		{VM "numa_node=256\n" BOOT, 4, "numa_node: expected a number 0..255, got 256"},
+		{VM "tsc_khz=999\n" BOOT, 4,
+		 "tsc_khz: expected a number 0x3e8..0xffffffff, got 0x3e7"},
 		{VM "[boot]\ntype=\"bios\"\nkernel=\"k\"\n", 5,
 		 "type: expected \"linux\", \"multiboot\" or \"pvh\", got \"bios\""},
 		{VM "[boot]\ntype=\"linux\"\nkernel=\"\"\n", 6,

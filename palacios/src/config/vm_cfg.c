@@ -11,8 +11,9 @@
 #include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
 
-#define MIN_MEMORY (1ull << 20)
-#define MAX_MEMORY (1ull << 40)
+#define MIN_MEMORY  (1ull << 20)
+#define MAX_MEMORY  (1ull << 40)
+#define MIN_TSC_KHZ 1000
 
 static const struct v3_cfg_key vm_keys[] = {
 	{.name = "name", .type = V3_CFG_STRING, .required = true, .high = 31},
@@ -29,6 +30,7 @@ static const struct v3_cfg_key vm_keys[] = {
 	{.name = "nodes", .type = V3_CFG_TABLES},
 	{.name = "numa_node", .type = V3_CFG_UINT, .high = V3_VM_CFG_MAX_HOST_NODE},
 	{.name = "yield", .type = V3_CFG_STRING, .def_str = "friendly"},
+	{.name = "tsc_khz", .type = V3_CFG_UINT, .low = MIN_TSC_KHZ, .high = 0xffffffff},
 	{.name = "platform", .type = V3_CFG_STRING, .def_str = "pc"},
 	{.name = "log", .type = V3_CFG_STRING, .def_str = "info"},
 	{.name = NULL},
@@ -106,6 +108,7 @@ static int build_vm(struct build *b, struct v3_cfg *vm)
 				   v3_cfg_size_text(size, cfg->memory));
 	cfg->vcpus = (uint32_t)v3_cfg_uint(vm, "vcpus");
 	cfg->numa_node = v3_cfg_has(vm, "numa_node") ? (int)v3_cfg_uint(vm, "numa_node") : -1;
+	cfg->tsc_khz = v3_cfg_has(vm, "tsc_khz") ? (uint32_t)v3_cfg_uint(vm, "tsc_khz") : 0;
 	return v3_cfg_placement(vm, cfg, b->arena, b->err);
 }
 

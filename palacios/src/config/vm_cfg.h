@@ -64,6 +64,7 @@ struct v3_vm_cfg {
 	uint32_t ncpus;	      /* 0: the host chooses; otherwise equal to vcpus */
 	const uint32_t *cpus; /* host CPU of each vcpu */
 	enum v3_vm_platform platform;
+	uint32_t tsc_khz; /* 0: the host's */
 	enum v3_yield yield;
 	int numa_node;	 /* without nodes: where the memory comes from; -1: any */
 	uint32_t nnodes; /* 0: the guest is told of none */

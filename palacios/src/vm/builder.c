@@ -107,7 +107,7 @@ static int builder_vcpus(struct v3_vm *vm)
 {
 	const struct v3_vm_cfg *cfg = vm->parts->cfg;
 	uint32_t i;
-	int err = v3_time_vm_init(vm);
+	int err = v3_time_vm_init(vm, cfg->tsc_khz);
 
 	for (i = 0; err == V3_OK && i < vm->nvcpus; i++) {
 		err = v3_vcpu_create(vm, i, &vm->vcpu[i]);

@@ -27,10 +27,15 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	const struct vmx_controls *ctl = &vv->vmx->ctl;
 	const struct vmx_vm *vx = vcpu->vm->arch_vm;
 	uint32_t proc2 = ctl->proc2;
+	const uint64_t ratio = vcpu->vm->time.tsc_ratio;
 
 	if (!v3_yield_wants_pause(vcpu->vm))
 		proc2 &= ~VMX_PROC2_PAUSE_LOOP;
 	vmx_write(VMCS_PIN_CONTROLS, ctl->pin);
+	if (ratio) {
+		proc2 |= VMX_PROC2_TSC_SCALING;
+		vmx_write(VMCS_TSC_MULTIPLIER, ratio);
+	}
 	vmx_write(VMCS_PROC2_CONTROLS, proc2);
 	vmx_write(VMCS_EXIT_CONTROLS, ctl->exit);
 	vmx_write(VMCS_MSR_BITMAP, vx->msr_bitmap_pa);
@@ -42,6 +47,8 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	vmx_write(VMCS_PF_ERROR_MASK, 0);
 	vmx_write(VMCS_PF_ERROR_MATCH, 0);
 	vmx_write(VMCS_CR3_TARGET_COUNT, 0);
+	/* No MSR areas: each entry and exit would work them off. What no field holds stays in the CPU from load()
+	 * to put(), while no code runs there that uses it (load.c). */
 	vmx_write(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmx_write(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
