@@ -49,6 +49,8 @@ int v3_boot_check(const struct v3_vm_cfg *cfg, const void *image, size_t len, ch
 
 	if (cfg->boot == V3_BOOT_LINUX)
 		err = v3_linux_parse(image, len, &linux_image, &msg);
+	else if (cfg->boot == V3_BOOT_BIOS)
+		err = v3_bios_check(len, &msg);
 	else
 		err = v3_multiboot_check(image, len, &msg);
 	v3_strlcpy(message, msg.text, message_size);
@@ -69,6 +71,8 @@ int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cf
 		err = v3_boot_fail(&msg, V3_ENOENT, "not in the container");
 	else if (cfg->boot == V3_BOOT_LINUX)
 		err = v3_linux_load(vm, b, image, len, &msg);
+	else if (cfg->boot == V3_BOOT_BIOS)
+		err = v3_bios_load(vm, b, image, len, &msg);
 	else
 		err = v3_multiboot_load(vm, b, image, len, &msg);
 	if (err) {
@@ -76,6 +80,13 @@ int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cf
 		b->cfg = NULL;
 	}
 	return err;
+}
+
+void v3_boot_unload(struct v3_boot *b)
+{
+	v3_bios_free(b->bios);
+	b->bios = NULL;
+	b->cfg = NULL;
 }
 
 int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
@@ -94,6 +105,9 @@ int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
 		if (err)
 			return err;
 	}
+	if (b->cfg->boot ==
+	    V3_BOOT_BIOS) /* vcpu 0 begins at the reset vector, the firmware places the tables */
+		return V3_OK;
 	err = v3_acpi_setup(vm, b);
 	if (err)
 		return err;

@@ -28,7 +28,7 @@ struct v3_cfg_error {
 };
 
 enum v3_vm_platform { V3_PLATFORM_NONE, V3_PLATFORM_PC };
-enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT };
+enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT, V3_BOOT_BIOS };
 
 /** One device instance to create. */
 struct v3_device_cfg {
@@ -55,7 +55,7 @@ struct v3_vm_cfg {
 	int numa_node; /* -1: any */
 
 	enum v3_vm_boot boot;
-	const char *kernel;  /* section name */
+	const char *kernel;  /* section name; of the firmware for V3_BOOT_BIOS */
 	const char *initrd;  /* section name; NULL: none */
 	const char *cmdline; /* never NULL */
 	uint32_t nmodules;
