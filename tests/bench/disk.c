@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define SLOT   1
+#define SLOT   2
 #define BAR    0xfe000000ul /* mapped by boot.S */
 #define STATUS 0x14
 #define NOTIFY 0x3000

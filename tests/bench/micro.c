@@ -318,7 +318,7 @@ static void bench_msr(void)
 static void bench_disk(void)
 {
 	if (!bench_disk_open()) {
-		put_text("bench error: no virtio disk in slot 1\n");
+		put_text("bench error: no virtio disk in slot 2\n");
 		return;
 	}
 	MEASURE("virtio_blk_4k", bench_disk_read());

@@ -128,6 +128,16 @@ int v3_mem_write(struct v3_vm *vm, v3_gpa_t gpa, const void *buf, size_t len)
 	return V3_OK;
 }
 
+int v3_mem_read(struct v3_vm *vm, v3_gpa_t gpa, void *buf, size_t len)
+{
+	uint8_t *p = boot_vm_ptr(vm, gpa, len);
+
+	if (!p)
+		return V3_EFAULT;
+	memcpy(buf, p, len);
+	return V3_OK;
+}
+
 int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len)
 {
 	uint8_t *p = boot_vm_ptr(vm, gpa, len);
@@ -224,7 +234,8 @@ static const struct v3_device_class boot_vm_uart = {.name = "uart", .keys = boot
 	}
 static const struct v3_device_class *const boot_vm_classes[] = {
 	PLAIN(lapic), PLAIN(ioapic),   PLAIN(i8259),  PLAIN(rtc),    PLAIN(acpi_pm),
-	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, NULL};
+	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, PLAIN(vga),
+	NULL};
 
 static const struct v3_device_class *const *boot_vm_offered = boot_vm_classes; /* by the embedder */
 

@@ -11,7 +11,7 @@
 static uint8_t rom[ROM_LEN];
 
 /* As boot_vm_begin(), which comes before the files: the ROM's size is that of its file. */
-static bool begin(size_t len)
+static bool begin_as(const char *definition, size_t len)
 {
 	struct v3_cfg_error err;
 
@@ -20,10 +20,15 @@ static bool begin(size_t len)
 	memset(&boot_vm, 0, sizeof(boot_vm));
 	memset(&boot_state, 0, sizeof(boot_state));
 	boot_vm_file("f", rom, len);
-	return CHECK_EQ(v3_vm_cfg_parse(TOML, strlen(TOML), "test", boot_vm_offered, &boot_vm_cfg,
-					&err),
+	return CHECK_EQ(v3_vm_cfg_parse(definition, strlen(definition), "test", boot_vm_offered,
+					&boot_vm_cfg, &err),
 			V3_OK) &&
 	       CHECK_EQ(v3_platform_add_memory(&boot_vm, boot_vm_cfg), V3_OK);
+}
+
+static bool begin(size_t len)
+{
+	return begin_as(TOML, len);
 }
 
 static void end(void)
@@ -245,6 +250,17 @@ static void test_bios_settings(void)
 	end();
 }
 
+static void test_bios_console_is_the_display(void)
+{
+	size_t len = 0;
+
+	REQUIRE(begin_as(TOML "[[device]]\nclass='vga'\n", ROM_LEN));
+	CHECK_EQ(v3_boot_load(&boot_vm, &boot_state, boot_vm_cfg), V3_OK);
+	CHECK(!file("etc/sercon-port", &len));
+	CHECK(file("etc/show-boot-menu", &len) != NULL);
+	end();
+}
+
 static void test_bios_fw_cfg_full(void)
 {
 	for (boot_vm_fw_limit = 0; boot_vm_fw_limit < 5; boot_vm_fw_limit++) {
@@ -274,8 +290,9 @@ static void test_bios_out_of_memory(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_bios_rom_at_every_power_on), TAP(test_bios_sizes),
-	TAP(test_bios_places_acpi_tables),    TAP(test_bios_settings),
-	TAP(test_bios_fw_cfg_full),	      TAP(test_bios_out_of_memory),
+	TAP(test_bios_rom_at_every_power_on),  TAP(test_bios_sizes),
+	TAP(test_bios_places_acpi_tables),     TAP(test_bios_settings),
+	TAP(test_bios_console_is_the_display), TAP(test_bios_fw_cfg_full),
+	TAP(test_bios_out_of_memory),
 };
 TAP_MAIN(tests)

@@ -4,6 +4,7 @@
  * Keyboard controller, keyboard and mouse: commands, interrupts, translation, input.
  */
 #include "device_bench.h"
+#include "devices/chipset/ps2.h"
 #include "palacios/input.h"
 
 #define KBD 1
@@ -362,6 +363,58 @@ static void test_i8042_written_as_if_sent(void)
 	EXPECT(true, 0x43);
 }
 
+/* Pressed keys as they come out of the controller, translated; shift and ctrl as they go down. */
+static void test_i8042_types(void)
+{
+	static const char keys[] = "aA!~\r\t\x7f\x03";
+
+	REQUIRE(bench_open(&v3_device_i8042, "console = \"console\"\n"));
+	fake_console_feed("console", keys);
+	fake_service(bench.vm);
+	EXPECT(false, 0x1e, 0x9e, 0x2a, 0x1e, 0x9e, 0xaa, 0x2a, 0x02, 0x82, 0xaa, 0x2a, 0x29, 0xa9,
+	       0xaa, 0x1c, 0x9c, 0x0f, 0x8f, 0x0e, 0x8e, 0x1d, 0x2e, 0xae, 0x9d);
+}
+
+static void test_i8042_types_cursor_keys(void)
+{
+	static const char keys[] = "\x1b[A\x1b[D\x1b[Z\x1b\x80x\x1b";
+
+	REQUIRE(bench_open(&v3_device_i8042, "console = \"console\"\n"));
+	fake_console_feed("console", keys);
+	fake_service(bench.vm);
+	EXPECT(false, 0xe0, 0x48, 0xe0, 0xc8, 0xe0, 0x4b, 0xe0, 0xcb, 0x2d, 0xad, 0x01, 0x81);
+}
+
+/* Every printable character is one key, with or without shift, and no two are the same. */
+static void test_i8042_types_each_character_differently(void)
+{
+	static uint16_t seen[0x400];
+
+	for (uint8_t c = ' '; c < 0x7f; c++) {
+		uint16_t stroke = v3_ps2_stroke(c);
+
+		REQUIRE(stroke && stroke < 0x400);
+		CHECK_MSG(!seen[stroke], "%c and %c", seen[stroke], c);
+		seen[stroke] = c;
+	}
+}
+
+/* More than the keyboard's queue holds: the rest waits in the stream. */
+static void test_i8042_types_long_text(void)
+{
+	char text[200] = "";
+
+	memset(text, 'a', sizeof(text) - 1);
+	REQUIRE(bench_open(&v3_device_i8042, "console = \"console\"\n"));
+	fake_console_feed("console", text);
+	fake_service(bench.vm);
+	for (unsigned i = 0; i < sizeof(text) - 1; i++) {
+		CHECK_EQ(in8(0x60), 0x1e);
+		CHECK_EQ(in8(0x60), 0x9e);
+	}
+	CHECK_EQ(in8(0x64) & 1, 0);
+}
+
 static void test_i8042_reset(void)
 {
 	REQUIRE(i8042_open());
@@ -387,7 +440,7 @@ static void test_i8042_ports(void)
 
 static void test_i8042_oom(void)
 {
-	bench_oom(&v3_device_i8042, "", 2);
+	bench_oom(&v3_device_i8042, "console = \"console\"\n", 4);
 }
 
 static void test_i8042_hostile(void)
@@ -419,6 +472,10 @@ static const struct tap_test tests[] = {
 	TAP(test_i8042_mouse_wheel_by_knocking),
 	TAP(test_i8042_mouse_gathers_when_full),
 	TAP(test_i8042_written_as_if_sent),
+	TAP(test_i8042_types),
+	TAP(test_i8042_types_cursor_keys),
+	TAP(test_i8042_types_each_character_differently),
+	TAP(test_i8042_types_long_text),
 	TAP(test_i8042_reset),
 	TAP(test_i8042_ports),
 	TAP(test_i8042_oom),

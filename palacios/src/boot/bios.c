@@ -176,8 +176,9 @@ static int bios_offer_acpi(struct v3_vm *vm, struct v3_bios *bios, const struct 
 	return bios_offer(vm, files, V3_ARRAY_SIZE(files), msg);
 }
 
-int v3_bios_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
-		 struct v3_boot_msg *msg)
+/* Have the firmware copied to its ROM at every power-on, and offer it what it asks for in fw_cfg files. */
+static int bios_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
+		     struct v3_boot_msg *msg)
 {
 	const struct v3_boot_copy rom = {
 		.gpa = V3_PC_ROM_END - len, .src = image, .len = len, .mem_len = len};
@@ -204,6 +205,17 @@ int v3_bios_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size
 		return err;
 	return bios_offer_acpi(vm, bios, b->cfg, msg);
 }
+
+static int bios_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
+{
+	(void)image; /* any bytes can be code */
+	return v3_bios_check(len, msg);
+}
+
+const struct v3_boot_loader v3_bios_loader = {
+	.check = bios_check,
+	.load = bios_load,
+};
 
 void v3_bios_free(struct v3_bios *bios)
 {

@@ -61,6 +61,11 @@
 #define VID_MODE_NORMAL		   0xffff
 
 /* Boot parameters ("zero page"). */
+#define PARAMS_VIDEO_MODE   0x006 /* screen_info: mode, columns, ... */
+#define PARAMS_VIDEO_COLS   0x007
+#define PARAMS_VIDEO_LINES  0x00e /* ... rows, "a VGA", scan lines of a character */
+#define PARAMS_VIDEO_IS_VGA 0x00f
+#define PARAMS_VIDEO_POINTS 0x010
 #define PARAMS_ACPI_RSDP    0x070
 #define PARAMS_E820_ENTRIES 0x1e8
 #define PARAMS_HEADER	    0x1f1
@@ -194,8 +199,8 @@ static int linux_place_initrd(struct v3_vm *vm, struct v3_boot *b, const struct 
 	return v3_boot_add_copy(b, &copy, msg);
 }
 
-int v3_linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
-		  struct v3_boot_msg *msg)
+static int linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
+		      struct v3_boot_msg *msg)
 {
 	size_t cmdline_len = v3_strlen(b->cfg->cmdline);
 	struct v3_boot_copy copy;
@@ -257,6 +262,18 @@ static void linux_put32(uint8_t *page, unsigned off, uint32_t value)
 	memcpy(page + off, &value, sizeof(value));
 }
 
+/* Without firmware the display is in the mode it begins with: 80x25, characters of 16 lines. */
+static void linux_fill_screen(const struct v3_vm_cfg *cfg, uint8_t *page)
+{
+	if (!v3_vm_cfg_has_device(cfg, "vga"))
+		return;
+	page[PARAMS_VIDEO_MODE] = 3;
+	page[PARAMS_VIDEO_COLS] = 80;
+	page[PARAMS_VIDEO_LINES] = 25;
+	page[PARAMS_VIDEO_IS_VGA] = 1;
+	page[PARAMS_VIDEO_POINTS] = 16;
+}
+
 static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 {
 	const struct v3_boot_copy *initrd = &b->copy[b->initrd];
@@ -270,6 +287,7 @@ static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 	memcpy(page + PARAMS_ACPI_RSDP, &b->rsdp, sizeof(b->rsdp));
 	memcpy(page + HDR_VID_MODE, &vid_mode, sizeof(vid_mode));
 	page[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
+	linux_fill_screen(b->cfg, page);
 	page[HDR_LOADFLAGS] &=
 		(uint8_t)~HDR_LOADFLAGS_CAN_USE_HEAP; /* for the real-mode code only */
 	linux_put32(page, HDR_CMD_LINE_PTR, LINUX_CMDLINE);
@@ -289,7 +307,7 @@ static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 _Static_assert(V3_BOOT_MAX_MAP <= PARAMS_E820_MAX, "the memory map fits the boot parameters");
 _Static_assert(PARAMS_HEADER_END <= PARAMS_E820_TABLE, "the header ends before the E820 table");
 
-int v3_linux_setup(struct v3_vm *vm, struct v3_boot *b)
+static int linux_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	/* Selectors 0x10 and 0x18 as the protocol asks: flat 64-bit code and data, APM vol. 2 4.8. */
 	static const uint64_t gdt[4] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
@@ -321,3 +339,12 @@ free_page:
 	v3_free(page);
 	return err;
 }
+
+static int linux_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
+{
+	struct v3_linux lx;
+
+	return v3_linux_parse(image, len, &lx, msg);
+}
+
+const struct v3_boot_loader v3_linux_loader = {linux_check, linux_load, linux_setup};

@@ -199,17 +199,19 @@ static int build_modules(struct build *b, const struct v3_cfg *boot)
 	return V3_OK;
 }
 
+#define BOOT_KERNELS (1u << V3_BOOT_LINUX | 1u << V3_BOOT_MULTIBOOT | 1u << V3_BOOT_PVH)
+
 /* The keys of [boot] that belong to some types only; the first one of a type is required. */
 static const struct build_boot_key {
 	const char *key;
 	unsigned types; /* 1 << enum v3_vm_boot */
 	const char *expected;
 } build_boot_only[] = {
-	{"kernel", 1u << V3_BOOT_LINUX | 1u << V3_BOOT_MULTIBOOT, "\"linux\" or \"multiboot\""},
+	{"kernel", BOOT_KERNELS, "\"linux\", \"multiboot\" and \"pvh\""},
 	{"firmware", 1u << V3_BOOT_BIOS, "\"bios\""},
-	{"cmdline", 1u << V3_BOOT_LINUX | 1u << V3_BOOT_MULTIBOOT, "\"linux\" or \"multiboot\""},
+	{"cmdline", BOOT_KERNELS, "\"linux\", \"multiboot\" and \"pvh\""},
 	{"initrd", 1u << V3_BOOT_LINUX, "\"linux\""},
-	{"modules", 1u << V3_BOOT_MULTIBOOT, "\"multiboot\""},
+	{"modules", 1u << V3_BOOT_MULTIBOOT | 1u << V3_BOOT_PVH, "\"multiboot\" and \"pvh\""},
 };
 
 /* Refuse keys of other types and note the image of this one. */
@@ -238,7 +240,7 @@ static int build_boot_image(struct build *b, const struct v3_cfg *boot)
 
 static int build_boot(struct build *b, struct v3_cfg *boot)
 {
-	static const char *const types[] = {"linux", "multiboot", "bios", NULL};
+	static const char *const types[] = {"linux", "multiboot", "pvh", "bios", NULL};
 	struct v3_vm_cfg *cfg = b->cfg;
 	unsigned type = 0;
 	int err;
@@ -246,7 +248,8 @@ static int build_boot(struct build *b, struct v3_cfg *boot)
 	err = v3_cfg_check(boot, boot_keys, NULL, b->err);
 	if (err)
 		return err;
-	err = build_choice(b, boot, "type", types, "\"linux\", \"multiboot\" or \"bios\"", &type);
+	err = build_choice(b, boot, "type", types, "\"linux\", \"multiboot\", \"pvh\" or \"bios\"",
+			   &type);
 	if (err)
 		return err;
 	cfg->boot = (enum v3_vm_boot)type;

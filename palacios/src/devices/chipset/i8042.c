@@ -3,7 +3,7 @@
  * @file i8042.c
  * Keyboard controller with PS/2 keyboard and mouse (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and
  * Auxiliary Device Controller"; Intel 8042) at ports 0x60 and 0x64, IRQ 1 and 12. The devices are in ps2.c, input
- * comes by palacios/input.h. One byte at a time is in the output buffer; the others wait in the devices' queues.
+ * comes by palacios/input.h or, typed, from a host stream. One byte at a time is in the output buffer; the others wait in the devices' queues.
  *
  * The output port can reset the machine. Its A20 bit is kept for the guest to read back and masks nothing.
  */
@@ -11,6 +11,7 @@
 
 #include "devices/devices.h"
 #include "devices/port8.h"
+#include "palacios/chr.h"
 #include "palacios/error.h"
 #include "palacios/input.h"
 #include "palacios/intr.h"
@@ -69,7 +70,9 @@
 
 struct i8042 {
 	struct v3_vm *vm;    /* not owned; outlives the device */
+	struct v3_chr *chr;  /* owned: what comes from there is typed; NULL: nothing */
 	struct v3_lock lock; /* guards all below */
+	uint16_t stroke;     /* that the keyboard had no room for yet; 0: none */
 	uint8_t ram[KBC_RAM];
 	uint8_t out_port;
 	uint8_t status;	 /* OBF, COMMAND, AUX */
@@ -160,6 +163,33 @@ static void i8042_reply(struct i8042 *kbc, uint8_t byte, bool aux)
 	kbc->reply = true;
 	kbc->reply_byte = byte;
 	kbc->reply_aux = aux;
+}
+
+/* ---- typing what comes from a host stream; lock held ---- */
+
+/* The next key; a control sequence that means none is passed over. @return false: nothing is there */
+static bool i8042_read_stroke(struct i8042 *kbc)
+{
+	uint8_t c;
+
+	while (!kbc->stroke) {
+		if (!v3_chr_read(kbc->chr, &c, 1))
+			return false;
+		kbc->stroke = v3_ps2_stroke(c);
+		if (c != 0x1b || !v3_chr_read(kbc->chr, &c, 1))
+			continue;
+		kbc->stroke = c == '[' && v3_chr_read(kbc->chr, &c, 1) ? v3_ps2_arrow(c) : 0;
+	}
+	return true;
+}
+
+static void i8042_type(struct i8042 *kbc)
+{
+	while (kbc->chr && i8042_read_stroke(kbc)) {
+		if (!v3_ps2_keyboard_stroke(&kbc->kbd, kbc->stroke))
+			return;
+		kbc->stroke = 0;
+	}
 }
 
 /* ---- ports; lock held ---- */
@@ -299,9 +329,22 @@ static int i8042_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	flags = v3_lock_acquire(&kbc->lock);
 	v3_port8_access(io, kbc, V3_PC_PORT_KBC_DATA, io->port - V3_PC_PORT_KBC_DATA + 1u,
 			i8042_read8, i8042_write8);
+	i8042_type(kbc); /* there may be room again */
 	i8042_update(kbc);
 	v3_lock_release(&kbc->lock, flags);
 	return V3_OK;
+}
+
+static void i8042_input(struct v3_vcpu *vcpu, void *priv)
+{
+	struct i8042 *kbc = priv;
+	unsigned long flags;
+
+	(void)vcpu;
+	flags = v3_lock_acquire(&kbc->lock);
+	i8042_type(kbc);
+	i8042_update(kbc);
+	v3_lock_release(&kbc->lock, flags);
 }
 
 /* ---- palacios/input.h ---- */
@@ -355,6 +398,7 @@ static void i8042_reset(void *state)
 	kbc->status = KBC_ST_COMMAND;
 	kbc->data = 0;
 	kbc->operand = 0;
+	kbc->stroke = 0;
 	kbc->reply = kbc->broke = false;
 	v3_ps2_keyboard_reset(&kbc->kbd);
 	v3_ps2_mouse_reset(&kbc->mouse);
@@ -364,10 +408,10 @@ static void i8042_reset(void *state)
 
 static int i8042_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
+	const char *console = v3_cfg_string(cfg, "console");
 	struct i8042 *kbc;
 	int err;
 
-	(void)cfg;
 	kbc = v3_alloc(sizeof(*kbc));
 	if (!kbc)
 		return V3_ENOMEM;
@@ -381,9 +425,15 @@ static int i8042_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state
 	err = v3_io_register(vm, V3_PC_PORT_KBC, 1, i8042_io, kbc);
 	if (err)
 		goto release_data;
+	if (console[0])
+		err = v3_chr_open(vm, console, i8042_input, kbc, &kbc->chr);
+	if (err)
+		goto release_status;
 	*state = kbc;
 	return V3_OK;
 
+release_status:
+	v3_io_unregister(vm, V3_PC_PORT_KBC);
 release_data:
 	v3_io_unregister(vm, V3_PC_PORT_KBC_DATA);
 destroy_lock:
@@ -397,14 +447,21 @@ static void i8042_destroy(void *state)
 {
 	struct i8042 *kbc = state;
 
+	v3_chr_close(kbc->chr);
 	v3_io_unregister(kbc->vm, V3_PC_PORT_KBC);
 	v3_io_unregister(kbc->vm, V3_PC_PORT_KBC_DATA);
 	v3_lock_destroy(&kbc->lock);
 	v3_free(kbc);
 }
 
+static const struct v3_cfg_key i8042_keys[] = {
+	{.name = "console", .type = V3_CFG_STRING, .high = 31},
+	{.name = NULL},
+};
+
 const struct v3_device_class v3_device_i8042 = {
 	.name = "i8042",
+	.keys = i8042_keys,
 	.create = i8042_create,
 	.reset = i8042_reset,
 	.destroy = i8042_destroy,

@@ -32,6 +32,8 @@
 #define KBD_RATE_DEFAULT 0x2b /* 10.9 characters/s after 500 ms */
 #define KBD_ID		 0xab /* then 0x83 */
 #define KBD_ID2		 0x83
+#define KBD_KEY_SHIFT	 0x12 /* the left ones */
+#define KBD_KEY_CTRL	 0x14
 
 #define MOUSE_CMD_SCALE1     0xe6
 #define MOUSE_CMD_SCALE2     0xe7
@@ -191,6 +193,23 @@ bool v3_ps2_keyboard_key(struct ps2_keyboard *kbd, unsigned code, bool down)
 	if (!down)
 		ps2_put(&kbd->out, PS2_BREAK);
 	ps2_put(&kbd->out, byte);
+	return true;
+}
+
+bool v3_ps2_keyboard_stroke(struct ps2_keyboard *kbd, uint16_t stroke)
+{
+	const unsigned code = stroke & (V3_KEY_EXTENDED | 0xff);
+	const unsigned hold = stroke & PS2_STROKE_SHIFT ? KBD_KEY_SHIFT : KBD_KEY_CTRL;
+	const bool held = stroke & (PS2_STROKE_SHIFT | PS2_STROKE_CTRL);
+
+	if (!kbd->scanning || !ps2_room(&kbd->out, 4 * 3))
+		return false;
+	if (held)
+		v3_ps2_keyboard_key(kbd, hold, true);
+	v3_ps2_keyboard_key(kbd, code, true);
+	v3_ps2_keyboard_key(kbd, code, false);
+	if (held)
+		v3_ps2_keyboard_key(kbd, hold, false);
 	return true;
 }
 

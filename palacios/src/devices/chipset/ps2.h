@@ -52,6 +52,17 @@ void v3_ps2_keyboard_write(struct ps2_keyboard *kbd, uint8_t value);
 /** @return false: lost */
 bool v3_ps2_keyboard_key(struct ps2_keyboard *kbd, unsigned code, bool down);
 
+/* A key with what must be held down for it: bits beside V3_KEY_EXTENDED and the code. */
+#define PS2_STROKE_SHIFT 0x200
+#define PS2_STROKE_CTRL	 0x400
+/** Press and release a key. @return false: there was no room, nothing is sent */
+bool v3_ps2_keyboard_stroke(struct ps2_keyboard *kbd, uint16_t stroke);
+
+/** The key that types a character of a terminal; 0: none. keys.c */
+uint16_t v3_ps2_stroke(uint8_t c);
+/** The key for the control sequence ESC [ @p final; 0: none. keys.c */
+uint16_t v3_ps2_arrow(uint8_t final);
+
 void v3_ps2_mouse_reset(struct ps2_mouse *mouse);
 void v3_ps2_mouse_write(struct ps2_mouse *mouse, uint8_t value);
 /** Add a movement, and report what there is if there is room. @return false: not reporting */
