@@ -53,9 +53,22 @@ put "$root/core.img" 1
 put "$root/part.img" 2048
 mv "$root/disk.img" "$out/disk.img"
 
-# From the CD it shows its texts on the display.
+# From the CD it shows its texts on the display; if there is a second disk it wants a line typed, and that is all.
 rm "$root/fs/boot/grub/grubenv"
-sed -i 's/^terminal_output serial/terminal_output console/' "$root/fs/boot/grub/grub.cfg"
+{
+	cat <<-'END'
+	terminal_output console
+	if ls (hd1); then
+		echo "grub: what shall it be?"
+		read line
+		echo "grub: read $line"
+		if [ "$line" = "Keys: 1-2, go!" ]; then outb 0xf4 0x10; fi
+		outb 0xf4 0x11
+	fi
+	END
+	grep -Ev '^(serial|terminal_output)' "$root/fs/boot/grub/grub.cfg"
+} >"$root/cd.cfg"
+mv "$root/cd.cfg" "$root/fs/boot/grub/grub.cfg"
 grub-mkrescue -d $grub --locales= --fonts= --themes= -o "$root/cd.iso" "$root/fs" >"$root/log" 2>&1 || {
 	cat "$root/log" >&2
 	exit 1
