@@ -7,7 +7,7 @@
 
 #include "virtio.h"
 
-#define SLOT  1
+#define SLOT  2
 #define QSIZE 4
 
 static VIRTIO_QUEUE(QSIZE) queue __attribute__((aligned(16)));

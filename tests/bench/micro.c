@@ -320,7 +320,7 @@ static void bench_msr(void)
 static void bench_disk(void)
 {
 	if (!bench_disk_open()) {
-		put_text("bench error: no virtio disk in slot 1\n");
+		put_text("bench error: no virtio disk in slot 2\n");
 		return;
 	}
 	MEASURE("virtio_blk_4k", bench_disk_read());
@@ -328,14 +328,14 @@ static void bench_disk(void)
 		put_text("bench error: a disk request failed\n");
 }
 
-/* The receiver, slot 3, has no driver: the frames wait for it. */
+/* The receiver, slot 4, has no driver: the frames wait for it. */
 static void bench_nic(void)
 {
 	uint64_t begin;
 	unsigned i;
 
 	if (!bench_nic_open()) {
-		put_text("bench error: no virtio network card in slot 2\n");
+		put_text("bench error: no virtio network card in slot 3\n");
 		return;
 	}
 	bench_nic_send();

@@ -7,7 +7,7 @@
 
 #include "virtio.h"
 
-#define SLOT	  2
+#define SLOT	  3
 #define TX	  1
 #define QSIZE	  128
 #define EVENT_IDX (1u << 29)

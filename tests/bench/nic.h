@@ -10,7 +10,7 @@
 
 #define BENCH_NIC_BURST 64 /* frames */
 
-/** Find the card in PCI slot 2 and set it up. @return false: there is none */
+/** Find the card in PCI slot 3 and set it up. @return false: there is none */
 bool bench_nic_open(void);
 /**
  * Send a burst of 64-byte frames as a driver does that knows of more to come: the device is notified at its end, if

@@ -112,7 +112,7 @@ static void test_acpi_fadt(void)
 	CHECK_EQ(t[91], 4);
 	CHECK_EQ(t[92], 4);
 	CHECK_EQ(t[108], 0x32);
-	CHECK_EQ(field(t, 109, 2), 1 | 4); /* ISA devices, no VGA; no 8042 */
+	CHECK_EQ(field(t, 109, 2), 1 | 4); /* ISA devices, no VGA; this one has no 8042 */
 	CHECK_EQ(field(t, 112, 4), 1 | 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 12);
 	CHECK_EQ(field(t, 116, 4), 0x01000801); /* I/O, 8 bits */
 	CHECK_EQ(field(t, 120, 8), 0xcf9);

@@ -13,6 +13,7 @@
 #include "palacios/platform.h"
 #include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
+#include "palacios/vm.h"
 
 #define V3_LOG_TAG "boot"
 
@@ -56,6 +57,18 @@ unsigned v3_platform_ram(const struct v3_vm_cfg *cfg,
 	return n;
 }
 
+/* ROM for the firmware, ending at 4 GiB. A file that does not fit is refused when it is loaded. */
+static int place_add_rom(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
+{
+	struct v3_boot_msg msg;
+	size_t len = 0;
+
+	if (cfg->boot != V3_BOOT_BIOS || !v3_vm_file(vm, cfg->kernel, &len) ||
+	    v3_bios_check(len, &msg) != V3_OK)
+		return V3_OK;
+	return v3_mem_add_rom(vm, V3_PC_ROM_END - len, len);
+}
+
 int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
 {
 	struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM];
@@ -66,6 +79,8 @@ int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
 		err = v3_mem_add_ram(vm, ram[i].gpa, ram[i].size, ram[i].host_node);
 	if (!err && cfg->platform == V3_PLATFORM_PC)
 		err = v3_mmio_register(vm, V3_PC_VGA_BASE, V3_PC_VGA_SIZE, place_vga_window, NULL);
+	if (!err)
+		err = place_add_rom(vm, cfg);
 	if (err)
 		V3_ERR(vm, "cannot get %llu MiB of guest RAM: %s",
 		       (unsigned long long)(cfg->memory >> 20), v3_strerror(err));

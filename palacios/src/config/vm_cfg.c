@@ -38,7 +38,8 @@ static const struct v3_cfg_key vm_keys[] = {
 
 static const struct v3_cfg_key boot_keys[] = {
 	{.name = "type", .type = V3_CFG_STRING, .required = true},
-	{.name = "kernel", .type = V3_CFG_FILE, .required = true},
+	{.name = "kernel", .type = V3_CFG_FILE},
+	{.name = "firmware", .type = V3_CFG_FILE},
 	{.name = "initrd", .type = V3_CFG_FILE},
 	{.name = "cmdline", .type = V3_CFG_STRING},
 	{.name = "modules", .type = V3_CFG_STRINGS},
@@ -173,30 +174,65 @@ static int build_modules(struct build *b, const struct v3_cfg *boot)
 	return V3_OK;
 }
 
+#define BOOT_KERNELS (1u << V3_BOOT_LINUX | 1u << V3_BOOT_MULTIBOOT | 1u << V3_BOOT_PVH)
+
+/* The keys of [boot] that belong to some types only; the first one of a type is required. */
+static const struct build_boot_key {
+	const char *key;
+	unsigned types; /* 1 << enum v3_vm_boot */
+	const char *expected;
+} build_boot_only[] = {
+	{"kernel", BOOT_KERNELS, "\"linux\", \"multiboot\" and \"pvh\""},
+	{"firmware", 1u << V3_BOOT_BIOS, "\"bios\""},
+	{"cmdline", BOOT_KERNELS, "\"linux\", \"multiboot\" and \"pvh\""},
+	{"initrd", 1u << V3_BOOT_LINUX, "\"linux\""},
+	{"modules", 1u << V3_BOOT_MULTIBOOT | 1u << V3_BOOT_PVH, "\"multiboot\" and \"pvh\""},
+};
+
+/* Refuse keys of other types and note the image of this one. */
+static int build_boot_image(struct build *b, const struct v3_cfg *boot)
+{
+	struct v3_vm_cfg *cfg = b->cfg;
+	const struct build_boot_key *only;
+	const char *image = NULL;
+	size_t i;
+
+	for (i = 0; i < V3_ARRAY_SIZE(build_boot_only); i++) {
+		only = &build_boot_only[i];
+		if (only->types & 1u << cfg->boot) {
+			image = image ? image : only->key;
+		} else if (v3_cfg_has(boot, only->key)) {
+			return v3_cfg_fail(b->err, v3_cfg_line(boot, only->key),
+					   "%s: only for type = %s", only->key, only->expected);
+		}
+	}
+	if (!v3_cfg_has(boot, image))
+		return v3_cfg_fail(b->err, boot->line,
+				   "%s: missing in [boot], expected a file name in quotes", image);
+	cfg->kernel = v3_cfg_string(boot, image);
+	return build_file(b, cfg->kernel, image, v3_cfg_line(boot, image));
+}
+
 static int build_boot(struct build *b, struct v3_cfg *boot)
 {
-	static const char *const types[] = {"linux", "multiboot", "pvh", NULL};
+	static const char *const types[] = {"linux", "multiboot", "pvh", "bios", NULL};
 	struct v3_vm_cfg *cfg = b->cfg;
-	const char *other;
 	unsigned type = 0;
 	int err;
 
 	err = v3_cfg_check(boot, boot_keys, NULL, b->err);
 	if (err)
 		return err;
-	err = v3_cfg_choice(boot, "type", types, "\"linux\", \"multiboot\" or \"pvh\"", &type,
-			    b->err);
+	err = v3_cfg_choice(boot, "type", types, "\"linux\", \"multiboot\", \"pvh\" or \"bios\"",
+			    &type, b->err);
 	if (err)
 		return err;
 	cfg->boot = (enum v3_vm_boot)type;
-	other = cfg->boot == V3_BOOT_LINUX ? "modules" : "initrd";
-	if (v3_cfg_has(boot, other))
-		return v3_cfg_fail(
-			b->err, v3_cfg_line(boot, other), "%s: only for type = %s", other,
-			cfg->boot == V3_BOOT_LINUX ? "\"multiboot\" and \"pvh\"" : "\"linux\"");
-	cfg->kernel = v3_cfg_string(boot, "kernel");
+	if (cfg->boot == V3_BOOT_BIOS && cfg->platform != V3_PLATFORM_PC)
+		return v3_cfg_fail(b->err, v3_cfg_line(boot, "type"),
+				   "type: \"bios\" needs platform = \"pc\"");
 	cfg->cmdline = v3_cfg_string(boot, "cmdline");
-	err = build_file(b, cfg->kernel, "kernel", v3_cfg_line(boot, "kernel"));
+	err = build_boot_image(b, boot);
 	if (err)
 		return err;
 	if (v3_cfg_has(boot, "initrd")) {

@@ -33,7 +33,7 @@ struct v3_cfg_error {
 };
 
 enum v3_vm_platform { V3_PLATFORM_NONE, V3_PLATFORM_PC };
-enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT, V3_BOOT_PVH };
+enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT, V3_BOOT_PVH, V3_BOOT_BIOS };
 
 /** One device instance to create. */
 struct v3_device_cfg {
@@ -72,7 +72,7 @@ struct v3_vm_cfg {
 	uint8_t vcpu_node[V3_VM_CFG_MAX_VCPUS]; /* node of each vcpu; 0 if there are none */
 
 	enum v3_vm_boot boot;
-	const char *kernel;  /* section name */
+	const char *kernel;  /* section name; of the firmware for V3_BOOT_BIOS */
 	const char *initrd;  /* section name; NULL: none */
 	const char *cmdline; /* never NULL */
 	uint32_t nmodules;

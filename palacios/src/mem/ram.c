@@ -354,6 +354,8 @@ void v3_mem_fini(struct v3_vm *vm)
 	struct v3_mem *mem = &vm->mem;
 	struct v3_mem_hook *hook;
 
+	v3_free(mem->window);
+	mem->window = NULL;
 	for (uint64_t i = 0; i < mem->nchunks; i++)
 		v3_free(ram_split(&mem->chunk[i]));
 	if (mem->chunk)

@@ -193,7 +193,12 @@ static int builder_boot(struct v3_vm *vm)
 	return err == V3_OK ? v3_vm_power_on(vm) : err;
 }
 
-/* Undo functions cope with a step that failed half-way; the last step needs none. */
+static void builder_boot_free(struct v3_vm *vm)
+{
+	v3_boot_unload(&vm->parts->boot);
+}
+
+/* Undo functions cope with a step that failed half-way. */
 static const struct builder_step {
 	int (*make)(struct v3_vm *vm);
 	void (*undo)(struct v3_vm *vm);
@@ -201,14 +206,13 @@ static const struct builder_step {
 	{builder_sync_init, builder_sync_fini},	       {builder_config, builder_config_free},
 	{builder_memory, builder_memory_free},	       {builder_arch, builder_arch_free},
 	{builder_vcpus, builder_vcpus_free},	       {builder_devices, builder_devices_free},
-	{builder_extensions, builder_extensions_free}, {builder_boot, NULL},
+	{builder_extensions, builder_extensions_free}, {builder_boot, builder_boot_free},
 };
 
 static void builder_undo(struct v3_vm *vm, unsigned nsteps)
 {
 	while (nsteps--)
-		if (builder_steps[nsteps].undo)
-			builder_steps[nsteps].undo(vm);
+		builder_steps[nsteps].undo(vm);
 }
 
 static void builder_free(struct v3_vm *vm)

@@ -16,14 +16,32 @@
 
 #define V3_LOG_TAG "pci"
 
+/* Several lines may be routed to one ISA interrupt. Lock held. */
+static void bus_drive_isa(struct pci_host *host, uint8_t isa)
+{
+	bool level = false;
+	unsigned i;
+
+	for (i = 0; i < PCI_NLINES; i++)
+		level |= host->isa[i] == isa && host->asserted[i];
+	if (isa)
+		v3_irq_set(host->vm, isa, level);
+}
+
 /* Write the wires an INTx line is connected to. Lock held. */
 static void bus_drive_line(struct pci_host *host, unsigned line)
 {
-	/* The ISA interrupt a line is routed to is shared with every second line, see V3_PC_INTX_ISA. */
-	bool isa = host->asserted[line] || host->asserted[(line + 2) % PCI_NLINES];
-
 	v3_irq_set(host->vm, V3_PC_INTX_GSI(line, 1), host->asserted[line] != 0);
-	v3_irq_set(host->vm, V3_PC_INTX_ISA(line, 1), isa);
+	bus_drive_isa(host, host->isa[line]);
+}
+
+void v3_pci_bus_route(struct pci_host *host, unsigned line, uint8_t isa)
+{
+	uint8_t before = host->isa[line];
+
+	host->isa[line] = isa;
+	bus_drive_isa(host, before);
+	bus_drive_isa(host, isa);
 }
 
 /* Each bridge swizzles: a pin of slot n is n pins further on its other side (PCI-to-PCI Bridge 1.2, 9.1). */

@@ -2,7 +2,8 @@
 /**
  * @file host_bridge.c
  * Configuration mechanism 1 (PCI Local Bus 3.0, 3.2.2.3.2) in front of the PCI buses, and the host bridge at 00:00.0,
- * which looks like an Intel 440FX. Other devices add their functions through palacios/pci.h (bus.c).
+ * which looks like an Intel 440FX (pam.c: its shadow RAM). Other devices add their functions through palacios/pci.h
+ * (bus.c).
  *
  * CONFIG_ADDRESS answers 32-bit accesses at 0xcf8 only; the byte port 0xcf9 inside it is the reset device's.
  */
@@ -25,6 +26,7 @@ static const struct v3_pci_desc pci_bridge_desc = {
 	.device = 0x1237,
 	.class_code = 0x060000,
 	.revision = 2,
+	.cfg_write = v3_pci_pam_cfg_write,
 };
 
 /* ---- ports ---- */
@@ -112,11 +114,13 @@ static void pci_reset(void *state)
 	/* The bridge always lets memory and bus masters through; its own registers are plain storage. */
 	host->bridge.config[PCI_COMMAND] = PCI_CMD_MEM | PCI_CMD_MASTER;
 	v3_lock_release(&host->lock, flags);
+	v3_pci_pam_sync(host);
 }
 
 static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
 	struct pci_host *host;
+	unsigned i;
 	int err;
 
 	(void)cfg;
@@ -124,7 +128,10 @@ static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	if (!host)
 		return V3_ENOMEM;
 	host->vm = vm;
+	for (i = 0; i < PCI_NLINES; i++) /* stays so without an ISA bridge */
+		host->isa[i] = V3_PC_INTX_ISA(i, 1);
 	v3_pci_bus_init(&host->bridge, host, &host->root, 0, &pci_bridge_desc);
+	host->bridge.desc.priv = host;
 	host->root.func[0] = &host->bridge;
 	err = v3_lock_init(&host->lock);
 	if (err)
@@ -135,9 +142,14 @@ static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	err = v3_io_register(vm, V3_PC_PORT_PCI_DATA, 4, pci_data_io, host);
 	if (err)
 		goto release_addr;
+	err = v3_pci_pam_create(host); /* the last: it stays as long as the VM */
+	if (err)
+		goto release_data;
 	*state = host;
 	return V3_OK;
 
+release_data:
+	v3_io_unregister(vm, V3_PC_PORT_PCI_DATA);
 release_addr:
 	v3_io_unregister(vm, V3_PC_PORT_PCI_ADDR);
 destroy_lock:

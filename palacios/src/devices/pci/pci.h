@@ -78,6 +78,7 @@ struct v3_pci_func {
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits of config[] the guest may change */
 };
 
+#define PCI_NPAM     13 /* pieces of 0xc0000..0xfffff that can be shadowed */
 #define PCI_BUS_NAME 32
 
 /* One bus: that of the host bridge, or one behind a bridge (bridge.c). */
@@ -93,8 +94,13 @@ struct pci_host {
 	struct v3_lock lock;	       /* guards all below, and every function */
 	uint32_t addr;		       /* CONFIG_ADDRESS */
 	uint16_t asserted[PCI_NLINES]; /* functions that drive each INTx line */
+	uint8_t isa[PCI_NLINES];       /* ISA line each is routed to; 0: none */
 	struct pci_bus root;
 	struct v3_pci_func bridge;
+	bool shadow; /* there is firmware ROM: the PAM registers work */
+	bool pam_busy,
+		pam_again; /* somebody makes the memory follow the registers; and shall look again */
+	uint8_t pam[PCI_NPAM]; /* what the memory shows: only who is busy */
 };
 
 static inline uint16_t pci_get16(const struct v3_pci_func *func, unsigned off)
@@ -131,6 +137,18 @@ void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uin
 void v3_pci_bus_settle(struct v3_pci_func *func);
 /** Power-on state: every bit the guest can write is 0. */
 void v3_pci_bus_reset(struct v3_pci_func *func);
+/** Route an INTx line (0..3) to an ISA line, 0: none. Bus lock held. */
+void v3_pci_bus_route(struct pci_host *host, unsigned line, uint8_t isa);
+
+/* ---- pam.c; no lock held ---- */
+
+/** Have shadow RAM if the VM has firmware ROM. Before the VM runs. @return V3_OK; V3_ENOMEM. */
+int v3_pci_pam_create(struct pci_host *host);
+/** The PAM registers may have changed: the memory follows. */
+void v3_pci_pam_sync(struct pci_host *host);
+/** Configuration space of the bridge from 0x40 on was written. */
+void v3_pci_pam_cfg_write(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
+			  uint32_t value);
 
 /* ---- bar.c ---- */
 
