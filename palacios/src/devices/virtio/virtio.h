@@ -116,7 +116,7 @@ struct v3_vq {
 	bool more;		   /* there were more than that */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
 	struct v3_vq_page page[4]; /* by page number: those met last */
-	struct v3_work work; /* runs the queue once more */
+	struct v3_work work;	   /* runs the queue once more */
 };
 
 /** A device: transport state and queues. */
