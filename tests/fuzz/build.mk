@@ -42,7 +42,7 @@ $(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size 
 $(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"")))
 $(eval $(call fuzz-target,virtio_console,virtio,$(call fuzz-device,virtio_console,"console = \"console\"")))
 # The rows of fuzz_machine.c's table.
-FUZZ_MACHINE := uart i8254 i8259 rtc ioapic lapic chipset fw_cfg pci msr exits
+FUZZ_MACHINE := uart i8254 i8259 hpet rtc ioapic lapic chipset fw_cfg pci msr exits
 $(foreach t,$(FUZZ_MACHINE),$(eval $(call fuzz-target,$(t),machine,-DFUZZ_TARGET='"$(t)"')))
 all-objs += $(patsubst %,$(B)/fuzz/obj/%.o,$(FUZZ_TARGETS)) $(patsubst %,$(B)/replay/obj/%.o,$(FUZZ_TARGETS))
 
