@@ -92,8 +92,11 @@ test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--sta
 test_selftest("selftest-smp", "2 vcpus", 2)
 test_selftest("smp", "4 vcpus", 4)
 test_selftest("disk", "disks", 1)
-net = test_selftest("net", "network cards", 1)
+net = test_selftest("net", "network cards", 2, "--stats")
 result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,
        "network cards: lines printed at the virtio console's ports arrive", net)
+frames = sum(int(n) for n in re.findall(r"(\d+) frames\b", net))
+exits = sum(int(n) for n in re.findall(r"stats: vcpu \d+: entries (\d+)", net))
+print(f"# network cards: {exits} exits, boot included, for {frames} frames: {exits / max(frames, 1):.1f} per frame")
 print(f"1..{count}")
 sys.exit(1 if failures else 0)
