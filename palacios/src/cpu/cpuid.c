@@ -267,10 +267,22 @@ static void cpuid_dynamic(struct v3_vcpu *vcpu, struct v3_cpuid_regs *r)
 		r->edx &= ~CPUID_APIC;
 }
 
+/* Entries of the table that are not the answer, by position: 4, 7, 0xb, 0xd, 0x1f, 0x8000001d. */
+#define CPUID_COMPUTED                                                                             \
+	(1ull << 4 | 1ull << 7 | 1ull << 0xb | 1ull << 0xd | 1ull << 0x1f |                        \
+	 1ull << (V3_CPUID_BASIC_MAX + 0x1d))
+
 void v3_cpuid_read(struct v3_vcpu *vcpu, uint32_t leaf, uint32_t sub, struct v3_cpuid_regs *r)
 {
 	const struct v3_cpuid_regs *entry = v3_cpuid_leaf(vcpu, leaf);
 
+	_Static_assert(V3_CPUID_BASIC_MAX + V3_CPUID_EXT_MAX <= 64, "a bit each");
+	if (V3_LIKELY(entry && !(CPUID_COMPUTED >> (entry - vcpu->cpu.cpuid) & 1))) {
+		*r = *entry;
+		if (leaf == 1)
+			cpuid_dynamic(vcpu, r);
+		return;
+	}
 	*r = (struct v3_cpuid_regs){0};
 	if (leaf == CPUID_LEAF_TOPO || leaf == CPUID_LEAF_TOPO2)
 		v3_cpuid_levels(vcpu, sub, r);
@@ -280,10 +292,8 @@ void v3_cpuid_read(struct v3_vcpu *vcpu, uint32_t leaf, uint32_t sub, struct v3_
 		cpuid_xsave(vcpu, sub, r);
 	else if (leaf >> 28 == 4)
 		cpuid_hypervisor(leaf, vcpu->vm->intr.lapic != NULL, r);
-	else if (entry && (leaf != 7 || sub == 0))
+	else if (leaf == 7 && sub == 0)
 		*r = *entry;
-	if (leaf == 1)
-		cpuid_dynamic(vcpu, r);
 }
 
 int v3_cpuid_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)

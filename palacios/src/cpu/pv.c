@@ -41,6 +41,11 @@ static struct pv_steal *pv_steal(struct v3_vcpu *vcpu)
 	return v3_mem_ptr(vcpu->vm, msr & ~PV_STEAL_ENABLED, sizeof(struct pv_steal));
 }
 
+static void pv_wrote(struct v3_vcpu *vcpu)
+{
+	v3_mem_wrote(vcpu->vm, vcpu->cpu.pv.steal_msr & ~PV_STEAL_ENABLED, sizeof(struct pv_steal));
+}
+
 /* Only the own thread writes all but the byte "preempted". */
 static void pv_publish(struct v3_vcpu *vcpu, struct pv_steal *st)
 {
@@ -50,6 +55,7 @@ static void pv_publish(struct v3_vcpu *vcpu, struct pv_steal *st)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&st->steal, vcpu->cpu.pv.steal_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&st->version, version + 1, __ATOMIC_RELEASE);
+	pv_wrote(vcpu);
 }
 
 void v3_pv_out(struct v3_vcpu *vcpu)
@@ -60,6 +66,7 @@ void v3_pv_out(struct v3_vcpu *vcpu)
 		return;
 	vcpu->cpu.pv.out_ns = v3_host_time_ns();
 	__atomic_store_n(&st->preempted, PV_PREEMPTED, __ATOMIC_SEQ_CST);
+	pv_wrote(vcpu);
 }
 
 void v3_pv_in(struct v3_vcpu *vcpu, bool stolen)
@@ -70,6 +77,7 @@ void v3_pv_in(struct v3_vcpu *vcpu, bool stolen)
 		return;
 	if (__atomic_exchange_n(&st->preempted, 0, __ATOMIC_SEQ_CST) & PV_FLUSH_TLB)
 		v3_vcpu_request_self(vcpu, V3_REQ_FLUSH);
+	pv_wrote(vcpu);
 	if (!stolen)
 		return;
 	vcpu->cpu.pv.steal_ns += v3_host_time_ns() - vcpu->cpu.pv.out_ns;

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define MAX_CPUS       32
-#define HANG_S	       300 /* a step takes a few seconds at most */
+#define HANG_S	       120 /* of a few seconds, on a machine that has nothing else to do */
 #define PINGS	       200
 #define BARRIERS       100
 #define REMAPS	       200

@@ -5,10 +5,9 @@
  * EOI; SDM 3A chapter 10. Called by MMIO and MSR dispatch, by intr/inject.c through struct
  * v3_lapic_ops and by lapic_bus.c; calls lapic_bus.c for messages and lapic_timer.c for the timer.
  *
- * Fixed here: APIC ids follow from the topology and cannot be changed; the MMIO page stays at 0xfee00000;
- * LINT0 carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the
- * thermal or the performance entry, which only keep what is written. Version 0x14: no CMCI entry,
- * no suppression of the EOI broadcast.
+ * Fixed here: APIC ids follow from the topology and cannot be changed; the MMIO page stays at 0xfee00000; LINT0
+ * carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the thermal or the performance
+ * entry, which only keep what is written. Version 0x14: no CMCI entry, no suppression of the EOI broadcast.
  *
  * There is no firmware in front of the guest, so power-on leaves vcpu 0 as firmware would: APIC
  * enabled and LINT0 = ExtINT unmasked ("virtual wire", MultiProcessor Specification 1.4 3.6.2.2).
@@ -39,8 +38,7 @@
 #define LVT_RESET     LAPIC_LVT_MASKED
 #define LVT_EXTINT    ((uint32_t)V3_DELIVER_EXTINT << 8)
 #define LVT_READ_ONLY ((1u << 12) | (1u << 14)) /* delivery status, remote IRR */
-/* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28.
- * */
+/* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28. */
 #define ICR_X2_BITS   0xffffffff000ccfffull
 
 /* How a register may be accessed; none of them set: reserved. R, W: in both modes. */
@@ -251,7 +249,6 @@ static uint32_t lapic_read_bits(const uint64_t *w, unsigned i)
 /** Value of a readable register, xAPIC layout unless the APIC is in x2APIC mode. ICR: low half. */
 static uint32_t lapic_read_reg(struct lapic *l, unsigned reg)
 {
-	v3_lapic_pv_sync(l);
 	switch (reg) {
 	case LAPIC_ID:
 		return lapic_is_x2(l) ? l->id : l->id << 24;
@@ -260,6 +257,7 @@ static uint32_t lapic_read_reg(struct lapic *l, unsigned reg)
 	case LAPIC_TPR:
 		return l->tpr;
 	case LAPIC_PPR:
+		v3_lapic_pv_sync(l);
 		return l->ppr;
 	case LAPIC_LDR:
 		return lapic_is_x2(l) ? lapic_x2_ldr(l) : l->ldr;
@@ -268,6 +266,7 @@ static uint32_t lapic_read_reg(struct lapic *l, unsigned reg)
 	case LAPIC_SVR:
 		return l->svr;
 	case LAPIC_ISR ... LAPIC_ISR + 7:
+		v3_lapic_pv_sync(l);
 		return lapic_read_bits(l->isr, reg - LAPIC_ISR);
 	case LAPIC_TMR ... LAPIC_TMR + 7:
 		return lapic_read_bits(l->tmr, reg - LAPIC_TMR);
@@ -524,7 +523,7 @@ static const struct {
 	{LAPIC_MSR_PV_EOI, 1, v3_lapic_pv_read, v3_lapic_pv_write},
 };
 
-/** Give back what is claimed, of the MSRs the first @p nmsrs. */
+/** Give back what is claimed; of the MSRs the first @p nmsrs. */
 static void lapic_release(struct lapic_set *set, unsigned nmsrs)
 {
 	while (nmsrs--)

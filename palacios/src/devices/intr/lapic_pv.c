@@ -28,10 +28,15 @@ static uint32_t *lapic_pv_word(struct lapic *l)
 	return v3_mem_ptr(l->set->vm, l->pv_eoi & ~PV_EOI_BITS, sizeof(uint32_t));
 }
 
-static bool lapic_pv_take_bit(struct lapic *l)
+/* @return what bit 0 was */
+static bool lapic_pv_set_bit(struct lapic *l, bool set)
 {
-	return __atomic_fetch_and(lapic_pv_word(l), ~PV_EOI_UNHEARD, __ATOMIC_SEQ_CST) &
-	       PV_EOI_UNHEARD;
+	uint32_t *word = lapic_pv_word(l);
+	uint32_t old = set ? __atomic_fetch_or(word, PV_EOI_UNHEARD, __ATOMIC_SEQ_CST)
+			   : __atomic_fetch_and(word, ~PV_EOI_UNHEARD, __ATOMIC_SEQ_CST);
+
+	v3_mem_wrote(l->set->vm, l->pv_eoi & ~PV_EOI_BITS, sizeof(*word));
+	return old & PV_EOI_UNHEARD;
 }
 
 void v3_lapic_pv_sync(struct lapic *l)
@@ -48,7 +53,7 @@ void v3_lapic_pv_arm(struct lapic *l, uint8_t vector)
 	if (V3_LIKELY(!(l->pv_eoi & PV_EOI_ENABLED)) || lapic_top(l->irr) >= 0 ||
 	    (lapic_load64(&l->tmr[vector >> 6]) >> (vector & 63) & 1))
 		return;
-	__atomic_fetch_or(lapic_pv_word(l), PV_EOI_UNHEARD, __ATOMIC_SEQ_CST);
+	lapic_pv_set_bit(l, true);
 	l->pv_armed = true;
 }
 
@@ -58,7 +63,7 @@ void v3_lapic_pv_disarm(struct lapic *l)
 		return;
 	l->pv_armed = false;
 	/* Cleared already: the guest was faster. */
-	if (!lapic_pv_take_bit(l))
+	if (!lapic_pv_set_bit(l, false))
 		v3_lapic_eoi(l);
 }
 
