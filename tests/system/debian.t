@@ -90,6 +90,7 @@ test_shell()
 test_selftest("selftest", "256 MiB", 1, "--icount")
 test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--stats"))
 test_selftest("selftest-smp", "2 vcpus", 2)
+test_selftest("smp", "4 vcpus", 4)
 test_selftest("disk", "disks", 1)
 net = test_selftest("net", "network cards", 2, "--stats")
 result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,

@@ -412,8 +412,11 @@ static void vblk_drain(struct vblk *vblk)
 	v3_blk_drain(vblk->blk);
 	for (pool = vblk->pool; pool < vblk->pool + vblk->npools; pool++) {
 		for (blk = vblk_take_done(pool); blk; blk = next) {
+			struct vblk_req *req = vblk_req_of(blk);
+
 			next = blk->next;
-			vblk_put_spare(pool, vblk_req_of(blk));
+			v3_vq_wrote(req->q, req->chain);
+			vblk_put_spare(pool, req);
 		}
 	}
 }

@@ -31,6 +31,18 @@ void *v3_vq_find_page(struct v3_vq *q, v3_gpa_t gpa)
 	return p + (gpa - start);
 }
 
+void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain)
+{
+	const struct v3_vq_cursor *in = &chain->in;
+
+	if (!chain->lent)
+		return;
+	chain->lent = false;
+	for (uint32_t i = chain->out.end; i < in->end && i <= in->seg; i++)
+		v3_mem_wrote(q->dev->vm, chain->seg[i].gpa,
+			     i < in->seg ? chain->seg[i].len : in->off);
+}
+
 /* ---- descriptors ---- */
 
 /* The half with the flags comes first: in a packed ring they tell that the rest is valid. */
@@ -148,6 +160,7 @@ bool v3_vq_pop(struct v3_vq *q)
 	const struct v3_vq_layout *layout = ring_layout(q);
 	struct v3_vq_chain *chain = q->chain;
 
+	v3_vq_wrote(q, chain); /* if it was not put */
 	if (!v3_virtio_live(q->dev))
 		return false;
 	if (q->budget == VIRTIO_RUN_BUDGET && !q->polled)
@@ -187,6 +200,7 @@ void v3_vq_poll(struct v3_vq *q, bool on)
 
 void v3_vq_put(struct v3_vq *q, uint16_t head, uint32_t written)
 {
+	v3_vq_wrote(q, q->chain);
 	if (v3_virtio_live(q->dev))
 		ring_layout(q)->put(q, head, written);
 }
@@ -196,6 +210,7 @@ void v3_vq_publish(struct v3_vq *q)
 	const struct v3_vq_layout *layout = ring_layout(q);
 	bool interrupt;
 
+	v3_vq_wrote(q, q->chain);
 	if (q->published == q->next_used)
 		return;
 	layout->show(q);
@@ -232,6 +247,8 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 		v3_virtio_fail(q->dev, "a buffer lies outside RAM");
 		return NULL;
 	}
+	if (in)
+		q->chain->lent = true;
 	c->left -= n;
 	c->off += n;
 	if (c->off == q->chain->seg[c->seg].len) {
@@ -278,6 +295,7 @@ bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len)
 
 bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 {
+	const bool lent = q->chain->lent;
 	uint32_t n;
 
 	if (q->chain->in.left < len)
@@ -286,5 +304,6 @@ bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 		if (!v3_vq_piece(q, true, len < ~0u ? (uint32_t)len : ~0u, &n))
 			return false;
 	}
+	q->chain->lent = lent;
 	return true;
 }

@@ -74,8 +74,10 @@ static inline void v3_vq_put16(struct v3_vq *q, v3_gpa_t gpa, uint16_t value)
 {
 	uint16_t *p = v3_vq_field(q, gpa);
 
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	if (!p)
+		return;
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
 }
 
 static inline bool v3_vq_get32(struct v3_vq *q, v3_gpa_t gpa, uint32_t *value)
@@ -91,8 +93,10 @@ static inline void v3_vq_put32(struct v3_vq *q, v3_gpa_t gpa, uint32_t value)
 {
 	uint32_t *p = v3_vq_field(q, gpa);
 
-	if (p)
-		__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	if (!p)
+		return;
+	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	v3_mem_wrote(q->dev->vm, gpa, sizeof(value));
 }
 
 /** The device fails if @p wrong is not NULL. @return whether it is NULL */

@@ -87,6 +87,7 @@ struct v3_vq_chain {
 	struct v3_vq_cursor out; /* device-readable */
 	struct v3_vq_cursor in;	 /* device-writable */
 	uint64_t in_len;
+	bool lent; /* bytes of the writable half were handed out since v3_vq_wrote() */
 	struct v3_vq_seg seg[VIRTIO_QUEUE_MAX];
 };
 
@@ -256,7 +257,8 @@ void v3_vq_publish(struct v3_vq *q);
 
 /**
  * Host address of the next bytes of the chain's readable (@p in false) or writable half, and move on behind
- * them. At most @p max bytes, and no more than lie together in the host.
+ * them. At most @p max bytes, and no more than lie together in the host. Writable ones are written before the
+ * chain is put, or else before v3_vq_wrote().
  * @return NULL: that half is used up, or its address is not RAM (then the device has failed).
  */
 void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
@@ -264,6 +266,11 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
 bool v3_vq_read(struct v3_vq *q, void *buf, uint32_t len);
 /** Copy exactly @p len bytes to it; as v3_vq_read(). */
 bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len);
+/**
+ * What was handed out of the chain's writable half is written, or will not be. v3_vq_put() and v3_vq_pop() call it; it
+ * is left to be called for a chain that was kept, v3_vq_hold(), and is forgotten without being put.
+ */
+void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain);
 /** Leave out @p len bytes of its writable half; as v3_vq_read(). */
 bool v3_vq_skip(struct v3_vq *q, uint64_t len);
 /** Bytes written to the chain so far. */
