@@ -12,7 +12,7 @@ PACKAGES=(
 	# machines
 	qemu-system-x86 bochs bochs-term seabios vgabios
 	# the Debian guest's initramfs and disk; its kernel and busybox are downloaded, not installed
-	cpio e2fsprogs
+	cpio e2fsprogs xorriso
 )
 
 missing=()
