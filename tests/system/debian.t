@@ -51,7 +51,7 @@ def test_large_pages(out):
 
 
 def test_selftest(name, title, smp, *args):
-    status, out = boot(name, smp, 180, *args)
+    status, out = boot(name, smp, 600, *args)
     for m in re.finditer(r"^selftest: (ok|FAILED) (.*)$", out, re.M):
         result(m.group(1) == "ok", f"{title}: {m.group(2)}", out)
     result(re.search(r"^selftest: 0 failed$", out, re.M), f"{title}: all checks of the guest ran", out)

@@ -17,7 +17,7 @@ static void test_devices_list_is_complete(void)
 	static const char *const names[] = {
 		"lapic",      "ioapic",	    "i8259",	      "i8254",	    "rtc",	"uart",
 		"acpi_pm",    "reset",	    "pci_host",	      "fw_cfg",	    "debugcon", "debugexit",
-		"virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "ide",
+		"virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "ide",	"hpet",
 	};
 	unsigned n = 0;
 
