@@ -58,7 +58,7 @@ def test_large_pages(out):
 
 
 def test_selftest(name, title, smp, *args):
-    status, out = boot(name, smp, 300, *args)
+    status, out = boot(name, smp, 600, *args)
     for m in re.finditer(r"^selftest: (ok|FAILED) (.*)$", out, re.M):
         result(m.group(1) == "ok", f"{title}: {m.group(2)}", out)
     result(re.search(r"^selftest: 0 failed$", out, re.M), f"{title}: all checks of the guest ran", out)
@@ -100,6 +100,7 @@ test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--sta
 test_selftest("selftest-smp", "2 vcpus", 2)
 test_selftest("smp", "4 vcpus", 4)
 test_selftest("disk", "disks", 1)
+test_selftest("ide", "IDE", 1)
 net = test_selftest("net", "network cards", 2, "--stats")
 result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,
        "network cards: lines printed at the virtio console's ports arrive", net)

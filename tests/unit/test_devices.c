@@ -15,11 +15,28 @@
 static void test_devices_list_is_complete(void)
 {
 	static const char *const names[] = {
-		"lapic",      "ioapic",		"i8259",      "i8254",	    "rtc",
-		"hpet",	      "uart",		"acpi_pm",    "reset",	    "pci_host",
-		"fw_cfg",     "debugcon",	"debugexit",  "pci_bridge", "virtio_blk",
-		"virtio_net", "virtio_console", "virtio_rng", "piix3",	    "i8042",
+		"lapic",
+		"ioapic",
+		"i8259",
+		"i8254",
+		"rtc",
+		"hpet",
+		"uart",
+		"acpi_pm",
+		"reset",
+		"pci_host",
+		"fw_cfg",
+		"debugcon",
+		"debugexit",
+		"pci_bridge",
+		"virtio_blk",
+		"virtio_net",
+		"virtio_console",
+		"virtio_rng",
+		"piix3",
+		"i8042",
 		"vga",
+		"ide",
 	};
 	unsigned n = 0;
 

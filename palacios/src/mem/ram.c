@@ -492,13 +492,17 @@ int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len)
 
 void *v3_mem_ptr(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len)
 {
-	uint8_t *first = v3_mem_find(&vm->mem, gpa);
+	uint64_t n = len;
+	uint8_t *first = ram_run(&vm->mem, gpa, &n);
 
-	if (!len || !ram_backed(&vm->mem, gpa, len))
+	if (!first || !len)
 		return NULL;
-	for (uint64_t done = 0; done < len;) {
-		uint64_t n = len - done;
-
+	if (n == len) /* within one chunk: nearly always */
+		return first;
+	if (!ram_backed(&vm->mem, gpa, len))
+		return NULL;
+	for (uint64_t done = n; done < len;) {
+		n = len - done;
 		if (ram_run(&vm->mem, gpa + done, &n) != first + done)
 			return NULL;
 		done += n;
