@@ -13,6 +13,8 @@ PACKAGES=(
 	qemu-system-x86 bochs bochs-term seabios vgabios
 	# the Debian guest's initramfs and disk; its kernel and busybox are downloaded, not installed
 	cpio e2fsprogs
+	# judges of disk images
+	qemu-utils
 )
 
 missing=()

@@ -6,7 +6,7 @@
 #
 # A harness is $(B)/fuzz/TARGET; its corpus lies in tests/fuzz/corpus/TARGET.
 
-FUZZ_TARGETS := virtio_blk virtio_net virtio_console definition
+FUZZ_TARGETS := virtio_blk virtio_net virtio_console definition qcow2
 FUZZ_CFLAGS := $(subst -O1,-O1 -fsanitize=fuzzer-no-link,$(UNIT_CFLAGS)) -Wno-unused-function -Wno-pass-failed
 $(eval $(call flags_file,fuzz,$(CLANG) $(FUZZ_CFLAGS)))
 
@@ -30,7 +30,7 @@ $(B)/fuzz/obj/virtio_net.o: tests/fuzz/fuzz_virtio.c $(B)/.flags.fuzz | $(GENERA
 	$(call fuzzcc,$(call fuzz-device,virtio_net,""))
 $(B)/fuzz/obj/virtio_console.o: tests/fuzz/fuzz_virtio.c $(B)/.flags.fuzz | $(GENERATED)
 	$(call fuzzcc,$(call fuzz-device,virtio_console,"console = \"console\""))
-$(B)/fuzz/obj/definition.o: tests/fuzz/fuzz_definition.c $(B)/.flags.fuzz | $(GENERATED)
+$(B)/fuzz/obj/definition.o $(B)/fuzz/obj/qcow2.o: $(B)/fuzz/obj/%.o: tests/fuzz/fuzz_%.c $(B)/.flags.fuzz | $(GENERATED)
 	$(call fuzzcc)
 
 $(B)/fuzz/libcore.a: $(fuzz-core-objs)
