@@ -83,7 +83,6 @@ static const struct v3_store_ops fuzz_ops = {
 	.read = fuzz_read,
 	.write = fuzz_write,
 	.zero = fuzz_zero,
-	.discard = fuzz_zero,
 	.flush = fuzz_flush,
 	.size = fuzz_size,
 };

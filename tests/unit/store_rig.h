@@ -106,13 +106,6 @@ static int rig_file_zero(void *priv, uint64_t offset, uint64_t len)
 	return rig_file_put(priv, offset, NULL, len);
 }
 
-static int rig_file_discard(void *priv, uint64_t offset, uint64_t len)
-{
-	(void)offset;
-	(void)len;
-	return rig_file_fails(priv) ? V3_EIO : V3_OK;
-}
-
 static void rig_file_forget(struct rig_file *f)
 {
 	while (f->npending)
@@ -152,13 +145,12 @@ static uint64_t rig_file_size(void *priv)
 	return ((struct rig_file *)priv)->len;
 }
 
-static struct v3_store rig_file_store(struct rig_file *f)
+__attribute__((unused)) static struct v3_store rig_file_store(struct rig_file *f)
 {
 	static const struct v3_store_ops ops = {
 		.read = rig_file_read,
 		.write = rig_file_write,
 		.zero = rig_file_zero,
-		.discard = rig_file_discard,
 		.flush = rig_file_flush,
 		.size = rig_file_size,
 	};

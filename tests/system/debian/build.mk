@@ -18,6 +18,7 @@ debian-guests := \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
 	disk:256:1:job=disk:disk.cpio \
 	net:256:1:job=net:disk.cpio \
+	files:256:1:job=files:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
@@ -44,7 +45,7 @@ $(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debia
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins)
 
 # For the guests with disks and network cards: modules and file system tools besides, and an image.
-disk-files := $(debian-src)/disk $(debian-src)/net $(debian-modules)
+disk-files := $(debian-src)/disk $(debian-src)/net $(debian-src)/files $(debian-modules)
 $(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-files) \

@@ -17,8 +17,6 @@ struct v3_store_ops {
 	int (*write)(void *priv, uint64_t offset, const void *buf, size_t len);
 	/** As if zeros were written. */
 	int (*zero)(void *priv, uint64_t offset, uint64_t len);
-	/** The range is not needed any more; on success it reads as it did before, or as zeros. */
-	int (*discard)(void *priv, uint64_t offset, uint64_t len);
 	/** What was written before is on stable storage. */
 	int (*flush)(void *priv);
 	/** Bytes now. */
@@ -42,10 +40,6 @@ static inline int v3_store_write(const struct v3_store *s, uint64_t offset, cons
 static inline int v3_store_zero(const struct v3_store *s, uint64_t offset, uint64_t len)
 {
 	return s->ops->zero(s->priv, offset, len);
-}
-static inline int v3_store_discard(const struct v3_store *s, uint64_t offset, uint64_t len)
-{
-	return s->ops->discard(s->priv, offset, len);
 }
 static inline int v3_store_flush(const struct v3_store *s)
 {

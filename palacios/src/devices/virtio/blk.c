@@ -348,11 +348,12 @@ static void vblk_chain(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
 		return;
 	if (!vblk_begin(vblk, q, req, &header))
 		req->status = VBLK_S_IOERR;
+	vblk->spare = req->blk.next; /* the disk uses that while it has the request */
 	if (vblk_work(vblk, q, req)) {
 		vblk_end(q, req->status);
+		vblk_put_spare(vblk, req);
 		return;
 	}
-	vblk->spare = req->blk.next;
 	v3_vq_hold(q, &req->chain);
 }
 
