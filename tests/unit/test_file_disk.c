@@ -6,6 +6,7 @@
  */
 #include "config/vm_cfg.h"
 #include "fake_vm.h"
+#include "host/host.h"
 #include "palacios/blk.h"
 #include "palacios/vm.h"
 #include "store_rig.h"
@@ -267,6 +268,16 @@ static void test_file_disk_refuses(void)
 	CHECK_EQ(fake_host_live(FAKE_FILE), 0);
 }
 
+static void test_file_disk_needs_a_host_with_files(void)
+{
+	struct v3_blk *blk;
+
+	REQUIRE(begin());
+	v3_lib.ops.file = NULL;
+	CHECK_EQ(open_disk("file = \"disk.img\"\n", &blk), V3_ENOTSUP);
+	CHECK(fake_log_contains("disk.img: this host has no files for guests"));
+}
+
 /* A raw file whose bytes look like an image is a raw file. */
 static void test_file_disk_format_is_not_guessed(void)
 {
@@ -355,10 +366,16 @@ static void test_file_disk_definition(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_file_disk_raw),	   TAP(test_file_disk_qcow2),
-	TAP(test_file_disk_keeps_order),   TAP(test_file_disk_does_not_wait),
-	TAP(test_file_disk_host_fails),	   TAP(test_file_disk_read_only),
-	TAP(test_file_disk_refuses),	   TAP(test_file_disk_format_is_not_guessed),
-	TAP(test_file_disk_out_of_memory), TAP(test_file_disk_definition),
+	TAP(test_file_disk_raw),
+	TAP(test_file_disk_qcow2),
+	TAP(test_file_disk_keeps_order),
+	TAP(test_file_disk_does_not_wait),
+	TAP(test_file_disk_host_fails),
+	TAP(test_file_disk_read_only),
+	TAP(test_file_disk_refuses),
+	TAP(test_file_disk_needs_a_host_with_files),
+	TAP(test_file_disk_format_is_not_guessed),
+	TAP(test_file_disk_out_of_memory),
+	TAP(test_file_disk_definition),
 };
 TAP_MAIN(tests)
