@@ -41,6 +41,7 @@ struct fake_cpu {
 	bool want_intr, want_nmi; /* windows asked for */
 	uint8_t window_vector;
 	uint64_t tsc_offset;
+	uint64_t deadline; /* set_deadline()'s; nothing happens then */
 	uint32_t exception_mask;
 	v3_hpa_t root;
 
@@ -75,6 +76,8 @@ extern int fake_arch_enable_fails_on;
 extern uint64_t fake_arch_enabled;
 /** MSRs passed through by pass_msr() of the VM: how many calls. */
 extern unsigned fake_arch_passed;
+/** Does the CPU reach deadlines up to this many ticks from now (set_deadline())? 0 at the beginning of each test. */
+extern uint64_t fake_arch_deadlines;
 /** What check_entry() says; NULL at the beginning of each test. */
 extern const char *fake_arch_rule;
 
@@ -93,6 +96,8 @@ void fake_msr_set(uint32_t msr, uint64_t value);
 uint64_t fake_msr_get(uint32_t msr);
 /** WRMSRs to it since fake_msr_set(). */
 unsigned fake_msr_writes(uint32_t msr);
+/** What RDSEED of the simulated CPU gives, once; before and after that: nothing. RDRAND counts from 1. */
+void fake_seed_set(uint64_t value);
 /** CR4 of the simulated CPU. */
 void fake_cr4_set(uint64_t value);
 /** Debug registers of the simulated CPU (0..3, 6, 7). */

@@ -245,10 +245,15 @@ static const struct {
 	uint32_t bit;
 	const char *name;
 } forced[] = {
-	{PROC, VMX_PROC_INVLPG, "INVLPG"},	   {PROC, VMX_PROC_RDTSC, "RDTSC"},
-	{PROC, VMX_PROC_CR3_LOAD, "CR3-load"},	   {PROC, VMX_PROC_CR3_STORE, "CR3-store"},
-	{PROC, VMX_PROC_PAUSE, "PAUSE"},	   {PROC, VMX_PROC_INTR_WINDOW, "interrupt-window"},
-	{PROC, VMX_PROC_NMI_WINDOW, "NMI-window"}, {ENTRY, VMX_ENTRY_CTL_GUEST_64, "64-bit guests"},
+	{PIN, VMX_PIN_PREEMPTION_TIMER, "preemption timer"},
+	{PROC, VMX_PROC_INVLPG, "INVLPG"},
+	{PROC, VMX_PROC_RDTSC, "RDTSC"},
+	{PROC, VMX_PROC_CR3_LOAD, "CR3-load"},
+	{PROC, VMX_PROC_CR3_STORE, "CR3-store"},
+	{PROC, VMX_PROC_PAUSE, "PAUSE"},
+	{PROC, VMX_PROC_INTR_WINDOW, "interrupt-window"},
+	{PROC, VMX_PROC_NMI_WINDOW, "NMI-window"},
+	{ENTRY, VMX_ENTRY_CTL_GUEST_64, "64-bit guests"},
 };
 
 static void test_vmx_caps_names_what_cannot_be_off(void)

@@ -21,10 +21,12 @@ struct v3_vm;
 struct v3_arch_caps {
 	bool nested_1g;	       /* 1 GiB nested leaves */
 	bool nested_exec_only; /* a nested entry may forbid reading yet allow execution */
+	bool xsaves;	       /* a guest may execute XSAVES and XRSTORS if the CPU has them */
 	uint8_t hpa_bits;      /* physical address width */
 	uint8_t nested_levels; /* of the nested tables: 4 or 5 */
 	uint8_t nested_format; /* enum v3_nested_format */
 };
+#define V3_NO_DEADLINE (~0ull) /* of set_deadline() */
 enum v3_nested_format { V3_NESTED_NPT, V3_NESTED_EPT };
 
 struct v3_arch_ops {
@@ -93,6 +95,12 @@ struct v3_arch_ops {
 	void (*clear_shadow)(struct v3_vcpu *vcpu);
 
 	void (*set_tsc_offset)(struct v3_vcpu *vcpu, uint64_t offset);
+	/**
+	 * End the guest (exit TIMER) when the host's TSC reaches @p tsc, in place of a host timer. Holds for all
+	 * entries until it is set again. V3_NO_DEADLINE: never. NULL: the hardware cannot do that.
+	 * @return false: not @p tsc, which is too far away; then none is set
+	 */
+	bool (*set_deadline)(struct v3_vcpu *vcpu, uint64_t tsc);
 	/** Exceptions that exit, as a bit mask by vector, beyond those the back end needs itself. */
 	void (*set_exception_mask)(struct v3_vcpu *vcpu, uint32_t mask);
 	/** Use another nested root from the next entry on (flushes). */

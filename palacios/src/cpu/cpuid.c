@@ -78,7 +78,8 @@ static const struct cpuid_policy cpuid_policies[] = {
 #define CPUID_LEAF_XSAVE       0xdu
 #define CPUID_LEAF_TOPO	       0xbu
 #define CPUID_LEAF_TOPO2       0x1fu
-#define CPUID_XSAVE_SUB1       (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
+#define CPUID_XSAVE_SUB1       (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1 */
+#define CPUID_XSAVES	       B(3)
 #define CPUID_APIC	       B(9)
 #define CPUID_OSXSAVE	       B(27)
 #define CPUID_GENU	       0x756e6547u /* the first letters of "GenuineIntel" */
@@ -154,6 +155,7 @@ static const struct {
 static void cpuid_derive(struct v3_vcpu *vcpu)
 {
 	const struct v3_cpuid_regs *ext = v3_cpuid_leaf(vcpu, 0x80000001u);
+	const uint32_t leaf7 = v3_cpuid_leaf(vcpu, 7)->ebx;
 	unsigned i;
 
 	for (i = 0; i < V3_ARRAY_SIZE(cpuid_cr4); i++) {
@@ -166,8 +168,10 @@ static void cpuid_derive(struct v3_vcpu *vcpu)
 		(ext->edx & B(11) ? V3_EFER_SCE : 0) | (ext->edx & B(20) ? V3_EFER_NXE : 0) |
 		(ext->edx & B(25) ? V3_EFER_FFXSR : 0) | (ext->edx & B(29) ? V3_EFER_LME : 0);
 	vcpu->cpu.has_tsc_aux = ext->edx & B(27);
-	vcpu->cpu.emul_features = (ext->ecx & B(5) ? V3_EMUL_LZCNT : 0) |
-				  (v3_cpuid_leaf(vcpu, 7)->ebx & B(3) ? V3_EMUL_BMI1 : 0);
+	vcpu->cpu.emul_features =
+		(ext->ecx & B(5) ? V3_EMUL_LZCNT : 0) | (leaf7 & B(3) ? V3_EMUL_BMI1 : 0) |
+		(leaf7 & B(10) ? V3_EMUL_INVPCID : 0) | (leaf7 & B(18) ? V3_EMUL_RDSEED : 0) |
+		(v3_cpuid_leaf(vcpu, 1)->ecx & B(30) ? V3_EMUL_RDRAND : 0);
 }
 
 /*
@@ -272,7 +276,7 @@ static void cpuid_xsave(struct v3_vcpu *vcpu, uint32_t sub, struct v3_cpuid_regs
 		r->ecx = v3_fpu_image_size(offered);
 	} else if (sub == 1) {
 		v3_cpuid(CPUID_LEAF_XSAVE, 1, &r->eax, &b, &c, &d);
-		r->eax &= CPUID_XSAVE_SUB1;
+		r->eax &= CPUID_XSAVE_SUB1 | (vcpu->cpu.has_xss ? CPUID_XSAVES : 0);
 		r->ebx = v3_fpu_image_size(v3_fpu_xcr0(vcpu));
 	} else if (sub < 63 && (offered >> sub & 1)) {
 		v3_cpuid(CPUID_LEAF_XSAVE, sub, &r->eax, &r->ebx, &c, &d);

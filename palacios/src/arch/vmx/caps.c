@@ -41,6 +41,9 @@ static const struct caps_row caps_rows[] = {
 	{CAPS_PIN, CAPS_ON, VMX_PIN_NMI, CAPS_NO("NMI exiting")},
 	{CAPS_PIN, CAPS_ON, VMX_PIN_VIRTUAL_NMI, CAPS_NO("virtual NMIs")},
 
+	{CAPS_PIN, CAPS_OFF, VMX_PIN_PREEMPTION_TIMER,
+	 CAPS_FORCED("the preemption timer")}, /* at first: timer.c switches it */
+
 	{CAPS_PROC, CAPS_SWITCH, VMX_PROC_INTR_WINDOW, CAPS_NO("interrupt-window exiting")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_TSC_OFFSET, CAPS_NO("TSC offsetting")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_HLT, CAPS_NO("HLT exiting")},

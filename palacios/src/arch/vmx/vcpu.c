@@ -43,6 +43,8 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	vmx_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
 	if (vv->vpid)
 		vmx_write(VMCS_VPID, vv->vpid);
+	if (ctl->proc2 & VMX_PROC2_XSAVES) /* IA32_XSS is 0 in a guest: none exits (cpu/fpu.c) */
+		vmx_write(VMCS_XSS_EXIT_BITMAP, ~0ull);
 	if (ctl->proc2 & VMX_PROC2_PAUSE_LOOP) {
 		vmx_write(VMCS_PLE_GAP, VCPU_PLE_GAP);
 		vmx_write(VMCS_PLE_WINDOW, VCPU_PLE_WINDOW);
@@ -100,6 +102,7 @@ int v3_vmx_vcpu_create(struct v3_vcpu *vcpu)
 		return V3_ENOMEM;
 	vv->vmx = v3_lib.arch_state;
 	vv->cpu = ~0u;
+	vv->deadline = V3_NO_DEADLINE;
 	vv->vmcs_pa = v3_host_page_alloc(1, V3_NODE_ANY);
 	if (vv->vmcs_pa == V3_HPA_NONE)
 		goto free_vcpu;

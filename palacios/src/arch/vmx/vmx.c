@@ -60,6 +60,7 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 	caps->hpa_bits = vc.pa_bits;
 	caps->nested_1g = v3_vmx_caps_ept(&vc, VMX_EPT_1G);
 	caps->nested_exec_only = v3_vmx_caps_ept(&vc, VMX_EPT_EXEC_ONLY);
+	caps->xsaves = ctl.proc2 & VMX_PROC2_XSAVES;
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;
@@ -113,13 +114,14 @@ static int vmx_init(uint32_t ncpus, void **arch)
 		vmx_fini(vmx);
 		return err;
 	}
-	/* Not offered to guests, and it would show them components of the host's IA32_XSS. */
-	vmx->ctl.proc2 &= ~VMX_PROC2_XSAVES;
 	v3_cpuid(7, 0, &a, &b, &c, &d);
 	vmx->ibpb = d & VMX_CPUID_SPEC;
-	V3_INFO(NULL, "VMCS revision %#x%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
+	vmx->has_timer = v3_vmx_caps_may(vmx->caps.pinbased, VMX_PIN_PREEMPTION_TIMER);
+	vmx->timer_shift = VMX_MISC_TIMER_SHIFT(vmx->caps.misc);
+	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
 		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
 		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
+		vmx->has_timer ? ", preemption timer" : "",
 		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "");
 	*arch = vmx;
 	return V3_OK;
@@ -244,6 +246,7 @@ const struct v3_arch_ops v3_vmx_ops = {
 	.inject = v3_vmx_inject,
 	.clear_shadow = v3_vmx_clear_shadow,
 	.set_tsc_offset = vmx_set_tsc_offset,
+	.set_deadline = v3_vmx_set_deadline,
 	.set_exception_mask = v3_vmx_set_exception_mask,
 	.set_nested_root = vmx_set_nested_root,
 	.flush = vmx_flush,

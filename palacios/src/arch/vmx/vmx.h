@@ -93,6 +93,8 @@ struct vmx_state {
 	struct vmx_controls ctl;
 	uint32_t ncpus;
 	bool ibpb;
+	bool has_timer;		      /* the preemption timer */
+	uint8_t timer_shift;	      /* it counts once in 2^this ticks of the TSC */
 	uint32_t vpids[0x10000 / 32]; /* in use, atomic; 0 is the host's */
 	struct vmx_cpu cpu[];	      /* ncpus */
 };
@@ -118,6 +120,9 @@ struct vmx_vcpu {
 	uint64_t host_cr3, host_cr4, host_fs_base, host_rsp; /* as in the VMCS */
 	uint64_t host_debugctl; /* each exit clears it: put() brings it back */
 	uint64_t dr[4], dr6;
+	uint64_t deadline; /* host TSC at which the guest is to exit, V3_NO_DEADLINE: none */
+	bool timer;	   /* the next entry has to do with the preemption timer */
+	bool timer_on;	   /* as in the VMCS */
 };
 
 /* entry.S: one world switch. @return 0: the guest ran; 1: a request came first; 2: the CPU refused. */
@@ -172,6 +177,11 @@ int v3_vmx_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr);
 void v3_vmx_save_state(struct v3_vcpu *vcpu);
 /** Read the page directory pointers that CR3 names; before an entry with load_pdptes set. */
 void v3_vmx_load_pdptes(struct v3_vcpu *vcpu);
+
+/* timer.c */
+bool v3_vmx_set_deadline(struct v3_vcpu *vcpu, uint64_t tsc);
+/** Set the preemption timer for an entry; the VMCS is current, vv->timer is set. */
+void v3_vmx_prepare_timer(struct vmx_vcpu *vv);
 
 /* events.c */
 bool v3_vmx_intr_ready(struct v3_vcpu *vcpu);
