@@ -30,6 +30,7 @@ enum fake_kind {
 	FAKE_SPIN,
 	FAKE_TIMER,
 	FAKE_STREAM, /* console streams; "refused" means "no such stream" */
+	FAKE_FILE,   /* open files */
 	FAKE_NKINDS
 };
 
@@ -173,6 +174,19 @@ void fake_console_limit(const char *name, size_t bytes);
 void fake_console_feed(const char *name, const char *text);
 /** Bytes of input nobody has read yet. */
 size_t fake_console_unread(const char *name);
+
+/* ---- files ---- */
+
+/** Make a file that can be opened; none is there at the beginning of each test. */
+void fake_file_add(const char *name, const void *bytes, size_t len, bool read_only);
+/** What is in it now; valid until it is written. */
+const void *fake_file_bytes(const char *name, size_t *len);
+/** Let the @p k-th call on any file from now on fail with @p error; 0: none. */
+void fake_file_fail_at(unsigned k, int error);
+/** Files flushed since the test began. */
+unsigned fake_file_flushes(void);
+/** While held, workers do not begin what they were woken for. */
+void fake_worker_hold(bool hold);
 
 /* ---- trace ---- */
 

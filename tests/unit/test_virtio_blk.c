@@ -385,6 +385,56 @@ static void test_virtio_blk_oom(void)
 	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 14);
 }
 
+#define BATCH 5
+
+static unsigned batch_used;
+
+static bool batch_done(void *arg)
+{
+	(void)arg;
+	fake_service(bench.vm);
+	while (rig_used(0, NULL) >= 0)
+		batch_used++;
+	return batch_used == BATCH;
+}
+
+/* Requests that the disk finishes later, several at a time and again and again: each is answered once. */
+static void test_virtio_blk_on_a_file(void)
+{
+	static const uint8_t zeros[64 * 1024];
+	size_t len;
+
+	fake_file_add("disk.img", zeros, sizeof(zeros), false);
+	REQUIRE(open_blk("file = \"disk.img\"\n"));
+	for (unsigned round = 0; round < 20; round++) {
+		batch_used = 0;
+		fake_worker_hold(true);
+		for (unsigned i = 0; i < BATCH; i++) {
+			v3_gpa_t at = RIG_DATA + 0x2000 * i;
+
+			rig_poke(at, T_OUT, 8);
+			rig_poke(at + 8, i, 8);
+			rig_poke(at + 16, 0xee, 1);
+			CHECK_EQ(v3_mem_set(bench.vm, at + 0x1000, (uint8_t)(round + i + 1), 512),
+				 V3_OK);
+			rig_desc(0, 3 * i, at, 16, RIG_NEXT, (uint16_t)(3 * i + 1));
+			rig_desc(0, 3 * i + 1, at + 0x1000, 512, RIG_NEXT, (uint16_t)(3 * i + 2));
+			rig_desc(0, 3 * i + 2, at + 16, 1, RIG_WRITE, 0);
+			rig_offer(0, (uint16_t)(3 * i));
+		}
+		rig_kick(0);
+		CHECK(!batch_done(NULL));
+		CHECK_EQ(batch_used, 0);
+		fake_worker_hold(false);
+		REQUIRE(fake_wait_until(batch_done, NULL, 20000));
+		for (unsigned i = 0; i < BATCH; i++) {
+			CHECK_EQ(rig_peek(RIG_DATA + 0x2000 * i + 16, 1), OK);
+			CHECK_EQ(((const uint8_t *)fake_file_bytes("disk.img", &len))[512 * i],
+				 round + i + 1);
+		}
+	}
+}
+
 /* Requests put together at random: the device answers each or needs a reset; the disk stays in its bounds. */
 static void test_virtio_blk_hostile(void)
 {
@@ -429,6 +479,6 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_blk_read_only),	       TAP(test_virtio_blk_two_disks),
 	TAP(test_virtio_blk_queues),	       TAP(test_virtio_blk_packed),
 	TAP(test_virtio_blk_create_refuses),   TAP(test_virtio_blk_oom),
-	TAP(test_virtio_blk_hostile),
+	TAP(test_virtio_blk_hostile),	       TAP(test_virtio_blk_on_a_file),
 };
 TAP_MAIN(tests)

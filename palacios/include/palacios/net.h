@@ -5,7 +5,7 @@
  * the first card names it and gone with the last one; cards of several VMs of one host may name the same.
  *
  * A frame travels with what the sender left undone (checksum, segmentation). A port says what its card can take;
- * checksums are completed for those that cannot, and what would have to be segmented is dropped for them.
+ * for those that cannot, checksums are completed and TCP frames cut into segments.
  */
 #ifndef PALACIOS_NET_H
 #define PALACIOS_NET_H

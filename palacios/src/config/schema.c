@@ -136,17 +136,18 @@ static int schema_text(const struct v3_cfg_key *key, uint32_t line,
 		       const struct v3_cfg_value *value, struct v3_cfg_error *err)
 {
 	uint64_t limit = key->high ? key->high : V3_CFG_MAX_STRING;
+	bool is_file = key->type == V3_CFG_FILE || key->host_file;
 	size_t len, i;
 
 	if (value->kind != V3_CFG_KIND_TEXT)
 		return schema_wrong(key, line, value, err);
-	if (key->type == V3_CFG_FILE)
+	if (is_file)
 		limit = V3_VM_CFG_MAX_FILE_NAME;
 	len = v3_strlen(value->text);
 	if (len > limit)
 		return v3_cfg_fail(err, line, "%s: expected at most %llu bytes, got %zu", key->name,
 				   (unsigned long long)limit, len);
-	if (key->type != V3_CFG_FILE)
+	if (!is_file)
 		return V3_OK;
 	if (!len)
 		return schema_wrong(key, line, value, err);

@@ -55,6 +55,7 @@ struct build {
 	struct v3_vm_cfg *cfg;
 	struct v3_device_cfg *devices;
 	const char **files;
+	struct v3_host_file_cfg *host_files;
 };
 
 static int build_name(struct build *b, const struct v3_cfg *vm)
@@ -132,6 +133,48 @@ static int build_file(struct build *b, const char *name, const char *key, uint32
 				   V3_VM_CFG_MAX_FILES);
 	b->files[cfg->nfiles++] = name;
 	return V3_OK;
+}
+
+/* Note that a file of the host is used; who writes one has it alone. */
+static int build_host_file(struct build *b, const char *name, bool write, const char *key,
+			   uint32_t line)
+{
+	struct v3_vm_cfg *cfg = b->cfg;
+	uint32_t i;
+
+	for (i = 0; i < cfg->nhost_files; i++) {
+		if (v3_strcmp(b->host_files[i].name, name))
+			continue;
+		if (!write && !b->host_files[i].write)
+			return V3_OK;
+		return v3_cfg_fail(b->err, line,
+				   "%s: the file is used twice, and written at least once", key);
+	}
+	if (cfg->nhost_files == V3_VM_CFG_MAX_HOST_FILES)
+		return v3_cfg_fail(b->err, line, "%s: more than %u files of the host", key,
+				   V3_VM_CFG_MAX_HOST_FILES);
+	b->host_files[cfg->nhost_files++] = (struct v3_host_file_cfg){.name = name, .write = write};
+	return V3_OK;
+}
+
+/* The files that one key of a device names. */
+static int build_key_files(struct build *b, const struct v3_cfg *table,
+			   const struct v3_cfg_key *key)
+{
+	bool write = key->host_file == V3_CFG_HOST_WRITE && !v3_cfg_bool(table, "read_only");
+	uint32_t line = v3_cfg_line(table, key->name), i;
+	int err = V3_OK;
+
+	if (key->type == V3_CFG_FILE)
+		return build_file(b, v3_cfg_string(table, key->name), key->name, line);
+	if (!key->host_file)
+		return V3_OK;
+	if (key->type == V3_CFG_STRING)
+		return build_host_file(b, v3_cfg_string(table, key->name), write, key->name, line);
+	for (i = 0; i < v3_cfg_count(table, key->name) && !err; i++)
+		err = build_host_file(b, v3_cfg_string_at(table, key->name, i), write, key->name,
+				      line);
+	return err;
 }
 
 static int build_modules(struct build *b, const struct v3_cfg *boot)
@@ -348,10 +391,7 @@ static int build_device(struct build *b, struct v3_cfg *table, uint32_t nplatfor
 	if (err)
 		return err;
 	for (key = class->keys; key && key->name; key++) {
-		if (key->type != V3_CFG_FILE || !v3_cfg_has(table, key->name))
-			continue;
-		err = build_file(b, v3_cfg_string(table, key->name), key->name,
-				 v3_cfg_line(table, key->name));
+		err = v3_cfg_has(table, key->name) ? build_key_files(b, table, key) : V3_OK;
 		if (err)
 			return err;
 	}
@@ -429,12 +469,15 @@ static int build_all(struct build *b, const char *text, size_t len)
 	cfg = v3_cfg_arena_alloc(b->arena, sizeof(*cfg));
 	b->devices = v3_cfg_arena_alloc(b->arena, V3_VM_CFG_MAX_DEVICES * sizeof(*b->devices));
 	b->files = v3_cfg_arena_alloc(b->arena, V3_VM_CFG_MAX_FILES * sizeof(*b->files));
-	if (!cfg || !b->devices || !b->files)
+	b->host_files =
+		v3_cfg_arena_alloc(b->arena, V3_VM_CFG_MAX_HOST_FILES * sizeof(*b->host_files));
+	if (!cfg || !b->devices || !b->files || !b->host_files)
 		return V3_ENOMEM;
 	b->cfg = cfg;
 	cfg->arena = b->arena;
 	cfg->devices = b->devices;
 	cfg->files = b->files;
+	cfg->host_files = b->host_files;
 
 	err = v3_cfg_check_text(text, len, b->err);
 	if (err)

@@ -15,6 +15,7 @@
 
 #include "host/host.h"
 #include "host/net_flow.h"
+#include "host/net_segment.h"
 #include "palacios/error.h"
 #include "palacios/util/str.h"
 
@@ -186,16 +187,10 @@ void v3_net_flush(struct v3_net_port *port)
 /* The Internet checksum (RFC 1071) the sender left out; its field holds the sum of the pseudo header. */
 static void net_complete_csum(uint8_t *frame, uint32_t len, struct v3_net_offload *offload)
 {
-	uint32_t sum = 0, i, start = offload->csum_start;
+	uint32_t start = offload->csum_start;
 	uint8_t *field = frame + start + offload->csum_offset;
+	uint32_t sum = ~v3_net_sum(0, frame + start, len - start) & 0xffff;
 
-	for (i = start; i + 1 < len; i += 2)
-		sum += (uint32_t)frame[i] << 8 | frame[i + 1];
-	if (i < len)
-		sum += (uint32_t)frame[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	sum = ~sum & 0xffff;
 	if (!sum)
 		sum = 0xffff; /* UDP: 0 means none; in ones' complement both are zero (RFC 768) */
 	field[0] = (uint8_t)(sum >> 8);
@@ -218,28 +213,69 @@ static bool net_takes_gso(const struct v3_net_port *port, uint8_t type)
 	return !(need & ~__atomic_load_n(&port->takes, __ATOMIC_RELAXED));
 }
 
+/* A record for @p len bytes, not yet seen by the reader; NULL: no room, the frame is dropped. */
+static struct net_record *net_begin(struct v3_net_port *port, uint32_t len)
+{
+	struct net_record *record = net_reserve(port, net_record_len(len));
+
+	if (record)
+		record->len = len;
+	else
+		port->stats.dropped++;
+	return record;
+}
+
+/* Complete what the port's card cannot, and let the reader see it. */
+static void net_end(struct v3_net_port *port, struct net_record *record, uint32_t before)
+{
+	uint32_t takes = __atomic_load_n(&port->takes, __ATOMIC_RELAXED);
+
+	if ((record->offload.flags & V3_NET_NEEDS_CSUM) && !(takes & V3_NET_TAKES_CSUM))
+		net_complete_csum((uint8_t *)(record + 1), record->len, &record->offload);
+	net_commit(port, before, net_record_len(record->len));
+}
+
+/* Put it into the port's queue in segments: its card takes no longer ones. Lock held. */
+static void net_deliver_segments(struct v3_net_port *port, const struct v3_net_offload *offload,
+				 const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
+{
+	struct v3_net_segments segments;
+	struct net_record *record;
+	uint32_t i, before;
+
+	if (!v3_net_segments_begin(&segments, offload, piece, npieces, len)) {
+		port->stats.dropped++;
+		return;
+	}
+	for (i = 0; i < segments.count; i++) {
+		before = port->in;
+		record = net_begin(port, v3_net_segment_len(&segments, i));
+		if (!record)
+			return; /* the sender repeats the rest */
+		v3_net_segment_write(&segments, i, (uint8_t *)(record + 1), &record->offload);
+		net_end(port, record, before);
+	}
+}
+
 /* Put the frame into the port's queue. Lock held. */
 static void net_deliver(struct v3_net_port *port, const struct v3_net_offload *offload,
 			const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
 {
-	uint32_t takes = __atomic_load_n(&port->takes, __ATOMIC_RELAXED);
 	uint32_t before = port->in, done = 0;
-	struct net_record *record = NULL;
+	struct net_record *record;
 	unsigned i;
 
-	if (net_takes_gso(port, offload->gso_type))
-		record = net_reserve(port, net_record_len(len));
-	if (!record) {
-		port->stats.dropped++;
+	if (!net_takes_gso(port, offload->gso_type)) {
+		net_deliver_segments(port, offload, piece, npieces, len);
 		return;
 	}
-	record->len = len;
+	record = net_begin(port, len);
+	if (!record)
+		return;
 	record->offload = *offload;
 	for (i = 0; i < npieces; done += piece[i++].len)
 		memcpy((uint8_t *)(record + 1) + done, piece[i].p, piece[i].len);
-	if ((offload->flags & V3_NET_NEEDS_CSUM) && !(takes & V3_NET_TAKES_CSUM))
-		net_complete_csum((uint8_t *)(record + 1), len, &record->offload);
-	net_commit(port, before, net_record_len(len));
+	net_end(port, record, before);
 }
 
 /* Does what is left to be done make sense for a frame of @p len bytes? */

@@ -345,6 +345,7 @@ static void vblk_end(struct v3_vq *q, uint8_t status)
 /* Header, data, and in the last byte the status; how they are cut into buffers is the driver's affair (2.7.4.1). */
 static void vblk_chain(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
 {
+	struct vblk_pool *pool = &vblk->pool[q->index];
 	struct vblk_header header;
 
 	if (q->chain->out.left < sizeof(header) || !q->chain->in.left) {
@@ -355,11 +356,12 @@ static void vblk_chain(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
 		return;
 	if (!vblk_begin(vblk, q, req, &header))
 		req->status = VBLK_S_IOERR;
+	pool->spare = req->blk.next; /* the disk uses that while it has the request */
 	if (vblk_work(vblk, q, req)) {
 		vblk_end(q, req->status);
+		vblk_put_spare(pool, req);
 		return;
 	}
-	vblk->pool[q->index].spare = req->blk.next;
 	v3_vq_hold(q, &req->chain);
 }
 
