@@ -24,7 +24,7 @@ static volatile uint32_t got[NCPUS], nmis[NCPUS], want[NCPUS], want_nmi[NCPUS];
 
 /* What the others are asked to do; done by each in its main loop. */
 enum { JOB_NONE, JOB_LDR_CLUSTER, JOB_X2APIC, JOB_TSC, JOB_HALT, JOB_READ };
-static volatile uint32_t job, job_number, jobs_done, halts;
+static volatile uint32_t job, job_number, jobs_done, halts, halt_ready;
 static volatile uint64_t tsc_of[NCPUS];
 static volatile uint32_t seen[NCPUS];
 
@@ -77,6 +77,7 @@ static void do_job(unsigned cpu)
 	case JOB_HALT: /* interrupts are off: only a kick ends it */
 		if (cpu != 1)
 			break;
+		halt_ready = 1;
 		while (halts < ROUNDS) {
 			__asm__ volatile("hlt" : : : "memory");
 			halts++;
@@ -231,6 +232,9 @@ static void paravirtual(void)
 	CHECK(kvm_call(V3_HYPERCALL_KVM_SEND_IPI, 0x7f, 0, 0, 0x600) < 0);
 	CHECK(kvm_call(V3_HYPERCALL_KVM_KICK_CPU, 0, 3, 0, 0) < 0);
 	start_job(JOB_HALT);
+	/* A kick now would end the HLT of its main loop. */
+	for (start = rdtsc(); !halt_ready && in_time(start);)
+		relax();
 	for (i = 0; i < ROUNDS; i++) {
 		CHECK(kvm_call(V3_HYPERCALL_KVM_KICK_CPU, 0, ids[1], 0, 0) == 0);
 		for (start = rdtsc(); halts <= i && in_time(start);)
