@@ -91,6 +91,7 @@ test_selftest("selftest", "256 MiB", 1, "--icount")
 test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--stats"))
 test_selftest("selftest-smp", "2 vcpus", 2)
 test_selftest("disk", "disks", 1)
+test_selftest("ide", "IDE", 1)
 net = test_selftest("net", "network cards", 1)
 result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,
        "network cards: lines printed at the virtio console's ports arrive", net)

@@ -18,7 +18,8 @@ static void test_devices_list_is_complete(void)
 		"lapic",      "ioapic",	   "i8259",	 "i8254",      "rtc",
 		"uart",	      "acpi_pm",   "reset",	 "pci_host",   "fw_cfg",
 		"debugcon",   "debugexit", "virtio_blk", "virtio_net", "virtio_console",
-		"virtio_rng", "piix3",	   "i8042",	 "vga",
+		"virtio_rng", "piix3",	   "i8042",	 "vga",	       "hpet",
+		"ide",
 	};
 	unsigned n = 0;
 

@@ -55,6 +55,8 @@
 #define V3_PC_IRQ_MOUSE	   12
 #define V3_PC_TIMER_PIN	   2 /* I/O APIC pin of line 0 */
 
+#define V3_PC_IRQ_IDE(n) (14 + (n)) /* IDE channels: 0 primary, 1 secondary */
+
 /*
  * PCI INTx. pin: 1 = INTA .. 4 = INTD (0x3d of configuration space). The bus drives both lines: the
  * guest listens to one of them, depending on the interrupt controller it chose (\_PIC). The ISA bridge routes
@@ -80,6 +82,8 @@
 #define V3_PC_PORT_PIC2	      0x00a0 /* 2 ports */
 #define V3_PC_PORT_DEBUGCON   0x00e9 /* reads 0xe9 */
 #define V3_PC_PORT_DEBUGEXIT  0x00f4 /* 4 ports; exit status (value << 1) | 1 */
+#define V3_PC_PORT_IDE(n)     ((n) ? 0x0170 : 0x01f0) /* 8 ports */
+#define V3_PC_PORT_IDECTL(n)  ((n) ? 0x0376 : 0x03f6)
 #define V3_PC_PORT_COM2	      0x02f8 /* 8 ports */
 #define V3_PC_PORT_COM1	      0x03f8 /* 8 ports */
 #define V3_PC_PORT_ELCR	      0x04d0 /* 2 ports: edge/level of the 8259 pair */

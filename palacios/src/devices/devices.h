@@ -16,6 +16,7 @@ extern const struct v3_device_class v3_device_hpet;
 extern const struct v3_device_class v3_device_i8042;
 extern const struct v3_device_class v3_device_i8254;
 extern const struct v3_device_class v3_device_i8259;
+extern const struct v3_device_class v3_device_ide;
 extern const struct v3_device_class v3_device_ioapic;
 extern const struct v3_device_class v3_device_lapic;
 extern const struct v3_device_class v3_device_pci_host;

@@ -17,13 +17,15 @@ debian-guests := \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
 	disk:256:1:job=disk:disk.cpio \
+	ide:256:1:job=disk,bus=ide:disk.cpio \
 	net:256:1:job=net:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
 
 debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_ring virtio_pci_modern_dev \
-	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng))
+	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng \
+	scsi_common scsi_mod sd_mod cdrom sr_mod libata ata_piix isofs))
 
 $(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 	@mkdir -p $(DEBIAN)
@@ -32,7 +34,8 @@ $(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 
 # Programs without C library.
 debian-bins := $(DEBIAN)/tsc $(DEBIAN)/debugexit
-$(debian-bins): $(DEBIAN)/%: $(debian-src)/%.c
+disk-bins := $(DEBIAN)/cdtray
+$(debian-bins) $(disk-bins): $(DEBIAN)/%: $(debian-src)/%.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables $(WARN) \
@@ -45,13 +48,14 @@ $(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debia
 
 # For the guests with disks and network cards: modules and file system tools besides, and an image.
 disk-files := $(debian-src)/disk $(debian-src)/net $(debian-modules)
-$(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(DEBIAN)/busybox
+$(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(disk-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
-	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-files) \
+	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-bins) $(disk-files) \
 		/usr/sbin/mke2fs /usr/sbin/e2fsck
 $(DEBIAN)/disk.img: $(debian-src)/mkdisk.sh
 	$(call say,DISK,$@)
 	$(Q)$< $@
+$(DEBIAN)/disk.iso: $(DEBIAN)/disk.img ;
 
 define debian-rule
 $(DEBIAN)/$(call debian-field,$(1),1).toml: $(debian-src)/guest.toml.in $(debian-src)/build.mk \
@@ -67,4 +71,4 @@ endef
 $(foreach g,$(debian-guests),$(eval $(call debian-rule,$(g))))
 
 .PHONY: debian-guest
-debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/disk.cpio $(DEBIAN)/disk.img $(debian-tomls)
+debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/disk.cpio $(DEBIAN)/disk.img $(DEBIAN)/disk.iso $(debian-tomls)
