@@ -47,8 +47,10 @@ disk = boot("disk", "virtio disk", 2)
 tap.result(disk.count("Booting from Hard Disk...") == 2 and disk.count("reset: port 0xcf9") == 1,
            "virtio disk: GRUB resets the machine, and the firmware boots it once more", disk)
 tap.result("grub: from hd0,msdos1" in disk, "virtio disk: GRUB runs from its partition, seen at the serial port", disk)
-vga = boot("vga", "display", 1)
-for shown in ("SeaBIOS (version", "Booting from Hard Disk...", "Welcome to GRUB!", "grub: from hd0", "shown on the display"):
-    tap.result(shown in vga, f"display: the mirror shows \"{shown}\"", vga)
+ide = boot("ide", "IDE disk", 1)
+tap.result("grub: from hd0,msdos1" in ide, "IDE disk: GRUB runs from its partition", ide)
+cd = boot("cd", "CD", 1)
+for shown in ("SeaBIOS (version", "Booting from DVD/CD...", "Welcome to GRUB!", "grub: from cd", "shown on the display"):
+    tap.result(shown in cd, f"CD: the mirror of the display shows \"{shown}\"", cd)
 type_keys()
 tap.finish()

@@ -8,7 +8,7 @@ SEABIOS	:= /usr/share/seabios/bios-256k.bin
 VGABIOS	:= /usr/share/seabios/vgabios-isavga.bin
 
 # name:vcpus. What name.devices says is added to the definition.
-bios-guests := disk:2 vga:1 keys:1
+bios-guests := disk:2 ide:1 cd:1 keys:1
 bios-tomls := $(foreach g,$(bios-guests),$(BIOS)/$(call debian-field,$(g),1).toml)
 
 $(BIOS)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(bios-src)/firmware $(debian-bins) \

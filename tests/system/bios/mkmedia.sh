@@ -53,12 +53,13 @@ put "$root/core.img" 1
 put "$root/part.img" 2048
 mv "$root/disk.img" "$out/disk.img"
 
-# From the CD it shows its texts on the display; if there is a second disk it wants a line typed, and that is all.
+# From the CD it shows its texts on the display; if the disk is there, too, it wants a line typed, and that is all.
 rm "$root/fs/boot/grub/grubenv"
 {
 	cat <<-'END'
 	terminal_output console
-	if ls (hd1); then
+	search --quiet --fs-uuid 01234567-89ab-cdef-0123-456789abcdef --set=disk
+	if [ -n "$disk" ]; then
 		echo "grub: what shall it be?"
 		read line
 		echo "grub: read $line"
