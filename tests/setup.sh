@@ -13,6 +13,10 @@ PACKAGES=(
 	qemu-system-x86 bochs bochs-term seabios vgabios
 	# the Debian guest's initramfs and disk; its kernel and busybox are downloaded, not installed
 	cpio e2fsprogs
+	# disk and CD that firmware boots: GRUB's tools and images, nothing is installed as a boot loader
+	grub-common grub-pc-bin xorriso mtools
+	# judges of disk images
+	qemu-utils
 )
 
 missing=()

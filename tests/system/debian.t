@@ -58,7 +58,7 @@ def test_large_pages(out):
 
 
 def test_selftest(name, title, smp, *args):
-    status, out = boot(name, smp, 180, *args)
+    status, out = boot(name, smp, 600, *args)
     for m in re.finditer(r"^selftest: (ok|FAILED) (.*)$", out, re.M):
         result(m.group(1) == "ok", f"{title}: {m.group(2)}", out)
     result(re.search(r"^selftest: 0 failed$", out, re.M), f"{title}: all checks of the guest ran", out)
@@ -98,9 +98,14 @@ test_shell()
 test_selftest("selftest", "256 MiB", 1, "--icount")
 test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--stats"))
 test_selftest("selftest-smp", "2 vcpus", 2)
+test_selftest("smp", "4 vcpus", 4)
 test_selftest("disk", "disks", 1)
-net = test_selftest("net", "network cards", 1)
+test_selftest("ide", "IDE", 1)
+net = test_selftest("net", "network cards", 2, "--stats")
 result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,
        "network cards: lines printed at the virtio console's ports arrive", net)
+frames = sum(int(n) for n in re.findall(r"(\d+) frames\b", net))
+exits = sum(int(n) for n in re.findall(r"stats: vcpu \d+: entries (\d+)", net))
+print(f"# network cards: {exits} exits, boot included, for {frames} frames: {exits / max(frames, 1):.1f} per frame")
 print(f"1..{count}")
 sys.exit(1 if failures else 0)

@@ -84,6 +84,34 @@ void v3_mem_unhook(struct v3_vm *vm, v3_gpa_t gpa);
 int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node);
 int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
 
+#define V3_GPA_NONE (~0ull)
+
+/** What becomes of writes to pages of the window. */
+enum v3_window_writes {
+	V3_WINDOW_DROP,	 /* dropped: read-only */
+	V3_WINDOW_STORE, /* stored in what is shown, unless that is ROM */
+	V3_WINDOW_UNDER, /* stored in the RAM that lies there, whatever is shown: how ROM is shadowed */
+};
+
+/**
+ * Make RAM a window: its pages can be switched while the VM runs to show other memory, as chipsets do with
+ * ROM and the RAM under it. At first it shows that RAM. One window per VM. Before the VM first runs, thread
+ * context.
+ * @param gpa,size  page-aligned, non-empty, RAM, within one aligned 2 MiB
+ * @return V3_OK; V3_EINVAL; V3_ENOENT (not RAM); V3_EEXIST (there is a window); V3_ENOMEM.
+ */
+int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
+/**
+ * Switch pages of the window; flushes. Any time, own vcpu thread or stopped VM, no locks held; the caller
+ * makes one call at a time. Accesses of other vcpus meanwhile see one or the other.
+ * @param gpa,size  page-aligned, in the window
+ * @param from      what to show: @p gpa itself for the RAM that lies there; RAM or ROM outside the window;
+ *                  V3_GPA_NONE: nothing, reads all ones
+ * @return V3_OK; V3_EINVAL; V3_ENOENT (no window, or a page of @p from is neither RAM nor ROM): nothing changed.
+ */
+int v3_mem_window_show(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_gpa_t from,
+		       enum v3_window_writes writes);
+
 /**
  * Copy between a host buffer and guest-physical RAM or ROM. Range and wrap checked: either all bytes are
  * copied or none. MMIO regions and hooks are not consulted: this is what a device's DMA does. atomic.

@@ -23,7 +23,9 @@ struct v3_arch_caps {
 	bool nested_exec_only; /* a nested entry may forbid reading yet allow execution */
 	bool xsaves;	       /* a guest may execute XSAVES and XRSTORS if the CPU has them */
 	bool nested_dirty; /* the CPU sets dirty bits in nested leaves, if v3_mem.dirty.how asks for it */
-	bool dirty_log;	       /* and keeps a log of them: drain_log() */
+	bool dirty_log; /* and keeps a log of them: drain_log() */
+	uint8_t tsc_frac_bits; /* of the guest TSC's ratio to the host's, fixed point; 0: it cannot be scaled */
+	uint8_t tsc_int_bits;
 	uint8_t hpa_bits;      /* physical address width */
 	uint8_t nested_levels; /* of the nested tables: 4 or 5 */
 	uint8_t nested_format; /* enum v3_nested_format */
@@ -49,7 +51,8 @@ struct v3_arch_ops {
 
 	int (*vm_create)(struct v3_vm *vm); /* sets vm->arch_vm */
 	void (*vm_destroy)(struct v3_vm *vm);
-	int (*vcpu_create)(struct v3_vcpu *vcpu); /* sets vcpu->arch_vcpu */
+	/** Sets vcpu->arch_vcpu. The guest's TSC runs at vm->time.tsc_ratio, 0: as the host's. */
+	int (*vcpu_create)(struct v3_vcpu *vcpu);
 	void (*vcpu_destroy)(struct v3_vcpu *vcpu);
 	/** Registers to the state after RESET (init false) or INIT (APM vol. 2 14.1.3 table 14-1). */
 	void (*vcpu_reset)(struct v3_vcpu *vcpu, bool init);

@@ -105,6 +105,16 @@ struct v3_dirty {
 	uint64_t bits_pages;
 };
 
+/** RAM whose pages can show other memory. */
+struct v3_mem_window {
+	v3_gpa_t gpa;
+	uint64_t size;
+	struct v3_mem_window_page {
+		uint64_t hva, hpa; /* of the RAM that lies there */
+		bool under;	   /* writes go to it although something else is shown */
+	} page[];
+};
+
 struct v3_mem {
 	struct v3_mem_chunk *chunk; /* owned, ram_alloc: by gpa >> V3_CHUNK_SHIFT */
 	uint64_t nchunks;	    /* 0 or a power of two */
@@ -115,12 +125,14 @@ struct v3_mem {
 	uint32_t seq;	     /* odd while mmio[] or hooks change */
 	uint8_t gpa_bits;    /* guest-physical address width */
 	int node;	     /* NUMA node of the first RAM: nested tables go there too */
+	int ram_node;	     /* of the region that is being added */
 
 	uint32_t nmmio;
 	struct v3_mmio_region mmio[V3_MEM_MAX_MMIO]; /* sorted by gpa, no overlaps */
 	struct v3_pagemap hooks;		     /* slot: struct v3_mem_hook * */
 	struct v3_mem_hook *free_hooks;		     /* owned */
 
+	struct v3_mem_window *window; /* owned; NULL: none */
 	uint32_t nregions;
 	struct v3_mem_range region[V3_MEM_MAX_REGIONS]; /* sorted by gpa */
 	struct v3_mem_pieces *pieces;			/* owned */
@@ -209,6 +221,11 @@ unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa);
 
 /** The hook of the page: its handler and kinds of access. any, lock-free. @return false: not hooked. */
 bool v3_mem_hook_find(const struct v3_mem *mem, v3_gpa_t gpa, struct v3_mem_hook *out);
+/**
+ * A write to a page that hardware may not write: to the RAM under it if the window says so.
+ * any context. @return false: not the window's affair, drop it.
+ */
+bool v3_mem_window_write(struct v3_mem *mem, v3_gpa_t gpa, const void *buf, size_t len);
 /** Put V3_CHUNK_MMIO on the RAM chunks that MMIO regions lie over. Before the VM runs or under the lock. */
 void v3_mem_mmio_mark(struct v3_mem *mem);
 

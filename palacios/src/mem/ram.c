@@ -177,7 +177,7 @@ static int ram_back(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t end, uint64_t ali
 
 		if (want > end - gpa)
 			want = end - gpa;
-		hpa = v3_host_ram_alloc(want >> V3_PAGE_SHIFT, align, mem->node);
+		hpa = v3_host_ram_alloc(want >> V3_PAGE_SHIFT, align, mem->ram_node);
 		if (hpa == V3_HPA_NONE) {
 			want = ram_smaller(want, &align);
 			if (!want)
@@ -329,12 +329,15 @@ static int ram_add(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t attr)
 int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node)
 {
 	if (!vm->mem.nregions)
-		vm->mem.node = vm->mmu.nested.node = node; /* tables lie where the memory is */
+		vm->mem.node = vm->mmu.nested.node =
+			node; /* tables lie where the first memory is */
+	vm->mem.ram_node = node;
 	return ram_add(vm, gpa, size, 0);
 }
 
 int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 {
+	vm->mem.ram_node = vm->mem.node;
 	return ram_add(vm, gpa, size, V3_CHUNK_ROM);
 }
 
@@ -351,6 +354,8 @@ void v3_mem_fini(struct v3_vm *vm)
 	struct v3_mem *mem = &vm->mem;
 	struct v3_mem_hook *hook;
 
+	v3_free(mem->window);
+	mem->window = NULL;
 	for (uint64_t i = 0; i < mem->nchunks; i++)
 		v3_free(ram_split(&mem->chunk[i]));
 	if (mem->chunk)
@@ -487,13 +492,17 @@ int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len)
 
 void *v3_mem_ptr(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len)
 {
-	uint8_t *first = v3_mem_find(&vm->mem, gpa);
+	uint64_t n = len;
+	uint8_t *first = ram_run(&vm->mem, gpa, &n);
 
-	if (!len || !ram_backed(&vm->mem, gpa, len))
+	if (!first || !len)
 		return NULL;
-	for (uint64_t done = 0; done < len;) {
-		uint64_t n = len - done;
-
+	if (n == len) /* within one chunk: nearly always */
+		return first;
+	if (!ram_backed(&vm->mem, gpa, len))
+		return NULL;
+	for (uint64_t done = n; done < len;) {
+		n = len - done;
 		if (ram_run(&vm->mem, gpa + done, &n) != first + done)
 			return NULL;
 		done += n;

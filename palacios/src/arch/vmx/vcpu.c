@@ -6,6 +6,7 @@
 #include "arch/vmx/vmx.h"
 
 #include "cpu/cpuid.h"
+#include "cpu/yield.h"
 #include "exit/exit.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
@@ -25,9 +26,17 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 {
 	const struct vmx_controls *ctl = &vv->vmx->ctl;
 	const struct vmx_vm *vx = vcpu->vm->arch_vm;
+	uint32_t proc2 = ctl->proc2;
+	const uint64_t ratio = vcpu->vm->time.tsc_ratio;
 
+	if (!v3_yield_wants_pause(vcpu->vm))
+		proc2 &= ~VMX_PROC2_PAUSE_LOOP;
 	vmx_write(VMCS_PIN_CONTROLS, ctl->pin);
-	vmx_write(VMCS_PROC2_CONTROLS, ctl->proc2);
+	if (ratio) {
+		proc2 |= VMX_PROC2_TSC_SCALING;
+		vmx_write(VMCS_TSC_MULTIPLIER, ratio);
+	}
+	vmx_write(VMCS_PROC2_CONTROLS, proc2);
 	vmx_write(VMCS_EXIT_CONTROLS, ctl->exit);
 	vmx_write(VMCS_MSR_BITMAP, vx->msr_bitmap_pa);
 	vmx_write(VMCS_LINK_POINTER, ~0ull);
@@ -38,6 +47,8 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	vmx_write(VMCS_PF_ERROR_MASK, 0);
 	vmx_write(VMCS_PF_ERROR_MATCH, 0);
 	vmx_write(VMCS_CR3_TARGET_COUNT, 0);
+	/* No MSR areas: each entry and exit would work them off. What no field holds stays in the CPU from load()
+	 * to put(), while no code runs there that uses it (load.c). */
 	vmx_write(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmx_write(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
@@ -46,7 +57,7 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	if (ctl->proc2 & VMX_PROC2_XSAVES) /* IA32_XSS is 0 in a guest: none exits (cpu/fpu.c) */
 		vmx_write(VMCS_XSS_EXIT_BITMAP, ~0ull);
 	v3_vmx_pml_init_vmcs(vv);
-	if (ctl->proc2 & VMX_PROC2_PAUSE_LOOP) {
+	if (proc2 & VMX_PROC2_PAUSE_LOOP) {
 		vmx_write(VMCS_PLE_GAP, VCPU_PLE_GAP);
 		vmx_write(VMCS_PLE_WINDOW, VCPU_PLE_WINDOW);
 	}

@@ -63,6 +63,10 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 	caps->xsaves = ctl.proc2 & VMX_PROC2_XSAVES;
 	caps->nested_dirty = v3_vmx_caps_ept(&vc, VMX_EPT_AD);
 	caps->dirty_log = caps->nested_dirty && (ctl.proc2 & VMX_PROC2_PML);
+	if (v3_vmx_caps_may(vc.procbased2, VMX_PROC2_TSC_SCALING)) {
+		caps->tsc_frac_bits = VMX_TSC_FRACTION;
+		caps->tsc_int_bits = 64 - VMX_TSC_FRACTION;
+	}
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file slow_disk.h
+ * Disks for the tests of disk controllers, in the place of palacios/src/devices/block/open.c: disks in memory that
+ * keep requests pending, if told so, until the test lets them be done, in any order and with any result.
+ */
+#ifndef TESTS_SLOW_DISK_H
+#define TESTS_SLOW_DISK_H
+
+#include "devices/block/blk.h"
+#include "fake_host.h"
+#include "palacios/error.h"
+#include "tap.h"
+
+#define SLOW_MAX 64
+
+/* Of all disks; zeroed by the test. */
+static struct {
+	bool on;      /* requests stay pending */
+	int fail;     /* result of every request from now on, if not V3_OK */
+	unsigned ops; /* requests submitted, by kind: bit op is set */
+	unsigned n;   /* pending */
+	struct {
+		struct v3_blk *below;
+		struct v3_blk_req *req;
+	} held[SLOW_MAX];
+} slow;
+
+struct slow_disk {
+	struct v3_blk blk;
+	struct v3_blk *below;
+};
+
+/* Let pending request @p i be done, counted from the oldest. */
+static inline void slow_finish(unsigned i)
+{
+	struct v3_blk_req *req = slow.held[i].req;
+	struct v3_blk *below = slow.held[i].below;
+
+	REQUIRE(i < slow.n);
+	slow.n--;
+	memmove(&slow.held[i], &slow.held[i + 1], (slow.n - i) * sizeof(slow.held[0]));
+	req->done(req, slow.fail ? slow.fail : v3_blk_submit(below, req));
+}
+
+static inline int slow_submit(struct v3_blk *blk, struct v3_blk_req *req)
+{
+	struct v3_blk *below = V3_CONTAINER(blk, struct slow_disk, blk)->below;
+
+	slow.ops |= 1u << req->op;
+	if (!slow.on)
+		return slow.fail ? slow.fail : v3_blk_submit(below, req);
+	if (!CHECK(slow.n < SLOW_MAX))
+		return V3_EIO;
+	slow.held[slow.n].below = below;
+	slow.held[slow.n++].req = req;
+	return V3_BLK_PENDING;
+}
+
+static inline void slow_drain(struct v3_blk *blk)
+{
+	(void)blk;
+	while (slow.n)
+		slow_finish(slow.n - 1);
+}
+
+static inline void slow_close(struct v3_blk *blk)
+{
+	struct slow_disk *disk = V3_CONTAINER(blk, struct slow_disk, blk);
+
+	CHECK_EQ(slow.n, 0);
+	v3_blk_close(disk->below);
+	free(disk);
+}
+
+int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk)
+{
+	static const struct v3_blk_ops ops = {
+		.submit = slow_submit, .drain = slow_drain, .close = slow_close};
+	struct slow_disk *disk = calloc(1, sizeof(*disk));
+	int err = v3_blk_memory_open(vm, cfg, &disk->below);
+
+	if (err) {
+		free(disk);
+		return err;
+	}
+	disk->blk = *disk->below;
+	disk->blk.ops = &ops;
+	*blk = &disk->blk;
+	return V3_OK;
+}
+
+#endif
