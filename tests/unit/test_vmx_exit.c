@@ -54,12 +54,16 @@ static const struct {
 	{VMX_EXIT_MONITOR, V3_EXIT_MONITOR, false},
 	{VMX_EXIT_PAUSE, V3_EXIT_PAUSE, true},
 	{VMX_EXIT_ENTRY_MCE, V3_EXIT_ENTRY_FAILED, false},
+	{VMX_EXIT_TPR_THRESHOLD, V3_EXIT_INTR_WINDOW, false},
+	{VMX_EXIT_APIC_ACCESS, V3_EXIT_NESTED_FAULT, false},
+	{VMX_EXIT_VIRTUAL_EOI, V3_EXIT_APIC_EOI, false},
 	{VMX_EXIT_EPT_VIOLATION, V3_EXIT_NESTED_FAULT, false},
 	{VMX_EXIT_INVEPT, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_RDTSCP, V3_EXIT_RDTSCP, true},
 	{VMX_EXIT_INVVPID, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_WBINVD, V3_EXIT_CACHE, true},
 	{VMX_EXIT_XSETBV, V3_EXIT_XSETBV, true},
+	{VMX_EXIT_APIC_WRITE, V3_EXIT_APIC_WRITE, false},
 	{VMX_EXIT_VMFUNC, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_ENCLS, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_XSAVES, V3_EXIT_VIRT_INSN, false},
@@ -121,6 +125,38 @@ static void test_vmx_exit_ept_misconfiguration_is_named(void)
 	CHECK_EQ(vrig_exit(VMX_EXIT_EPT_MISCONFIG, 0).kind, V3_EXIT_UNKNOWN);
 	CHECK(fake_log_contains("EPT misconfiguration"));
 	CHECK(fake_log_contains("0x123000"));
+}
+
+/* Table 28-6. What is not a write or a fetch is a read, if only for the CPU's own ends. */
+static void test_vmx_exit_apic_access(void)
+{
+	static const uint8_t access[16] = {
+		[VMX_QUAL_APIC_READ] = V3_ACC_READ,	 [VMX_QUAL_APIC_WRITE] = V3_ACC_WRITE,
+		[VMX_QUAL_APIC_FETCH] = V3_ACC_EXEC,	 [VMX_QUAL_APIC_EVENT] = V3_ACC_READ,
+		[VMX_QUAL_APIC_GPA_EVENT] = V3_ACC_READ, [VMX_QUAL_APIC_GPA] = V3_ACC_READ,
+	};
+
+	REQUIRE(vrig_init());
+	vrig.gpa = 0x5000; /* not defined for this exit */
+	for (unsigned type = 0; type < 16; type++) {
+		struct v3_exit exit = vrig_exit(VMX_EXIT_APIC_ACCESS, type << 12 | 0x394);
+
+		if (!access[type])
+			continue;
+		CHECK_EQ(exit.u.fault.gpa, 0xfee00394);
+		CHECK_EQ(exit.u.fault.access, access[type]);
+		CHECK(exit.u.fault.present);
+	}
+	vrig.vectoring = INFO(VMX_INTR_EXTERNAL, 0x51);
+	CHECK_EQ(vrig_exit(VMX_EXIT_APIC_ACCESS, 3 << 12).aborted.vector, 0x51);
+}
+
+static void test_vmx_exit_apic_write_and_eoi(void)
+{
+	REQUIRE(vrig_init());
+	CHECK_EQ(vrig_exit(VMX_EXIT_APIC_WRITE, 0x300).u.apic, 0x300);
+	CHECK_EQ(vrig_exit(VMX_EXIT_APIC_WRITE, 0x3f0).u.apic, 0x3f0);
+	CHECK_EQ(vrig_exit(VMX_EXIT_VIRTUAL_EOI, 0xfe).u.apic, 0xfe);
 }
 
 /* The exit has acknowledged it: nobody else knows the number. */
@@ -393,6 +429,8 @@ static const struct tap_test tests[] = {
 	TAP(test_vmx_exit_reasons),
 	TAP(test_vmx_exit_failed_entry),
 	TAP(test_vmx_exit_ept_misconfiguration_is_named),
+	TAP(test_vmx_exit_apic_access),
+	TAP(test_vmx_exit_apic_write_and_eoi),
 	TAP(test_vmx_exit_host_interrupt_is_handed_on),
 	TAP(test_vmx_exit_host_nmi_is_raised_again),
 	TAP(test_vmx_exit_io),

@@ -37,6 +37,8 @@ struct v3_vm;
 	X(MONITOR, "monitor")	  /* MONITOR, MWAIT: hidden */                                     \
 	X(VIRT_INSN, "virt_insn") /* VMRUN, VMXON ...: hidden */                                   \
 	X(TASK_SWITCH, "task_switch")                                                              \
+	X(APIC_WRITE, "apic_write") /* a register in the local APIC's page was written */          \
+	X(APIC_EOI, "apic_eoi")	    /* a level-triggered interrupt was ended */                    \
 	X(TRIPLE_FAULT, "triple_fault")                                                            \
 	X(INIT, "init") /* host INIT */                                                            \
 	X(SMI, "smi")                                                                              \

@@ -237,4 +237,9 @@ void v3_vmx_dump(struct v3_vcpu *vcpu, const struct v3_text *text)
 		vcpu_field(vv, VMCS_ENTRY_CONTROLS), vcpu_field(vv, VMCS_EXCEPTION_BITMAP));
 	v3_text_line(text, "  eptp %#llx vpid %u dr6 %#llx dr7 %#llx", vcpu_field(vv, VMCS_EPTP),
 		     vv->vpid, (unsigned long long)vv->dr6, vcpu_field(vv, VMCS_GUEST_DR7));
+	if (vv->apic.page)
+		v3_text_line(text, "  apic: threshold %llu status %#llx page %#llx",
+			     vcpu_field(vv, VMCS_TPR_THRESHOLD),
+			     vcpu_field(vv, VMCS_GUEST_INTR_STATUS),
+			     (unsigned long long)vcpu->apic_pa);
 }
