@@ -75,28 +75,29 @@ static const struct lapic_reg lapic_regs[LAPIC_NREGS] = {
 
 /* ---- priorities ---- */
 
-/** Number of the highest set bit of ISR or IRR. Unrolled: it is on every interrupt's way. */
+/** Number of the highest set bit of four words of a 256-bit register that are not all 0. */
+static inline int lapic_top_of(const uint32_t *w, int first)
+{
+	uint32_t v;
+
+	if ((v = w[12]) != 0)
+		return first + 127 - __builtin_clz(v);
+	if ((v = w[8]) != 0)
+		return first + 95 - __builtin_clz(v);
+	if ((v = w[4]) != 0)
+		return first + 63 - __builtin_clz(v);
+	return first + 31 - __builtin_clz(w[0]);
+}
+
+/** The same of ISR or IRR. Unrolled: it is on every interrupt's way, and most often there is none. */
 static inline int lapic_top(const struct lapic *l, unsigned reg)
 {
 	const uint32_t *w = &l->page[LAPIC_AT(reg)];
-	uint32_t v;
 
-	if ((v = w[28]) != 0)
-		return 255 - __builtin_clz(v);
-	if ((v = w[24]) != 0)
-		return 223 - __builtin_clz(v);
-	if ((v = w[20]) != 0)
-		return 191 - __builtin_clz(v);
-	if ((v = w[16]) != 0)
-		return 159 - __builtin_clz(v);
-	if ((v = w[12]) != 0)
-		return 127 - __builtin_clz(v);
-	if ((v = w[8]) != 0)
-		return 95 - __builtin_clz(v);
-	if ((v = w[4]) != 0)
-		return 63 - __builtin_clz(v);
-	if ((v = w[0]) != 0)
-		return 31 - __builtin_clz(v);
+	if (w[28] | w[24] | w[20] | w[16])
+		return lapic_top_of(w + 16, 128);
+	if (w[12] | w[8] | w[4] | w[0])
+		return lapic_top_of(w, 0);
 	return LAPIC_NONE;
 }
 
@@ -139,13 +140,21 @@ void v3_lapic_raise(struct lapic *l, uint8_t vector)
 	v3_vcpu_irq_request(l->vcpu);
 }
 
-/** What was sent and not taken has asked already; only what waits in IRR may need it. */
-static void lapic_recheck(struct lapic *l)
+static __attribute__((__noinline__)) void lapic_recheck_irr(struct lapic *l)
 {
 	int top = lapic_top(l, LAPIC_IRR);
 
-	if (top >= 0 && (unsigned)top >> 4 > l->page[LAPIC_AT(LAPIC_PPR)] >> 4)
+	if ((unsigned)top >> 4 > l->page[LAPIC_AT(LAPIC_PPR)] >> 4)
 		v3_vcpu_irq_request(l->vcpu);
+}
+
+/** What was sent and not taken has asked already; only what waits in IRR, if anything, may need it. */
+static inline void lapic_recheck(struct lapic *l)
+{
+	const uint32_t *w = &l->page[LAPIC_AT(LAPIC_IRR)];
+
+	if (w[0] | w[4] | w[8] | w[12] | w[16] | w[20] | w[24] | w[28])
+		lapic_recheck_irr(l);
 }
 
 /** The highest vector in service. */
@@ -154,10 +163,9 @@ static inline int lapic_in_service(const struct lapic *l)
 	return V3_UNLIKELY(l->isr_top == LAPIC_BY_CPU) ? lapic_top(l, LAPIC_ISR) : l->isr_top;
 }
 
-/** Processor priority, SDM 3A 10.8.3.1. @return it has become lower */
-static bool lapic_update_ppr(struct lapic *l)
+/** Processor priority, SDM 3A 10.8.3.1; @p top: in service. @return it has become lower */
+static inline bool lapic_update_ppr(struct lapic *l, int top)
 {
-	int top = lapic_in_service(l);
 	uint32_t in_service = top < 0 ? 0 : (uint32_t)top & 0xf0;
 	uint32_t tpr = l->page[LAPIC_AT(LAPIC_TPR)], old = l->page[LAPIC_AT(LAPIC_PPR)];
 	uint32_t ppr = tpr >> 4 >= in_service >> 4 ? tpr : in_service;
@@ -169,31 +177,44 @@ static bool lapic_update_ppr(struct lapic *l)
 static void lapic_set_tpr(struct lapic *l, uint32_t tpr)
 {
 	l->page[LAPIC_AT(LAPIC_TPR)] = tpr;
-	if (lapic_update_ppr(l))
+	if (lapic_update_ppr(l, lapic_in_service(l)))
 		lapic_recheck(l);
 }
 
-/** End of the interrupt that is in service, SDM 3A 10.8.5. */
-static void lapic_end(struct lapic *l, int vector)
+/** @p vector is not in service any more, the highest one is @p top. */
+static inline void lapic_end(struct lapic *l, uint8_t vector, int top)
 {
-	*lapic_word(l, LAPIC_ISR, (uint8_t)vector) &= ~lapic_bit((uint8_t)vector);
-	if (l->isr_top != LAPIC_BY_CPU)
-		l->isr_top = --l->nested ? lapic_top(l, LAPIC_ISR) : LAPIC_NONE;
-	else /* it must learn what is in service now */
-		v3_vcpu_irq_request(l->vcpu);
-	lapic_update_ppr(l);
+	lapic_update_ppr(l, top);
 	/* Before the broadcast: the line may be asserted still, and then comes back at once. */
-	if (V3_UNLIKELY(*lapic_word(l, LAPIC_TMR, (uint8_t)vector) & lapic_bit((uint8_t)vector)))
-		v3_eoi_broadcast(l->set->vm, (uint8_t)vector);
+	if (V3_UNLIKELY(*lapic_word(l, LAPIC_TMR, vector) & lapic_bit(vector)))
+		v3_eoi_broadcast(l->set->vm, vector);
 	lapic_recheck(l);
 }
 
-static void lapic_eoi(struct lapic *l)
+/** EOI of an access that the CPU has left to us: it must learn what is in service then. */
+static __attribute__((__noinline__)) void lapic_eoi_by_cpu(struct lapic *l)
 {
 	int vector = lapic_in_service(l);
 
-	if (vector >= 0)
-		lapic_end(l, vector);
+	if (vector < 0)
+		return;
+	*lapic_word(l, LAPIC_ISR, (uint8_t)vector) &= ~lapic_bit((uint8_t)vector);
+	v3_vcpu_irq_request(l->vcpu);
+	lapic_end(l, (uint8_t)vector, lapic_top(l, LAPIC_ISR));
+}
+
+/** End of interrupt, SDM 3A 10.8.5. */
+static void lapic_eoi(struct lapic *l)
+{
+	int vector = l->isr_top;
+
+	if (V3_UNLIKELY(vector < 0)) {
+		lapic_eoi_by_cpu(l);
+		return;
+	}
+	*lapic_word(l, LAPIC_ISR, (uint8_t)vector) &= ~lapic_bit((uint8_t)vector);
+	l->isr_top = --l->nested ? lapic_top(l, LAPIC_ISR) : LAPIC_NONE;
+	lapic_end(l, (uint8_t)vector, l->isr_top);
 }
 
 void v3_lapic_mode_changed(struct lapic *l)
@@ -213,7 +234,7 @@ void v3_lapic_mode_changed(struct lapic *l)
 	for (unsigned i = 0; i < 8; i++)
 		for (uint32_t w = l->page[LAPIC_AT(LAPIC_ISR + i)]; w; w &= w - 1)
 			l->nested++;
-	lapic_update_ppr(l);
+	lapic_update_ppr(l, lapic_in_service(l));
 }
 
 /* ---- struct v3_lapic_ops ---- */
@@ -239,7 +260,7 @@ static void lapic_ack(void *priv, struct v3_vcpu *vcpu, uint8_t vector)
 	/* It passed the priority check, so nothing in service is above or equal to it. */
 	l->isr_top = vector;
 	l->nested++;
-	lapic_update_ppr(l);
+	lapic_update_ppr(l, vector);
 }
 
 static void lapic_tpr_changed(void *priv, struct v3_vcpu *vcpu)
