@@ -52,6 +52,10 @@ UNIT_CFLAGS := -std=gnu11 -O1 -g -D_GNU_SOURCE -fno-pie -fno-omit-frame-pointer 
 	-fsanitize=address,undefined -fno-sanitize-recover=all $(WARN) $(INCLUDES) $(CONFIGH) \
 	-Itests/unit -Itests/fake_host
 UNIT_LDFLAGS := -no-pie -fsanitize=address,undefined -pthread
+ifdef COVERAGE
+UNIT_CFLAGS := $(filter-out -fsanitize% -fno-sanitize%,$(UNIT_CFLAGS)) --coverage
+UNIT_LDFLAGS := -no-pie --coverage -pthread
+endif
 
 # ---- collected by the sections and fragments below ----
 products :=
@@ -242,6 +246,7 @@ help:
 	@echo 'make run          boot a Debian guest with a shell; GUEST=file.toml runs another one, HOST=linux under Linux'
 	@echo 'make check        all tests; or one group: check-lint check-unit check-fuzz check-svm check-vmx check-linux'
 	@echo 'make fuzz         fuzz one device: TARGET=virtio_blk SECONDS=60'
+	@echo 'make coverage     which lines that guests face the unit tests and fuzz corpora reach'
 	@echo 'make linux        palacios.ko for Debian'"'"'s cloud kernel; KDIR=folder: for the kernel of these headers'
 	@echo 'make install      v3, its manual, udev and systemd files, the module for DKMS; uninstall; DESTDIR=, PREFIX='
 	@echo 'make bench        cost of exits, in instructions; HOST=linux in palacios.ko, too'

@@ -144,6 +144,14 @@ static inline void v3_vcpu_request_self(struct v3_vcpu *vcpu, uint32_t bits)
 	__atomic_fetch_or(&vcpu->requests, bits, __ATOMIC_RELAXED);
 }
 
+/** Is a linear address canonical in the vcpu's present mode? Outside long mode each is. */
+static inline bool v3_gva_canonical(const struct v3_vcpu *vcpu, v3_gva_t gva)
+{
+	const unsigned shift = vcpu->cr4 & V3_CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	return !(vcpu->efer & V3_EFER_LMA) || (v3_gva_t)((int64_t)(gva << shift) >> shift) == gva;
+}
+
 /** v3_vcpu_code_bits() for the core. */
 static inline unsigned v3_code_bits(const struct v3_vcpu *vcpu)
 {

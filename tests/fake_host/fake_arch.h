@@ -98,6 +98,8 @@ void fake_msr_set(uint32_t msr, uint64_t value);
 uint64_t fake_msr_get(uint32_t msr);
 /** WRMSRs to it since fake_msr_set(). */
 unsigned fake_msr_writes(uint32_t msr);
+/** What RDSEED of the simulated CPU gives, once; before and after that: nothing. RDRAND counts from 1. */
+void fake_seed_set(uint64_t value);
 /** CR4 of the simulated CPU. */
 void fake_cr4_set(uint64_t value);
 /** Debug registers of the simulated CPU (0..3, 6, 7). */

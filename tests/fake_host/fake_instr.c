@@ -65,6 +65,7 @@ static unsigned instr_nmsrs;
 static uint64_t instr_cr4;
 static uint64_t instr_dr[8]; /* one CPU's: tests of them use one thread */
 static unsigned instr_dr_live;
+static uint64_t instr_seed, instr_random;
 
 void fake_instr_reset(void)
 {
@@ -75,6 +76,7 @@ void fake_instr_reset(void)
 	memset(instr_dr, 0, sizeof(instr_dr));
 	instr_dr[7] = INSTR_DR7_IDLE;
 	instr_dr_live = 0;
+	instr_seed = instr_random = 0;
 }
 
 void fake_cpuid_set(uint32_t leaf, uint32_t sub, const uint32_t regs[4])
@@ -172,6 +174,22 @@ unsigned fake_msr_writes(uint32_t msr)
 	const struct instr_msr *m = instr_find_msr(msr);
 
 	return m ? m->writes : 0;
+}
+
+/* RDRAND counts; RDSEED has nothing until a test gives it something, once. */
+bool fake_instr_random(bool seed, uint64_t *value)
+{
+	bool ready = !seed || instr_seed;
+
+	*value = seed ? instr_seed : ++instr_random;
+	if (seed)
+		instr_seed = 0;
+	return ready;
+}
+
+void fake_seed_set(uint64_t value)
+{
+	instr_seed = value;
 }
 
 /* Whose XCR0 it is: the host's until a thread changes it. */

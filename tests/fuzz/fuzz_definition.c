@@ -6,10 +6,8 @@
  */
 #include "config/vm_cfg.h"
 #include "fake_vm.h"
+#include "fuzz.h"
 #include "tap.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

@@ -5,31 +5,14 @@
  * per device, with FUZZ_DEVICE its class and FUZZ_KEYS the keys of its definition. The VM is made once; each input
  * begins with a reset. Sanitizers and the fake host judge; a check of the rig that fails aborts, too.
  */
+#include "fuzz.h"
 #include "palacios/net.h"
 #include "virtio_rig.h"
 
 #define FUZZ_SLOTS 64 /* bytes between buffers that descriptors point to */
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static void *device;
 static struct v3_net_port *peer;
-
-/* The input, taken from the front; zeros behind its end. */
-static struct {
-	const uint8_t *p;
-	size_t left;
-} in;
-
-static uint32_t take(unsigned n)
-{
-	uint32_t value = 0;
-
-	for (unsigned i = 0; i < n && in.left; i++, in.left--)
-		value |= (uint32_t)*in.p++ << 8 * i;
-	return value;
-}
 
 static void ready(void *arg)
 {
@@ -60,7 +43,7 @@ static void start(void)
 
 static uint64_t address(void)
 {
-	uint32_t kind = take(1);
+	uint32_t kind = (uint32_t)take(1);
 
 	switch (kind & 7) {
 	case 0:
@@ -68,7 +51,7 @@ static uint64_t address(void)
 	case 1:
 		return 0xfff000 + take(2); /* across the end of RAM */
 	case 2:
-		return (uint64_t)take(4) << 32 | take(4);
+		return take(8);
 	default:
 		return RIG_DATA + FUZZ_SLOTS * (kind >> 3);
 	}
@@ -78,7 +61,7 @@ static void op_descriptor(unsigned q)
 {
 	unsigned i = take(1) % RIG_QSIZE;
 	uint64_t gpa = address();
-	uint32_t len = take(2);
+	uint32_t len = (uint32_t)take(2);
 	uint16_t flags = (uint16_t)(take(1) & 7);
 
 	rig_desc(q, i, gpa, len, flags, (uint16_t)(take(1) & 31));
@@ -90,7 +73,7 @@ static void op_indirect(unsigned q)
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t gpa = address();
-		uint32_t len = take(2);
+		uint32_t len = (uint32_t)take(2);
 
 		rig_desc_at(RIG_DATA + 0x8000 + 16 * i, gpa, len, (uint16_t)(take(1) & 7),
 			    (uint16_t)(i + 1));
@@ -168,13 +151,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned steps;
 
-	in.p = data;
-	in.left = size;
+	fuzz_begin(data, size);
 	fake_log_clear();
 	fake_console_limit("console", 1000000);
 	v3_mem_set(bench.vm, RIG_DATA, 0, 0x10000);
 	start();
-	for (steps = 0; in.left && steps < 200; steps++)
+	for (steps = 0; fuzz_in.left && steps < 200; steps++)
 		step();
 	fake_service(bench.vm);
 	if (tap.failures)

@@ -53,6 +53,7 @@ sub definition {
 	my $kernel = ($guest->{kernel} // $guest->{name}) . '.elf';
 	my $memory = $guest->{memory} // '64M';
 	my $cmdline = $guest->{cmdline} // '';
+	my $boot = $guest->{boot} // 'multiboot';
 	my $path = "$dir/$guest->{name}.toml";
 	die "$build/guests/$kernel: $!\n" if !-e "$build/guests/$kernel";
 	symlink "$build/guests/$kernel", "$dir/$kernel";
@@ -64,7 +65,7 @@ memory = "$memory"
 vcpus = $guest->{vcpus}
 
 [boot]
-type = "multiboot"
+type = "$boot"
 kernel = "$kernel"
 cmdline = "$cmdline"
 END

@@ -105,6 +105,16 @@ int v3_mem_write(struct v3_vm *vm, v3_gpa_t gpa, const void *buf, size_t len)
 	return V3_OK;
 }
 
+int v3_mem_read(struct v3_vm *vm, v3_gpa_t gpa, void *buf, size_t len)
+{
+	uint8_t *p = boot_vm_ptr(vm, gpa, len);
+
+	if (!p)
+		return V3_EFAULT;
+	memcpy(buf, p, len);
+	return V3_OK;
+}
+
 int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len)
 {
 	uint8_t *p = boot_vm_ptr(vm, gpa, len);

@@ -19,7 +19,7 @@
 enum page { RAM, DEVICE, READ_ONLY, ABSENT };
 
 struct access {
-	char what; /* r read, w write, x compare-exchange, i in, o out, s segment load */
+	char what; /* r read, w write, x compare-exchange, i in, o out, s segment load, p INVPCID */
 	uint64_t at;
 	unsigned size;
 };
@@ -41,6 +41,11 @@ static struct {
 	bool ports_denied;
 	uint16_t bad_sel; /* selector whose load raises #NP */
 	uint32_t port_value;
+	struct v3_dtr dtr[2]; /* GDTR, IDTR */
+	int sys;	      /* enum v3_emul_sys asked for last, or -1 */
+	int sys_result;
+	uint64_t invpcid[3]; /* type and descriptor */
+	bool no_random;
 	unsigned leave_at; /* number of the logged access that returns V3_LEAVE, from 1 */
 	int fail_at, fail; /* number of the logged access that fails, and how */
 } w;
@@ -68,7 +73,8 @@ static void was(unsigned n, char what, uint64_t at, unsigned size)
 /* All pages of the range must allow the access. */
 static bool reachable(v3_gva_t linear, size_t size, bool write)
 {
-	for (v3_gva_t at = linear; at < linear + size; at++) {
+	for (size_t i = 0; i < size; i++) {
+		v3_gva_t at = linear + i;
 		uint64_t page = (at - BASE) / 4096;
 
 		if (page >= NPAGES || w.pages[page] == ABSENT ||
@@ -186,20 +192,55 @@ static int op_vec_set(void *priv, unsigned n, const void *buf, size_t size, bool
 static uint16_t op_get_sel(void *priv, enum v3_seg_num seg)
 {
 	(void)priv;
-	CHECK(seg <= V3_GS);
 	return w.segs[seg].sel;
 }
 
 static int op_load_seg(void *priv, enum v3_seg_num seg, uint16_t sel)
 {
 	(void)priv;
-	CHECK(seg <= V3_GS && seg != V3_CS);
+	CHECK(seg != V3_CS);
 	if (w.bad_sel && sel == w.bad_sel) {
 		w.fault = V3_VEC_NP;
 		return V3_EFAULT;
 	}
 	w.segs[seg].sel = sel;
 	return logged('s', seg, 2);
+}
+
+static int op_sys_check(void *priv, enum v3_emul_sys what)
+{
+	(void)priv;
+	w.sys = (int)what;
+	if (w.sys_result == V3_EFAULT)
+		w.fault = V3_VEC_GP;
+	return w.sys_result;
+}
+
+static void op_get_dtr(void *priv, bool idt, struct v3_dtr *dtr)
+{
+	(void)priv;
+	*dtr = w.dtr[idt];
+}
+
+static int op_set_dtr(void *priv, bool idt, const struct v3_dtr *dtr)
+{
+	(void)priv;
+	w.dtr[idt] = *dtr;
+	return V3_OK;
+}
+
+static int op_invpcid(void *priv, uint64_t type, const uint64_t desc[2])
+{
+	(void)priv;
+	memcpy(w.invpcid, (uint64_t[]){type, desc[0], desc[1]}, sizeof(w.invpcid));
+	return logged('p', type, 16);
+}
+
+static bool op_random(void *priv, bool seed, uint64_t *value)
+{
+	(void)priv;
+	*value = seed ? 0x5eed5eed5eed5eed : 0x1122334455667788;
+	return !w.no_random;
 }
 
 static void op_fault(void *priv, enum v3_vector vector)
@@ -221,6 +262,11 @@ static const struct v3_emul_ops ops = {
 	.vec_set = op_vec_set,
 	.get_sel = op_get_sel,
 	.load_seg = op_load_seg,
+	.sys_check = op_sys_check,
+	.get_dtr = op_get_dtr,
+	.set_dtr = op_set_dtr,
+	.invpcid = op_invpcid,
+	.random = op_random,
 	.fault = op_fault,
 };
 
@@ -229,7 +275,7 @@ static void world(unsigned bits)
 {
 	memset(&w, 0, sizeof(w));
 	w.bits = bits;
-	w.fault = -1;
+	w.fault = w.sys = -1;
 	for (unsigned i = 0; i < V3_NSEG; i++)
 		w.segs[i] = (struct v3_seg){.attr = V3_SEG_P | V3_SEG_S | V3_SEG_DB | 3,
 					    .limit = 0xffffffff};

@@ -31,6 +31,31 @@ static int open_disk(struct v3_vm *vm, const char *text, struct v3_blk **blk)
 	return cfg ? v3_blk_open(vm, cfg, blk) : V3_EINVAL;
 }
 
+static int submit(struct v3_blk *blk, enum v3_blk_op op, uint64_t offset, const void *buf,
+		  uint64_t len)
+{
+	struct v3_blk_piece piece = {(void *)(uintptr_t)buf, len};
+	struct v3_blk_req req = {
+		.op = op, .offset = offset, .len = len, .piece = &piece, .npieces = buf ? 1 : 0};
+
+	return v3_blk_submit(blk, &req);
+}
+
+static int blk_read(struct v3_blk *blk, uint64_t offset, void *buf, size_t len)
+{
+	return submit(blk, V3_BLK_READ, offset, buf, len);
+}
+
+static int blk_write(struct v3_blk *blk, uint64_t offset, const void *buf, size_t len)
+{
+	return submit(blk, V3_BLK_WRITE, offset, buf, len);
+}
+
+static int blk_zero(struct v3_blk *blk, uint64_t offset, uint64_t len)
+{
+	return submit(blk, V3_BLK_ZERO, offset, NULL, len);
+}
+
 static void test_blk_open_refuses(void)
 {
 	struct v3_vm *vm = vm_with_image("", 0);
@@ -71,13 +96,13 @@ static void test_blk_ranges(void)
 
 	REQUIRE(vm);
 	REQUIRE_EQ(open_disk(vm, "size = \"64K\"\n", &blk), V3_OK);
-	CHECK_EQ(v3_blk_read(blk, 64 * KIB - 1, buf, 1), V3_OK);
-	CHECK_EQ(v3_blk_read(blk, 64 * KIB, buf, 0), V3_OK);
-	CHECK_EQ(v3_blk_read(blk, 64 * KIB, buf, 1), V3_ERANGE);
-	CHECK_EQ(v3_blk_read(blk, 64 * KIB - 1, buf, 2), V3_ERANGE);
-	CHECK_EQ(v3_blk_write(blk, ~0ull, buf, 2), V3_ERANGE);
-	CHECK_EQ(v3_blk_zero(blk, 1, ~0ull), V3_ERANGE);
-	CHECK_EQ(v3_blk_flush(blk), V3_OK);
+	CHECK_EQ(blk_read(blk, 64 * KIB - 1, buf, 1), V3_OK);
+	CHECK_EQ(blk_read(blk, 64 * KIB, buf, 0), V3_OK);
+	CHECK_EQ(blk_read(blk, 64 * KIB, buf, 1), V3_ERANGE);
+	CHECK_EQ(blk_read(blk, 64 * KIB - 1, buf, 2), V3_ERANGE);
+	CHECK_EQ(blk_write(blk, ~0ull, buf, 2), V3_ERANGE);
+	CHECK_EQ(blk_zero(blk, 1, ~0ull), V3_ERANGE);
+	CHECK_EQ(submit(blk, V3_BLK_FLUSH, ~0ull, NULL, 0), V3_OK);
 	v3_blk_close(blk);
 }
 
@@ -91,10 +116,10 @@ static void test_blk_read_only(void)
 	REQUIRE(vm);
 	REQUIRE_EQ(open_disk(vm, "image = \"disk.img\"\nread_only = true\n", &blk), V3_OK);
 	CHECK(v3_blk_read_only(blk));
-	CHECK_EQ(v3_blk_write(blk, 0, "x", 1), V3_EPERM);
-	CHECK_EQ(v3_blk_zero(blk, 0, 512), V3_EPERM);
+	CHECK_EQ(blk_write(blk, 0, "x", 1), V3_EPERM);
+	CHECK_EQ(blk_zero(blk, 0, 512), V3_EPERM);
 	memset(buf, 0xff, sizeof(buf));
-	CHECK_EQ(v3_blk_read(blk, 0, buf, sizeof(buf)), V3_OK);
+	CHECK_EQ(blk_read(blk, 0, buf, sizeof(buf)), V3_OK);
 	CHECK_MEM(buf, image, sizeof(image));
 	for (unsigned i = sizeof(image); i < sizeof(buf); i++)
 		CHECK_EQ(buf[i], 0);
@@ -127,22 +152,22 @@ static void check_against_array(size_t image_len, uint64_t size, const char *tex
 			}
 			memset(got, (int)r, size);
 			if (i % 4 == 0) {
-				CHECK_EQ(v3_blk_zero(blk, off, len), V3_OK);
+				CHECK_EQ(blk_zero(blk, off, len), V3_OK);
 				memset(want + off, 0, len);
 			} else if (i % 4 == 1) {
-				CHECK_EQ(v3_blk_write(blk, off, got, len), V3_OK);
+				CHECK_EQ(blk_write(blk, off, got, len), V3_OK);
 				memcpy(want + off, got, len);
 			} else {
-				CHECK_EQ(v3_blk_read(blk, off, got, len), V3_OK);
+				CHECK_EQ(blk_read(blk, off, got, len), V3_OK);
 				CHECK_MEM(got, want + off, len);
 			}
 		}
-		CHECK_EQ(v3_blk_read(blk, 0, got, size), V3_OK);
+		CHECK_EQ(blk_read(blk, 0, got, size), V3_OK);
 		CHECK_MEM(got, want, size);
 		v3_blk_close(blk);
 		CHECK_MEM(image, saved, image_len);
 		CHECK_EQ(open_disk(vm, text, &blk), V3_OK);
-		CHECK_EQ(v3_blk_read(blk, 0, got, image_len), V3_OK);
+		CHECK_EQ(blk_read(blk, 0, got, image_len), V3_OK);
 		CHECK_MEM(got, saved, image_len);
 		v3_blk_close(blk);
 	}
@@ -177,14 +202,14 @@ static void test_blk_is_sparse(void)
 	REQUIRE(vm);
 	before = fake_host_live(FAKE_PAGES);
 	REQUIRE_EQ(open_disk(vm, "size = \"100G\"\n", &blk), V3_OK);
-	CHECK_EQ(v3_blk_zero(blk, 0, 100ull << 30), V3_OK);
+	CHECK_EQ(blk_zero(blk, 0, 100ull << 30), V3_OK);
 	CHECK_EQ(fake_host_live(FAKE_PAGES), before);
-	CHECK_EQ(v3_blk_write(blk, 99ull << 30, "palacios", 8), V3_OK);
-	CHECK_EQ(v3_blk_read(blk, 99ull << 30, back, 8), V3_OK);
+	CHECK_EQ(blk_write(blk, 99ull << 30, "palacios", 8), V3_OK);
+	CHECK_EQ(blk_read(blk, 99ull << 30, back, 8), V3_OK);
 	CHECK_MEM(back, "palacios", 8);
 	after = fake_host_live(FAKE_PAGES);
 	CHECK_EQ(after, before + 2);
-	CHECK_EQ(v3_blk_zero(blk, 99ull << 30, MIB), V3_OK);
+	CHECK_EQ(blk_zero(blk, 99ull << 30, MIB), V3_OK);
 	CHECK_EQ(fake_host_live(FAKE_PAGES), before + 1); /* the table stays */
 	v3_blk_close(blk);
 	CHECK_EQ(fake_host_live(FAKE_PAGES), before);
@@ -201,17 +226,17 @@ static void test_blk_host_without_memory(void)
 	REQUIRE(vm);
 	REQUIRE_EQ(open_disk(vm, "image = \"disk.img\"\n", &blk), V3_OK);
 	fake_host_fail_from(1);
-	CHECK_EQ(v3_blk_write(blk, 0, "x", 1), V3_ENOMEM);
-	CHECK_EQ(v3_blk_zero(blk, 0, 64 * KIB), V3_ENOMEM);
-	CHECK_EQ(v3_blk_zero(blk, 3, 100), V3_ENOMEM);
+	CHECK_EQ(blk_write(blk, 0, "x", 1), V3_ENOMEM);
+	CHECK_EQ(blk_zero(blk, 0, 64 * KIB), V3_ENOMEM);
+	CHECK_EQ(blk_zero(blk, 3, 100), V3_ENOMEM);
 	fake_host_fail_at(2); /* the table, but no cluster */
-	CHECK_EQ(v3_blk_write(blk, 0, "x", 1), V3_ENOMEM);
-	CHECK_EQ(v3_blk_read(blk, 0, back, sizeof(back)), V3_OK);
+	CHECK_EQ(blk_write(blk, 0, "x", 1), V3_ENOMEM);
+	CHECK_EQ(blk_read(blk, 0, back, sizeof(back)), V3_OK);
 	CHECK_EQ(back[0], 7);
 	CHECK(fake_log_contains("no memory for what the guest writes"));
 	fake_host_fail_at(0);
-	CHECK_EQ(v3_blk_write(blk, 0, "x", 1), V3_OK);
-	CHECK_EQ(v3_blk_read(blk, 0, back, sizeof(back)), V3_OK);
+	CHECK_EQ(blk_write(blk, 0, "x", 1), V3_OK);
+	CHECK_EQ(blk_read(blk, 0, back, sizeof(back)), V3_OK);
 	CHECK_EQ(back[0], 'x');
 	CHECK_EQ(back[1], 7);
 	v3_blk_close(blk);

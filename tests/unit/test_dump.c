@@ -98,13 +98,26 @@ static bool unknown_exit(struct v3_vcpu *vcpu, struct v3_exit *exit, void *arg)
 	return true;
 }
 
-static struct v3_vm *failed_vm(void)
+/* Of an address where RAM is mapped by now. */
+static bool bad_nested_entry(struct v3_vcpu *vcpu, struct v3_exit *exit, void *arg)
+{
+	bool *touched = arg;
+
+	(void)vcpu;
+	exit->kind = *touched ? V3_EXIT_NESTED_BAD : V3_EXIT_NESTED_FAULT;
+	exit->u.fault.gpa = 0x301000;
+	exit->u.fault.access = V3_ACC_READ;
+	*touched = true;
+	return true;
+}
+
+static struct v3_vm *failed_vm(fake_step_fn step, void *arg)
 {
 	struct v3_vm *vm = NULL;
 
 	if (!CHECK_EQ(fake_vm_create(fake_pc_toml(2, 8), NULL, 0, &vm), V3_OK))
 		return NULL;
-	fake_set_step(fake_cpu(vm, 0), unknown_exit, NULL);
+	fake_set_step(fake_cpu(vm, 0), step, arg);
 	if (!CHECK_EQ(v3_vm_start(vm), V3_OK))
 		return NULL;
 	v3_vm_wait(vm);
@@ -113,7 +126,7 @@ static struct v3_vm *failed_vm(void)
 
 static void test_dump_keeps_the_moment_of_failure(void)
 {
-	struct v3_vm *vm = failed_vm();
+	struct v3_vm *vm = failed_vm(unknown_exit, NULL);
 
 	REQUIRE(vm);
 	CHECK_EQ(fake_log_count("failed"), 1); /* one line in the log, the rest is here */
@@ -122,6 +135,20 @@ static void test_dump_keeps_the_moment_of_failure(void)
 	CHECK_HAS(dumped, "unknown      code 0x4711");
 	CHECK_EQ(count(dumped, "\n  fake: "), 2); /* the innocent vcpu, too */
 	CHECK_EQ(strcmp(strdupa(dumped), dump(vm)), 0);
+}
+
+/* Which entry it was that the CPU could not use, level by level. */
+static void test_dump_shows_bad_nested_entries(void)
+{
+	bool touched = false;
+	struct v3_vm *vm = failed_vm(bad_nested_entry, &touched);
+
+	REQUIRE(vm);
+	CHECK_HAS(dump(vm), "nested tables at gpa 0x301000:\n    level 4 entry 0x");
+	CHECK_HAS(dumped, "\n    level 3 entry 0x");
+	CHECK_EQ(count(dumped, "\n    level 2 entry 0x"), 1);
+	CHECK_EQ(count(dumped, "\n    level 1 entry 0x"), 0); /* 2 MiB of RAM are one leaf */
+	CHECK_EQ(count(dumped, "nested_bad   code"), 1);
 }
 
 /* No memory to keep it: the VM stops all the same, and the dump says less. */
@@ -143,6 +170,7 @@ static const struct tap_test tests[] = {
 	TAP(test_dump_ready),
 	TAP(test_dump_running_and_paused),
 	TAP(test_dump_keeps_the_moment_of_failure),
+	TAP(test_dump_shows_bad_nested_entries),
 	TAP(test_dump_without_memory_to_keep_it),
 };
 TAP_MAIN(tests)

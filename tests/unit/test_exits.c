@@ -53,6 +53,45 @@ static void test_exits_rdtscp_returns_time_and_aux(void)
 	CHECK((vcpu->regs.gpr[V3_RDX] << 32 | vcpu->regs.gpr[V3_RAX]) <= v3_time_guest_tsc(vcpu));
 }
 
+static void test_exits_that_only_tell_something(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 2);
+	struct v3_exit exit = fake_exit(V3_EXIT_STEP, 0);
+	struct v3_vcpu *vcpu;
+	struct v3_event ev;
+	struct v3_regs before;
+
+	REQUIRE(vm);
+	vcpu = vm->vcpu[0];
+	before = vcpu->regs;
+	fake_take_requests(vcpu);
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_EQ(fake_take_requests(vcpu), 0);
+	exit = fake_exit(V3_EXIT_TIMER, 0);
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_EQ(fake_take_requests(vcpu), V3_REQ_TIMER);
+	exit = fake_exit(V3_EXIT_STALLED, 0);
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_OK);
+	CHECK_MEM(&vcpu->regs, &before, sizeof(before));
+	exit.u.context_lost = true;
+	CHECK_EQ(fake_dispatch(vcpu, &exit, &ev), V3_EIO);
+	CHECK(fake_log_contains("its state was lost"));
+}
+
+/* Whoever locks the bus gives the CPU away. */
+static void test_exits_bus_lock_yields(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 2);
+	struct v3_exit exit = fake_exit(V3_EXIT_BUS_LOCK, 0);
+	struct v3_event ev;
+	unsigned yields = fake_yields();
+
+	REQUIRE(vm);
+	CHECK_EQ(fake_dispatch(vm->vcpu[0], &exit, &ev), V3_OK);
+	CHECK_EQ(ev.type, V3_EVENT_NONE);
+	CHECK_EQ(fake_yields(), yields + 1);
+}
+
 /* Our bug, not the guest's: the VM stops. What the log says: test_vm_our_failure_stops_with_a_dump. */
 static void test_exits_refused_entry_is_a_failure(void)
 {
@@ -69,8 +108,8 @@ static void test_exits_refused_entry_is_a_failure(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_exits_host_events_change_nothing),
-	TAP(test_exits_rdtscp_returns_time_and_aux),
+	TAP(test_exits_host_events_change_nothing), TAP(test_exits_rdtscp_returns_time_and_aux),
+	TAP(test_exits_that_only_tell_something),   TAP(test_exits_bus_lock_yields),
 	TAP(test_exits_refused_entry_is_a_failure),
 };
 TAP_MAIN(tests)

@@ -208,7 +208,8 @@ static void test_hostile_exits(void)
 			V3_EXIT_CPUID,	   V3_EXIT_CR_READ, V3_EXIT_CR_WRITE,	  V3_EXIT_DR_ACCESS,
 			V3_EXIT_HYPERCALL, V3_EXIT_XSETBV,  V3_EXIT_NESTED_FAULT, V3_EXIT_RDTSC,
 			V3_EXIT_INVLPG,	   V3_EXIT_CACHE,   V3_EXIT_TASK_SWITCH,  V3_EXIT_IO,
-			V3_EXIT_HLT,	   V3_EXIT_PAUSE,   V3_EXIT_RDPMC,	  V3_EXIT_MONITOR};
+			V3_EXIT_HLT,	   V3_EXIT_PAUSE,   V3_EXIT_RDPMC,	  V3_EXIT_MONITOR,
+			V3_EXIT_SYS_INSN,  V3_EXIT_STEP,    V3_EXIT_TIMER,	  V3_EXIT_BUS_LOCK};
 		struct v3_exit exit = fake_exit(kinds[rnd_next(&state) % V3_ARRAY_SIZE(kinds)], 0);
 		uint64_t code[2] = {rnd_next(&state), rnd_next(&state)};
 		struct v3_event ev;

@@ -19,14 +19,14 @@ static const struct {
 	{SVM_EXIT_INIT, V3_EXIT_INIT},
 	{SVM_EXIT_VINTR, V3_EXIT_INTR_WINDOW},
 	{SVM_EXIT_CR0_SEL, V3_EXIT_CR_WRITE},
-	{0x66, V3_EXIT_UNKNOWN}, /* descriptor-table accesses: not intercepted */
-	{0x67, V3_EXIT_UNKNOWN},
-	{0x68, V3_EXIT_UNKNOWN},
-	{0x69, V3_EXIT_UNKNOWN},
-	{0x6a, V3_EXIT_UNKNOWN},
-	{0x6b, V3_EXIT_UNKNOWN},
-	{0x6c, V3_EXIT_UNKNOWN},
-	{0x6d, V3_EXIT_UNKNOWN},
+	{SVM_EXIT_IDTR_READ, V3_EXIT_SYS_INSN},
+	{0x67, V3_EXIT_SYS_INSN},
+	{0x68, V3_EXIT_SYS_INSN},
+	{0x69, V3_EXIT_SYS_INSN},
+	{0x6a, V3_EXIT_SYS_INSN},
+	{0x6b, V3_EXIT_SYS_INSN},
+	{0x6c, V3_EXIT_SYS_INSN},
+	{SVM_EXIT_TR_WRITE, V3_EXIT_SYS_INSN},
 	{SVM_EXIT_RDTSC, V3_EXIT_RDTSC},
 	{SVM_EXIT_RDPMC, V3_EXIT_RDPMC},
 	{0x70, V3_EXIT_UNKNOWN}, /* PUSHF, POPF */
@@ -61,9 +61,12 @@ static const struct {
 	{SVM_EXIT_XSETBV, V3_EXIT_XSETBV},
 	{SVM_EXIT_RDPRU, V3_EXIT_MONITOR},
 	{0x8f, V3_EXIT_UNKNOWN}, /* EFER write trap */
-	{0x90, V3_EXIT_UNKNOWN}, /* the first behind the table */
+	{0x90, V3_EXIT_UNKNOWN}, /* CR write traps */
 	{0x9f, V3_EXIT_UNKNOWN},
 	{0xa0, V3_EXIT_UNKNOWN},
+	{0xa1, V3_EXIT_UNKNOWN}, /* INVLPGB */
+	{SVM_EXIT_INVPCID, V3_EXIT_SYS_INSN},
+	{0xa3, V3_EXIT_UNKNOWN}, /* the first behind the table */
 	{0x3ff, V3_EXIT_UNKNOWN},
 	{SVM_EXIT_NPF, V3_EXIT_NESTED_FAULT},
 	{0x401, V3_EXIT_UNKNOWN}, /* AVIC */
@@ -246,7 +249,6 @@ static const struct {
 	{0x100000014, V3_ACC_EXEC, false},  {0x100000015, V3_ACC_EXEC, true},
 	{0x200000006, V3_ACC_WRITE, false}, /* the walk sets A and D bits: a write */
 	{0x200000007, V3_ACC_WRITE, true},  {0x200000004, V3_ACC_READ, false},
-	{0x10000000d, V3_ACC_READ, true}, /* reserved bit */
 };
 
 static void test_svm_exit_nested_fault(void)
@@ -263,6 +265,21 @@ static void test_svm_exit_nested_fault(void)
 			  (unsigned long long)npf_cases[i].info1, exit.u.fault.access,
 			  exit.u.fault.present);
 	}
+}
+
+/* An entry of ours with a reserved bit: nothing the guest has done. */
+static void test_svm_exit_nested_reserved_bit(void)
+{
+	struct v3_exit exit;
+
+	REQUIRE(rig_init(RIG_FEATURES));
+	exit = rig_exit(SVM_EXIT_NPF, 0x10000000d, 0x123000);
+	CHECK_EQ(exit.kind, V3_EXIT_NESTED_BAD);
+	CHECK_EQ(exit.u.fault.gpa, 0x123000);
+	CHECK_EQ(exit.u.fault.access, V3_ACC_READ);
+	exit = rig_exit(SVM_EXIT_NPF, 0x10000001d, 0x123000);
+	CHECK_EQ(exit.kind, V3_EXIT_NESTED_BAD);
+	CHECK_EQ(exit.u.fault.access, V3_ACC_EXEC);
 }
 
 static void guest_fetched_mov(struct v3_vcpu *vcpu, struct svm_vmcb *vmcb)
@@ -500,6 +517,7 @@ static const struct tap_test tests[] = {
 	TAP(test_svm_exit_registers_without_decode_assists),
 	TAP(test_svm_exit_exceptions),
 	TAP(test_svm_exit_nested_fault),
+	TAP(test_svm_exit_nested_reserved_bit),
 	TAP(test_svm_exit_nested_fault_with_instruction_bytes),
 	TAP(test_svm_exit_instruction_bytes_of_nested_faults_only),
 	TAP(test_svm_exit_task_switch),

@@ -258,6 +258,34 @@ static void test_vmx_apicv_level_triggered_eois_exit(void)
 	CHECK_EQ(vrig_entered(VMCS_GUEST_INTR_STATUS), 0);
 }
 
+/* Quirk B12: what the CPU says of an interrupt that it was delivering by itself is not true. */
+static void test_vmx_apicv_aborted_virtual_interrupt(void)
+{
+	struct v3_exit exit;
+
+	REQUIRE(vrig_init());
+	CHECK(set_mode(V3_APIC_XAPIC, true));
+	CHECK(vrig_vv(0)->vmx->forgets_virtual);
+	vrig.vectoring = VMX_INTR_VALID | VMX_INTR_TYPE(VMX_INTR_EXCEPTION) | V3_VEC_GP;
+	vrig.vcpu[0].regs.rflags |= V3_RFLAGS_IF;
+	exit = vrig_exit(VMX_EXIT_EPT_VIOLATION, 0x182); /* nothing is in service */
+	CHECK_EQ(exit.aborted.type, V3_EVENT_EXCEPTION);
+	put(ISR, 0x41);
+	put(ISR, 0x52);
+	exit = vrig_exit(VMX_EXIT_EPT_VIOLATION, 0x182);
+	CHECK_EQ(exit.aborted.type, V3_EVENT_INTR);
+	CHECK_EQ(exit.aborted.vector, 0x52);
+	vrig.vcpu[0].regs.rflags &= ~V3_RFLAGS_IF; /* in a handler */
+	exit = vrig_exit(VMX_EXIT_EPT_VIOLATION, 0x182);
+	CHECK_EQ(exit.aborted.type, V3_EVENT_EXCEPTION);
+	vrig.vcpu[0].regs.rflags |= V3_RFLAGS_IF;
+	vrig.vectoring = 0;
+	CHECK_EQ(vrig_exit(VMX_EXIT_EPT_VIOLATION, 0x182).aborted.type, V3_EVENT_NONE);
+	vrig.vectoring = VMX_INTR_VALID | VMX_INTR_TYPE(VMX_INTR_EXCEPTION) | V3_VEC_GP;
+	vrig_vv(0)->vmx->forgets_virtual = false; /* other CPUs are believed */
+	CHECK_EQ(vrig_exit(VMX_EXIT_EPT_VIOLATION, 0x182).aborted.type, V3_EVENT_EXCEPTION);
+}
+
 /* ---- the CPU only keeps the TPR ---- */
 
 static unsigned told;
@@ -354,6 +382,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vmx_apicv_open_msrs),
 	TAP(test_vmx_apicv_interrupt_status),
 	TAP(test_vmx_apicv_level_triggered_eois_exit),
+	TAP(test_vmx_apicv_aborted_virtual_interrupt),
 	TAP(test_vmx_apicv_tpr_threshold),
 	TAP(test_vmx_apicv_changed_tpr_is_told),
 	TAP(test_vmx_apicv_check_knows_the_page),

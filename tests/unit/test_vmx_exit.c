@@ -11,7 +11,7 @@
 
 #define INFO(type, vector) (VMX_INTR_VALID | VMX_INTR_TYPE(type) | (vector))
 
-/* By reason; those not named are of controls that are off, or undefined. */
+/* By reason; those not named are undefined, or of APIC virtualization and page-modification logging. */
 static const struct {
 	uint8_t reason, kind;
 	bool len;
@@ -51,6 +51,7 @@ static const struct {
 	{VMX_EXIT_BAD_GUEST_STATE, V3_EXIT_ENTRY_FAILED, false},
 	{VMX_EXIT_BAD_MSR_LOAD, V3_EXIT_ENTRY_FAILED, false},
 	{VMX_EXIT_MWAIT, V3_EXIT_MONITOR, false},
+	{VMX_EXIT_MTF, V3_EXIT_STEP, false},
 	{VMX_EXIT_MONITOR, V3_EXIT_MONITOR, false},
 	{VMX_EXIT_PAUSE, V3_EXIT_PAUSE, true},
 	{VMX_EXIT_ENTRY_MCE, V3_EXIT_ENTRY_FAILED, false},
@@ -58,23 +59,33 @@ static const struct {
 	{VMX_EXIT_APIC_ACCESS, V3_EXIT_NESTED_FAULT, false},
 	{VMX_EXIT_VIRTUAL_EOI, V3_EXIT_APIC_EOI, false},
 	{VMX_EXIT_EPT_VIOLATION, V3_EXIT_NESTED_FAULT, false},
+	{VMX_EXIT_GDTR_IDTR, V3_EXIT_SYS_INSN, true},
+	{VMX_EXIT_LDTR_TR, V3_EXIT_SYS_INSN, true},
+	{VMX_EXIT_EPT_MISCONFIG, V3_EXIT_NESTED_BAD, false},
 	{VMX_EXIT_INVEPT, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_RDTSCP, V3_EXIT_RDTSCP, true},
+	{VMX_EXIT_PREEMPTION_TIMER, V3_EXIT_TIMER, false},
 	{VMX_EXIT_INVVPID, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_WBINVD, V3_EXIT_CACHE, true},
 	{VMX_EXIT_XSETBV, V3_EXIT_XSETBV, true},
 	{VMX_EXIT_APIC_WRITE, V3_EXIT_APIC_WRITE, false},
+	{VMX_EXIT_RDRAND, V3_EXIT_SYS_INSN, true},
+	{VMX_EXIT_INVPCID, V3_EXIT_SYS_INSN, true},
+	{VMX_EXIT_RDSEED, V3_EXIT_SYS_INSN, true},
 	{VMX_EXIT_VMFUNC, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_ENCLS, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_XSAVES, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_XRSTORS, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_PCONFIG, V3_EXIT_VIRT_INSN, false},
+	{VMX_EXIT_SPP, V3_EXIT_NESTED_BAD, false},
 	{VMX_EXIT_UMWAIT, V3_EXIT_MONITOR, false},
 	{VMX_EXIT_TPAUSE, V3_EXIT_MONITOR, false},
 	{VMX_EXIT_LOADIWKEY, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_ENCLV, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_ENQCMD, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_ENQCMDS, V3_EXIT_VIRT_INSN, false},
+	{VMX_EXIT_BUS_LOCK, V3_EXIT_BUS_LOCK, false},
+	{VMX_EXIT_INSN_TIMEOUT, V3_EXIT_STALLED, false},
 	{VMX_EXIT_SEAMCALL, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_TDCALL, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_RDMSRLIST, V3_EXIT_VIRT_INSN, false},
@@ -118,13 +129,30 @@ static void test_vmx_exit_failed_entry(void)
 	CHECK_EQ(exit.code, 0x80000021);
 }
 
-static void test_vmx_exit_ept_misconfiguration_is_named(void)
+static void test_vmx_exit_ept_misconfiguration_has_its_address(void)
 {
+	struct v3_exit exit;
+
 	REQUIRE(vrig_init());
 	vrig.gpa = 0x123000;
-	CHECK_EQ(vrig_exit(VMX_EXIT_EPT_MISCONFIG, 0).kind, V3_EXIT_UNKNOWN);
-	CHECK(fake_log_contains("EPT misconfiguration"));
-	CHECK(fake_log_contains("0x123000"));
+	exit = vrig_exit(VMX_EXIT_EPT_MISCONFIG, 0x1aa); /* it has no qualification */
+	CHECK_EQ(exit.u.fault.gpa, 0x123000);
+	CHECK_EQ(exit.u.fault.access, 0);
+}
+
+/* The time-out may hit an IRET that has unblocked NMIs. */
+static void test_vmx_exit_stalled(void)
+{
+	struct v3_vcpu *vcpu = &vrig.vcpu[0];
+
+	REQUIRE(vrig_init());
+	CHECK(!vrig_exit(VMX_EXIT_INSN_TIMEOUT, 0).u.context_lost);
+	CHECK(!vcpu->nmi_blocked);
+	CHECK(vrig_exit(VMX_EXIT_INSN_TIMEOUT, 1).u.context_lost);
+	CHECK(!vrig_exit(VMX_EXIT_INSN_TIMEOUT, 0x1000).u.context_lost);
+	CHECK(vcpu->nmi_blocked);
+	vrig.vectoring = INFO(VMX_INTR_NMI, 2);
+	CHECK_EQ(vrig_exit(VMX_EXIT_INSN_TIMEOUT, 0).aborted.type, V3_EVENT_NMI);
 }
 
 /* Table 28-6. What is not a write or a fetch is a read, if only for the CPU's own ends. */
@@ -428,9 +456,10 @@ static void test_vmx_exit_refreshes_neutral_registers(void)
 static const struct tap_test tests[] = {
 	TAP(test_vmx_exit_reasons),
 	TAP(test_vmx_exit_failed_entry),
-	TAP(test_vmx_exit_ept_misconfiguration_is_named),
 	TAP(test_vmx_exit_apic_access),
 	TAP(test_vmx_exit_apic_write_and_eoi),
+	TAP(test_vmx_exit_ept_misconfiguration_has_its_address),
+	TAP(test_vmx_exit_stalled),
 	TAP(test_vmx_exit_host_interrupt_is_handed_on),
 	TAP(test_vmx_exit_host_nmi_is_raised_again),
 	TAP(test_vmx_exit_io),

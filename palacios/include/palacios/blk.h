@@ -5,8 +5,9 @@
  * from memory, or from both: what the guest writes is kept in memory, over the file, until the VM is destroyed
  * (a reset keeps it).
  *
- * Context: v3_blk_open() and v3_blk_close() while no vcpu runs. The others: thread or atomic, never sleeping; the
- * owner of a disk makes one call at a time.
+ * A disk is used by requests; a disk that has to wait for something finishes them later, on another thread.
+ *
+ * Context: v3_blk_open() and v3_blk_close() while no vcpu runs. Requests may be submitted by several vcpus at once.
  */
 #ifndef PALACIOS_BLK_H
 #define PALACIOS_BLK_H
@@ -43,7 +44,7 @@ struct v3_vm;
  *         such file in the container; V3_E2BIG: the image is longer than V3_BLK_MAX_SIZE; V3_ENOMEM.
  */
 int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk);
-/** Forget it and everything written to it. NULL is allowed. */
+/** Forget it, and what was written to memory. Nothing is pending (v3_blk_drain()). NULL is allowed. */
 void v3_blk_close(struct v3_blk *blk);
 
 /** Length in bytes, a multiple of V3_BLK_SECTOR. */
@@ -51,16 +52,57 @@ uint64_t v3_blk_size(const struct v3_blk *blk);
 /** Are writes refused? */
 bool v3_blk_read_only(const struct v3_blk *blk);
 
+/* ---- requests ---- */
+
+/** What is asked of a disk. */
+enum v3_blk_op {
+	V3_BLK_READ,
+	V3_BLK_WRITE,
+	V3_BLK_ZERO, /* make a range read as zeros, and give its room back where that is possible */
+	V3_BLK_DISCARD, /* what is in the range does not matter any more: it reads as zeros or as before */
+	V3_BLK_FLUSH, /* all writes that were done before are as safe as they get; no range */
+};
+
+/** Consecutive bytes of host memory that a request fills or writes. */
+struct v3_blk_piece {
+	void *p;
+	size_t len;
+};
+
+/** One request. Its owner keeps it, its pieces and the memory they name until it is done. */
+struct v3_blk_req {
+	enum v3_blk_op op;
+	uint64_t offset;		  /* any alignment */
+	uint64_t len;			  /* bytes; of READ and WRITE the sum of the pieces */
+	const struct v3_blk_piece *piece; /* READ and WRITE */
+	uint32_t npieces;
+	/**
+	 * The request is done: @p err is V3_OK or a failure as from v3_blk_submit(). Called once, if and only if
+	 * v3_blk_submit() returned V3_BLK_PENDING, perhaps even before it returns. Any context but a host
+	 * interrupt, no lock of the disk held; several may be called at once. It takes note, perhaps under a
+	 * spinlock, and queues work to a vcpu; it does not sleep and submits nothing.
+	 */
+	void (*done)(struct v3_blk_req *req, int err);
+	void *priv;		 /* the owner's */
+	struct v3_blk_req *next; /* whoever has it: the disk while it is pending, else the owner */
+};
+
+#define V3_BLK_PENDING 1
+
 /**
- * Copy from or to the disk; any alignment.
- * @return V3_OK; V3_ERANGE: not within the disk (nothing is done); V3_EPERM: read-only; V3_ENOMEM: the host has no
- *         memory left for what is written (a part may have been).
+ * Start a request. A disk in memory does it at once; others may take their time and do requests in any order, so
+ * that of two that overlap, neither waited for, either may be first. atomic; locks of the owner may be held, but
+ * none that @p done takes, unless the result is awaited after they are released.
+ *
+ * @return V3_OK: it is done; V3_BLK_PENDING: @p done will be called; else it failed and is done: V3_ERANGE: not
+ *         within the disk (nothing happened); V3_EPERM: the disk is read-only; V3_ENOMEM: the host has no memory
+ *         left for what is written (a part may have been); V3_ENOSPC: no room left where it is kept; V3_EIO.
  */
-int v3_blk_read(struct v3_blk *blk, uint64_t offset, void *buf, size_t len);
-int v3_blk_write(struct v3_blk *blk, uint64_t offset, const void *buf, size_t len);
-/** Make a range read as zeros and give its memory back where that is possible. Same results. */
-int v3_blk_zero(struct v3_blk *blk, uint64_t offset, uint64_t len);
-/** Everything written so far is as safe as it gets. @return V3_OK; V3_EIO. */
-int v3_blk_flush(struct v3_blk *blk);
+int v3_blk_submit(struct v3_blk *blk, struct v3_blk_req *req);
+/**
+ * Wait until no request is pending: every @p done has been called and has returned. For reset and destroy of the
+ * owner, which then forgets what is done. thread, no vcpu runs; may sleep. The owner submits nothing meanwhile.
+ */
+void v3_blk_drain(struct v3_blk *blk);
 
 #endif

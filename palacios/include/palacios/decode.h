@@ -129,6 +129,15 @@ uint64_t v3_insn_offset(const struct v3_insn *insn, const struct v3_regs *regs);
 int v3_seg_linear(const struct v3_seg *seg, enum v3_seg_num num, unsigned bits, bool protect,
 		  uint64_t offset, size_t size, unsigned access, v3_gva_t *linear);
 
+/** Instructions whose right depends on mode and privilege; APM vol. 3 ch. 4. */
+enum v3_emul_sys {
+	V3_EMUL_STORE_DTR,  /* SGDT, SIDT */
+	V3_EMUL_LOAD_DTR,   /* LGDT, LIDT */
+	V3_EMUL_STORE_SEL,  /* SLDT, STR */
+	V3_EMUL_LOAD_SEL,   /* LLDT, LTR */
+	V3_EMUL_INVALIDATE, /* INVPCID */
+};
+
 /**
  * What the executor asks its owner. All are called on the thread of v3_emulate(), with its priv.
  * Results of the int ones: V3_OK; V3_LEAVE: done, and leave the run loop when the instruction is
@@ -175,20 +184,36 @@ struct v3_emul_ops {
 	int (*vec_get)(void *priv, unsigned n, void *buf, size_t size);
 	/** Set them; @p zero_upper: all higher bits become 0 (VEX forms), else they stay. */
 	int (*vec_set)(void *priv, unsigned n, const void *buf, size_t size, bool zero_upper);
-	/** Selector in a segment register, V3_ES..V3_GS. */
+	/** Selector in a segment register, V3_ES..V3_TR. */
 	uint16_t (*get_sel)(void *priv, enum v3_seg_num seg);
 	/**
-	 * Load ES, SS, DS, FS or GS as MOV does, with the checks of the present mode; queues #GP, #SS,
-	 * #NP or #PF itself. V3_OK or negative; V3_EFAULT: nothing was loaded.
+	 * Load ES, SS, DS, FS or GS as MOV does, LDTR or TR as LLDT and LTR, with the checks of the present
+	 * mode; queues #GP, #SS, #NP or #PF itself. V3_OK or negative; V3_EFAULT: nothing was loaded.
 	 */
 	int (*load_seg)(void *priv, enum v3_seg_num seg, uint16_t sel);
+	/**
+	 * May the guest execute an instruction of this kind now (mode, privilege, UMIP)? V3_EFAULT: #GP(0) is
+	 * queued; V3_EINVAL: #UD, which is not.
+	 */
+	int (*sys_check)(void *priv, enum v3_emul_sys what);
+	/** GDTR or IDTR. set_dtr queues #GP(0) for a base that is not canonical: V3_EFAULT. */
+	void (*get_dtr)(void *priv, bool idt, struct v3_dtr *dtr);
+	int (*set_dtr)(void *priv, bool idt, const struct v3_dtr *dtr);
+	/** INVPCID with its type and descriptor; queues #GP(0) for a bad one. V3_OK, V3_EFAULT. */
+	int (*invpcid)(void *priv, uint64_t type, const uint64_t desc[2]);
+	/** RDRAND or RDSEED. @return false: there is no number now */
+	bool (*random)(void *priv, bool seed, uint64_t *value);
 	/** Queue an exception found by the executor: #DE or #GP(0). */
 	void (*fault)(void *priv, enum v3_vector vector);
 };
 
 /* v3_emul.features: what the guest's CPU makes of encodings that older ones read differently. */
-#define V3_EMUL_LZCNT 0x1 /* F3 0F BD is LZCNT, not BSR */
-#define V3_EMUL_BMI1  0x2 /* F3 0F BC is TZCNT, not BSF */
+#define V3_EMUL_LZCNT	0x1 /* F3 0F BD is LZCNT, not BSR */
+#define V3_EMUL_BMI1	0x2 /* F3 0F BC is TZCNT, not BSF */
+/* Instructions that are undefined without. */
+#define V3_EMUL_RDRAND	0x4
+#define V3_EMUL_RDSEED	0x8
+#define V3_EMUL_INVPCID 0x10
 
 /** Iterations of a REP string instruction done by one v3_emulate() at most. */
 #define V3_EMUL_REP_MAX 4096u
@@ -207,8 +232,9 @@ struct v3_emul {
  * Execute one decoded instruction on the state of @p emul. Vcpu thread; sleeps only if an op does.
  *
  * Covered: what can touch memory or ports (loads, stores, arithmetic, strings, bit and stack
- * operations, segment registers, near calls and jumps through memory, SSE and AVX moves). Not checked: privilege and
- * CR0/CR4/XCR0 enables, since the CPU did that before it intercepted the access.
+ * operations, segment registers, near calls and jumps through memory, SSE and AVX moves), and what CPUs exit for by
+ * itself: SGDT to LTR, INVPCID, RDRAND, RDSEED. Checked by sys_check is privilege; not checked are CR0/CR4/XCR0 enables,
+ * since the CPU did that before it intercepted the access.
  *
  * A REP string instruction runs until its count ends, but at most V3_EMUL_REP_MAX iterations; then
  * the result is V3_OK with emul->retired false, RIP still on the instruction and the count

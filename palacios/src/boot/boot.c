@@ -40,17 +40,26 @@ uint64_t v3_boot_u64(const uint8_t *p)
 	return v3_boot_u32(p) | (uint64_t)v3_boot_u32(p + 4) << 32;
 }
 
+static const struct v3_boot_loader *boot_choose(const struct v3_vm_cfg *cfg, const uint8_t *image,
+						size_t len)
+{
+	static const struct v3_boot_loader *const loaders[] = {
+		[V3_BOOT_LINUX] = &v3_linux_loader,
+		[V3_BOOT_MULTIBOOT] = &v3_multiboot_loader,
+		[V3_BOOT_PVH] = &v3_pvh_loader,
+	};
+
+	if (cfg->boot == V3_BOOT_MULTIBOOT && v3_multiboot2_is(image, len))
+		return &v3_multiboot2_loader;
+	return loaders[cfg->boot];
+}
+
 int v3_boot_check(const struct v3_vm_cfg *cfg, const void *image, size_t len, char *message,
 		  size_t message_size)
 {
 	struct v3_boot_msg msg = {.text = ""};
-	struct v3_linux linux_image;
-	int err;
+	int err = boot_choose(cfg, image, len)->check(image, len, &msg);
 
-	if (cfg->boot == V3_BOOT_LINUX)
-		err = v3_linux_parse(image, len, &linux_image, &msg);
-	else
-		err = v3_multiboot_check(image, len, &msg);
 	v3_strlcpy(message, msg.text, message_size);
 	return err;
 }
@@ -65,12 +74,12 @@ int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cf
 	b->cfg = cfg;
 	v3_boot_make_map(vm, b);
 	image = v3_vm_file(vm, cfg->kernel, &len);
-	if (!image)
+	if (!image) {
 		err = v3_boot_fail(&msg, V3_ENOENT, "not in the container");
-	else if (cfg->boot == V3_BOOT_LINUX)
-		err = v3_linux_load(vm, b, image, len, &msg);
-	else
-		err = v3_multiboot_load(vm, b, image, len, &msg);
+	} else {
+		b->loader = boot_choose(cfg, image, len);
+		err = b->loader->load(vm, b, image, len, &msg);
+	}
 	if (err) {
 		V3_ERR(vm, "cannot boot %s: %s", cfg->kernel, msg.text);
 		b->cfg = NULL;
@@ -95,7 +104,5 @@ int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
 			return err;
 	}
 	err = v3_acpi_setup(vm, b);
-	if (err)
-		return err;
-	return b->cfg->boot == V3_BOOT_LINUX ? v3_linux_setup(vm, b) : v3_multiboot_setup(vm, b);
+	return err ? err : b->loader->setup(vm, b);
 }

@@ -10,6 +10,7 @@
 
 #include "palacios/types.h"
 
+struct v3_boot_loader;
 struct v3_vm;
 struct v3_vm_cfg;
 
@@ -43,14 +44,19 @@ struct v3_boot_copy {
 /** State of a VM's boot loader. The VM embeds it, zeroed. It owns nothing. */
 struct v3_boot {
 	const struct v3_vm_cfg *cfg; /* not owned, outlives the VM; NULL: nothing loaded */
+	const struct v3_boot_loader *loader;
 	v3_gpa_t entry;
-	v3_gpa_t info; /* boot_params or multiboot information */
+	v3_gpa_t
+		info; /* what the kernel is told: boot_params, multiboot information, hvm_start_info */
 	v3_gpa_t rsdp; /* 0: no ACPI */
 
 	const uint8_t *setup;  /* Linux: the image's first bytes, not owned */
 	uint32_t setup_len;    /* Linux: end of the setup header in it */
 	uint32_t initrd;       /* Linux: number of the initrd in copy[], 0: none */
-	uint32_t first_module; /* multiboot: copy[] from here on are the modules */
+	uint32_t first_module; /* multiboot, PVH: copy[] from here on are the modules */
+
+	bool relocated; /* multiboot 2: the kernel asked for it */
+	uint64_t shift; /* and was put that many bytes above where its segments say */
 
 	uint32_t nmap, ntaken, ncopies;
 	struct v3_boot_mem

@@ -18,6 +18,8 @@
 #define ELF_MACHINE_386	   3
 #define ELF_MACHINE_X86_64 62
 #define ELF_PT_LOAD	   1
+#define ELF_PT_NOTE	   4
+#define ELF_NOTE_HEAD	   12
 
 #define ELF32_HEADER_LEN 52
 #define ELF64_HEADER_LEN 64
@@ -124,4 +126,58 @@ int v3_elf_entry(const struct v3_elf *elf, uint64_t *entry, struct v3_boot_msg *
 	}
 	return v3_boot_fail(msg, V3_EBADMSG, "ELF: entry point %#llx lies in no segment",
 			    (unsigned long long)elf->entry);
+}
+
+/* Look through one note segment, as the file has it. */
+static int elf_search_notes(const uint8_t *p, uint64_t len, const char *name, uint32_t type,
+			    const uint8_t **desc, uint32_t *desc_len)
+{
+	uint64_t name_len = v3_strlen(name) + 1, name_size, desc_size, next;
+
+	while (len >= ELF_NOTE_HEAD) {
+		name_size = v3_boot_u32(p);
+		desc_size = v3_boot_u32(p + 4);
+		next = ELF_NOTE_HEAD + ((name_size + 3) & ~3ull);
+		if (next > len || desc_size > len - next)
+			return V3_EBADMSG;
+		if (v3_boot_u32(p + 8) == type && name_size == name_len &&
+		    !memcmp(p + ELF_NOTE_HEAD, name, name_len)) {
+			*desc = p + next;
+			*desc_len = (uint32_t)desc_size;
+			return V3_OK;
+		}
+		next += (desc_size + 3) & ~3ull;
+		if (next > len)
+			break;
+		p += next;
+		len -= next;
+	}
+	return V3_ENOENT;
+}
+
+int v3_elf_note(const struct v3_elf *elf, const char *name, uint32_t type, const uint8_t **desc,
+		uint32_t *desc_len, struct v3_boot_msg *msg)
+{
+	uint64_t offset, size;
+	const uint8_t *p;
+	uint32_t i;
+	int err;
+
+	for (i = 0; i < elf->nheaders; i++) {
+		p = elf->image + elf->headers + i * (elf->elf64 ? ELF64_PHDR_LEN : ELF32_PHDR_LEN);
+		if (v3_boot_u32(p) != ELF_PT_NOTE)
+			continue;
+		offset = elf->elf64 ? v3_boot_u64(p + 8) : v3_boot_u32(p + 4);
+		size = elf->elf64 ? v3_boot_u64(p + 32) : v3_boot_u32(p + 16);
+		err = offset > elf->len || size > elf->len - offset
+			      ? V3_EBADMSG
+			      : elf_search_notes(elf->image + offset, size, name, type, desc,
+						 desc_len);
+		if (err == V3_EBADMSG)
+			return v3_boot_fail(msg, err,
+					    "ELF: program header %u: its notes are cut off", i);
+		if (!err)
+			return V3_OK;
+	}
+	return V3_ENOENT;
 }

@@ -194,8 +194,8 @@ static int linux_place_initrd(struct v3_vm *vm, struct v3_boot *b, const struct 
 	return v3_boot_add_copy(b, &copy, msg);
 }
 
-int v3_linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
-		  struct v3_boot_msg *msg)
+static int linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
+		      struct v3_boot_msg *msg)
 {
 	size_t cmdline_len = v3_strlen(b->cfg->cmdline);
 	struct v3_boot_copy copy;
@@ -289,7 +289,7 @@ static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 _Static_assert(V3_BOOT_MAX_MAP <= PARAMS_E820_MAX, "the memory map fits the boot parameters");
 _Static_assert(PARAMS_HEADER_END <= PARAMS_E820_TABLE, "the header ends before the E820 table");
 
-int v3_linux_setup(struct v3_vm *vm, struct v3_boot *b)
+static int linux_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	/* Selectors 0x10 and 0x18 as the protocol asks: flat 64-bit code and data, APM vol. 2 4.8. */
 	static const uint64_t gdt[4] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
@@ -321,3 +321,12 @@ free_page:
 	v3_free(page);
 	return err;
 }
+
+static int linux_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
+{
+	struct v3_linux lx;
+
+	return v3_linux_parse(image, len, &lx, msg);
+}
+
+const struct v3_boot_loader v3_linux_loader = {linux_check, linux_load, linux_setup};

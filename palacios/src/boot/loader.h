@@ -71,12 +71,10 @@ struct v3_linux {
 	uint32_t cmdline_max; /* bytes without terminator */
 };
 
+/** V3_OK; V3_EBADMSG; V3_ENOTSUP. */
 int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struct v3_boot_msg *msg);
-int v3_linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
-		  struct v3_boot_msg *msg);
-int v3_linux_setup(struct v3_vm *vm, struct v3_boot *b);
 
-/* ---- multiboot.c, elf.c ---- */
+/* ---- elf.c ---- */
 
 #define V3_ELF_MAX_SEGMENTS 32 /* program headers */
 
@@ -106,10 +104,62 @@ int v3_elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *
 /** Physical address of the entry point: through the segment that holds it. V3_OK, V3_EBADMSG. */
 int v3_elf_entry(const struct v3_elf *elf, uint64_t *entry, struct v3_boot_msg *msg);
 
-int v3_multiboot_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg);
-int v3_multiboot_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
-		      struct v3_boot_msg *msg);
-int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b);
+/**
+ * Find a note of the file (System V ABI, "Note Section").
+ * @param desc  its descriptor, in the image; @p desc_len bytes
+ * @return V3_OK; V3_ENOENT: there is none; V3_EBADMSG: notes outside the file
+ */
+int v3_elf_note(const struct v3_elf *elf, const char *name, uint32_t type, const uint8_t **desc,
+		uint32_t *desc_len, struct v3_boot_msg *msg);
+
+/* ---- image.c: kernels in ELF or flat files, their modules and their information ---- */
+
+/**
+ * Check an ELF kernel and, unless @p b is NULL, place its segments @p shift bytes above where they say.
+ * @param entry  physical address of its entry point
+ * @return V3_OK; V3_EBADMSG; V3_ENOTSUP; V3_E2BIG
+ */
+int v3_boot_add_elf(struct v3_boot *b, const uint8_t *image, size_t len, uint64_t shift,
+		    uint64_t *entry, struct v3_boot_msg *msg);
+
+/** Address fields of a multiboot header. */
+struct v3_boot_addresses {
+	uint32_t header, load, load_end, bss_end, entry;
+};
+/** The same for a kernel whose header, @p header bytes into the file, has these addresses. */
+int v3_boot_add_flat(struct v3_boot *b, const uint8_t *image, size_t len, uint32_t header,
+		     const struct v3_boot_addresses *a, struct v3_boot_msg *msg);
+/** Place the definition's modules above the kernel: b->copy[] from b->first_module on. V3_ENOENT, V3_E2BIG. */
+int v3_boot_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg);
+/** KiB of RAM from 0 and from 1 MiB. */
+void v3_boot_mem_kib(const struct v3_boot *b, uint32_t *lower, uint32_t *upper);
+
+/** Where the next piece of the information goes; the first error sticks. */
+struct v3_boot_writer {
+	struct v3_vm *vm;
+	v3_gpa_t pos;
+	int err;
+};
+/** @return address of what was written */
+uint32_t v3_boot_put(struct v3_boot_writer *w, const void *data, size_t len);
+
+/* ---- the loaders ---- */
+
+struct v3_boot_loader {
+	/** Check an image as far as that goes without a VM. V3_OK; V3_EBADMSG; V3_ENOTSUP. */
+	int (*check)(const uint8_t *image, size_t len, struct v3_boot_msg *msg);
+	/** As v3_boot_load(). */
+	int (*load)(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
+		    struct v3_boot_msg *msg);
+	/** As v3_boot_setup(), once b->copy[] and the ACPI tables are in RAM. */
+	int (*setup)(struct v3_vm *vm, struct v3_boot *b);
+};
+
+extern const struct v3_boot_loader v3_linux_loader, v3_multiboot_loader, v3_multiboot2_loader,
+	v3_pvh_loader;
+
+/** Has the file a multiboot 2 header? */
+bool v3_multiboot2_is(const uint8_t *image, size_t len);
 
 /* ---- acpi.c ---- */
 

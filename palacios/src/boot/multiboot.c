@@ -59,12 +59,6 @@ _Static_assert(sizeof(struct mb_mmap) == 24, "multiboot memory map entry");
 
 static const char mb_loader_name[] = "Palacios";
 
-/* A header's address fields (3.1.3), as file offsets and lengths. */
-struct mb_addresses {
-	uint64_t offset, file_len; /* of the one segment in the image */
-	uint64_t load, mem_len, entry;
-};
-
 /* @return offset of the header; V3_EBADMSG */
 static int mb_find_header(const uint8_t *image, size_t len, uint32_t *flags,
 			  struct v3_boot_msg *msg)
@@ -94,84 +88,11 @@ static int mb_check_flags(uint32_t flags, struct v3_boot_msg *msg)
 	return V3_OK;
 }
 
-static int mb_read_addresses(const uint8_t *image, size_t len, uint32_t header,
-			     struct mb_addresses *a, struct v3_boot_msg *msg)
-{
-	uint32_t header_addr, load_end, bss_end;
-
-	if (len - header < MB_HEADER_ADDRESS_LEN)
-		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: cut off inside the header");
-	header_addr = v3_boot_u32(image + header + 12);
-	a->load = v3_boot_u32(image + header + 16);
-	load_end = v3_boot_u32(image + header + 20);
-	bss_end = v3_boot_u32(image + header + 24);
-	a->entry = v3_boot_u32(image + header + 28);
-	if (header_addr < a->load || header_addr - a->load > header)
-		return v3_boot_fail(msg, V3_EBADMSG,
-				    "multiboot: header_addr %#x does not fit load_addr %#llx",
-				    header_addr, (unsigned long long)a->load);
-	a->offset = header - (header_addr - a->load);
-	a->file_len = load_end ? load_end - a->load : len - a->offset;
-	if ((load_end && load_end < a->load) || !a->file_len || a->file_len > len - a->offset)
-		return v3_boot_fail(msg, V3_EBADMSG,
-				    "multiboot: load_end_addr %#x is not in the file", load_end);
-	a->mem_len = bss_end ? bss_end - a->load : a->file_len;
-	if (bss_end && (bss_end < a->load || a->mem_len < a->file_len))
-		return v3_boot_fail(msg, V3_EBADMSG,
-				    "multiboot: bss_end_addr %#x lies before load_end_addr",
-				    bss_end);
-	if (a->entry < a->load || a->entry - a->load >= a->mem_len)
-		return v3_boot_fail(msg, V3_EBADMSG,
-				    "multiboot: entry_addr %#llx is outside the kernel",
-				    (unsigned long long)a->entry);
-	return V3_OK;
-}
-
-/* Take place and note the copy of one kernel segment; @p b NULL: check only. */
-static int mb_add_segment(struct v3_boot *b, const struct v3_boot_copy *copy,
-			  struct v3_boot_msg *msg)
-{
-	int err;
-
-	if (!b)
-		return V3_OK;
-	err = v3_boot_take(b, copy->gpa, copy->mem_len, "kernel", msg);
-	return err ? err : v3_boot_add_copy(b, copy, msg);
-}
-
-static int mb_load_elf(struct v3_boot *b, const uint8_t *image, size_t len, uint64_t *entry,
-		       struct v3_boot_msg *msg)
-{
-	struct v3_elf_segment seg;
-	struct v3_boot_copy copy;
-	struct v3_elf elf;
-	uint32_t i;
-	int err;
-
-	err = v3_elf_open(image, len, &elf, msg);
-	for (i = 0; !err && i < elf.nheaders; i++) {
-		err = v3_elf_segment(&elf, i, &seg, msg);
-		if (err == V3_ENOENT) {
-			err = V3_OK;
-			continue;
-		}
-		if (err)
-			return err;
-		copy = (struct v3_boot_copy){.gpa = seg.paddr,
-					     .src = image + seg.offset,
-					     .len = seg.file_len,
-					     .mem_len = seg.mem_len};
-		err = mb_add_segment(b, &copy, msg);
-	}
-	return err ? err : v3_elf_entry(&elf, entry, msg);
-}
-
 /* Check the kernel and, unless @p b is NULL, place it. */
 static int mb_load_kernel(struct v3_boot *b, const uint8_t *image, size_t len, uint64_t *entry,
 			  struct v3_boot_msg *msg)
 {
-	struct mb_addresses a = {.load = 0};
-	struct v3_boot_copy copy;
+	struct v3_boot_addresses a = {.load = 0};
 	uint32_t flags = 0;
 	int err, header;
 
@@ -182,51 +103,22 @@ static int mb_load_kernel(struct v3_boot *b, const uint8_t *image, size_t len, u
 	if (err)
 		return err;
 	if (!(flags & MB_HAS_ADDRESSES))
-		return mb_load_elf(b, image, len, entry, msg);
-	err = mb_read_addresses(image, len, (uint32_t)header, &a, msg);
-	if (err)
-		return err;
-	*entry = a.entry;
-	copy = (struct v3_boot_copy){
-		.gpa = a.load, .src = image + a.offset, .len = a.file_len, .mem_len = a.mem_len};
-	return mb_add_segment(b, &copy, msg);
+		return v3_boot_add_elf(b, image, len, 0, entry, msg);
+	if (len - (uint32_t)header < MB_HEADER_ADDRESS_LEN)
+		return v3_boot_fail(msg, V3_EBADMSG, "multiboot: cut off inside the header");
+	a.header = v3_boot_u32(image + header + 12);
+	a.load = v3_boot_u32(image + header + 16);
+	a.load_end = v3_boot_u32(image + header + 20);
+	a.bss_end = v3_boot_u32(image + header + 24);
+	a.entry = *entry = v3_boot_u32(image + header + 28);
+	return v3_boot_add_flat(b, image, len, (uint32_t)header, &a, msg);
 }
 
-int v3_multiboot_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
+static int mb_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
 {
 	uint64_t entry;
 
 	return mb_load_kernel(NULL, image, len, &entry, msg);
-}
-
-static int mb_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
-{
-	struct v3_boot_want want = {
-		.align = V3_PAGE_SIZE, .low = V3_PC_HIGH_RAM_BASE, .high = 1ull << 32};
-	struct v3_boot_copy copy;
-	size_t len = 0;
-	uint32_t i;
-	int err;
-
-	b->first_module = b->ncopies;
-	for (i = 0; i < b->first_module; i++) {
-		if (b->copy[i].gpa + b->copy[i].mem_len > want.low)
-			want.low = b->copy[i].gpa + b->copy[i].mem_len;
-	}
-	for (i = 0; i < b->cfg->nmodules; i++) {
-		copy = (struct v3_boot_copy){.src = v3_vm_file(vm, b->cfg->modules[i].file, &len)};
-		if (!copy.src)
-			return v3_boot_fail(msg, V3_ENOENT, "module %s: not in the container",
-					    b->cfg->modules[i].file);
-		copy.len = copy.mem_len = len;
-		want.len = len ? len : 1; /* an empty module has an address, too */
-		err = v3_boot_find(b, &want, "module", &copy.gpa, msg);
-		if (!err)
-			err = v3_boot_add_copy(b, &copy, msg);
-		if (err)
-			return err;
-	}
-	return V3_OK;
 }
 
 /* Length of the information with everything it points to. */
@@ -242,8 +134,8 @@ static uint64_t mb_info_len(const struct v3_boot *b)
 	return len;
 }
 
-int v3_multiboot_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
-		      struct v3_boot_msg *msg)
+static int mb_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
+		   struct v3_boot_msg *msg)
 {
 	struct v3_boot_want want = {.align = 16, .low = V3_PAGE_SIZE, .high = 1ull << 32};
 	uint64_t entry = 0;
@@ -253,37 +145,20 @@ int v3_multiboot_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image,
 	if (err)
 		return err;
 	b->entry = entry;
-	err = mb_place_modules(vm, b, msg);
+	err = v3_boot_place_modules(vm, b, msg);
 	if (err)
 		return err;
 	want.len = mb_info_len(b);
 	return v3_boot_find(b, &want, "multiboot information", &b->info, msg);
 }
 
-/* Where the next piece of the information goes; the first error sticks. */
-struct mb_writer {
-	struct v3_vm *vm;
-	v3_gpa_t pos;
-	int err;
-};
-
-/* @return address of what was written */
-static uint32_t mb_put(struct mb_writer *w, const void *data, size_t len)
-{
-	uint32_t at = (uint32_t)w->pos;
-
-	if (!w->err)
-		w->err = v3_mem_write(w->vm, w->pos, data, len);
-	w->pos += len;
-	return at;
-}
-
-static void mb_put_map(struct mb_writer *w, const struct v3_boot *b, struct mb_info *info)
+static void mb_put_map(struct v3_boot_writer *w, const struct v3_boot *b, struct mb_info *info)
 {
 	struct mb_mmap entry = {.size = sizeof(entry) - sizeof(entry.size)};
 	uint64_t len;
 	uint32_t i;
 
+	v3_boot_mem_kib(b, &info->mem_lower, &info->mem_upper);
 	info->mmap_addr = (uint32_t)w->pos;
 	info->mmap_length = b->nmap * (uint32_t)sizeof(entry);
 	for (i = 0; i < b->nmap; i++) {
@@ -293,19 +168,11 @@ static void mb_put_map(struct mb_writer *w, const struct v3_boot *b, struct mb_i
 		entry.len_low = (uint32_t)len;
 		entry.len_high = (uint32_t)(len >> 32);
 		entry.type = b->map[i].type;
-		mb_put(w, &entry, sizeof(entry));
-		if (entry.type != V3_BOOT_MEM_RAM)
-			continue;
-		if (b->map[i].start == 0)
-			info->mem_lower = (uint32_t)(b->map[i].end < V3_PC_LOW_RAM_END
-							     ? b->map[i].end >> 10
-							     : V3_PC_LOW_RAM_END >> 10);
-		if (b->map[i].start <= V3_PC_HIGH_RAM_BASE && b->map[i].end > V3_PC_HIGH_RAM_BASE)
-			info->mem_upper = (uint32_t)((b->map[i].end - V3_PC_HIGH_RAM_BASE) >> 10);
+		v3_boot_put(w, &entry, sizeof(entry));
 	}
 }
 
-static void mb_put_modules(struct mb_writer *w, const struct v3_boot *b, struct mb_info *info)
+static void mb_put_modules(struct v3_boot_writer *w, const struct v3_boot *b, struct mb_info *info)
 {
 	uint32_t n = b->cfg->nmodules, i, text;
 	const struct v3_boot_copy *copy;
@@ -320,15 +187,16 @@ static void mb_put_modules(struct mb_writer *w, const struct v3_boot *b, struct 
 		module.end = (uint32_t)(copy->gpa + copy->len);
 		module.string = text;
 		text += (uint32_t)v3_strlen(b->cfg->modules[i].cmdline) + 1;
-		mb_put(w, &module, sizeof(module));
+		v3_boot_put(w, &module, sizeof(module));
 	}
 	for (i = 0; i < n; i++)
-		mb_put(w, b->cfg->modules[i].cmdline, v3_strlen(b->cfg->modules[i].cmdline) + 1);
+		v3_boot_put(w, b->cfg->modules[i].cmdline,
+			    v3_strlen(b->cfg->modules[i].cmdline) + 1);
 }
 
-int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b)
+static int mb_setup(struct v3_vm *vm, struct v3_boot *b)
 {
-	struct mb_writer w = {.vm = vm, .pos = b->info + sizeof(struct mb_info)};
+	struct v3_boot_writer w = {.vm = vm, .pos = b->info + sizeof(struct mb_info)};
 	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
 	struct mb_info info = {.flags = MB_INFO_MEM | MB_INFO_CMDLINE | MB_INFO_MODS |
 					MB_INFO_MMAP | MB_INFO_LOADER};
@@ -336,8 +204,8 @@ int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b)
 
 	mb_put_map(&w, b, &info);
 	mb_put_modules(&w, b, &info);
-	info.cmdline = mb_put(&w, b->cfg->cmdline, v3_strlen(b->cfg->cmdline) + 1);
-	info.boot_loader_name = mb_put(&w, mb_loader_name, sizeof(mb_loader_name));
+	info.cmdline = v3_boot_put(&w, b->cfg->cmdline, v3_strlen(b->cfg->cmdline) + 1);
+	info.boot_loader_name = v3_boot_put(&w, mb_loader_name, sizeof(mb_loader_name));
 	if (!w.err)
 		w.err = v3_mem_write(vm, b->info, &info, sizeof(info));
 	if (w.err)
@@ -350,3 +218,5 @@ int v3_multiboot_setup(struct v3_vm *vm, struct v3_boot *b)
 	regs->gpr[V3_RBX] = b->info;
 	return V3_OK;
 }
+
+const struct v3_boot_loader v3_multiboot_loader = {mb_check, mb_load, mb_setup};

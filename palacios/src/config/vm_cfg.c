@@ -200,7 +200,7 @@ static int build_modules(struct build *b, const struct v3_cfg *boot)
 
 static int build_boot(struct build *b, struct v3_cfg *boot)
 {
-	static const char *const types[] = {"linux", "multiboot", NULL};
+	static const char *const types[] = {"linux", "multiboot", "pvh", NULL};
 	struct v3_vm_cfg *cfg = b->cfg;
 	const char *other;
 	unsigned type = 0;
@@ -209,14 +209,15 @@ static int build_boot(struct build *b, struct v3_cfg *boot)
 	err = v3_cfg_check(boot, boot_keys, NULL, b->err);
 	if (err)
 		return err;
-	err = build_choice(b, boot, "type", types, "\"linux\" or \"multiboot\"", &type);
+	err = build_choice(b, boot, "type", types, "\"linux\", \"multiboot\" or \"pvh\"", &type);
 	if (err)
 		return err;
 	cfg->boot = (enum v3_vm_boot)type;
 	other = cfg->boot == V3_BOOT_LINUX ? "modules" : "initrd";
 	if (v3_cfg_has(boot, other))
-		return v3_cfg_fail(b->err, v3_cfg_line(boot, other), "%s: only for type = \"%s\"",
-				   other, cfg->boot == V3_BOOT_LINUX ? "multiboot" : "linux");
+		return v3_cfg_fail(
+			b->err, v3_cfg_line(boot, other), "%s: only for type = %s", other,
+			cfg->boot == V3_BOOT_LINUX ? "\"multiboot\" and \"pvh\"" : "\"linux\"");
 	cfg->kernel = v3_cfg_string(boot, "kernel");
 	cfg->cmdline = v3_cfg_string(boot, "cmdline");
 	err = build_file(b, cfg->kernel, "kernel", v3_cfg_line(boot, "kernel"));

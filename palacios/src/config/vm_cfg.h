@@ -28,7 +28,7 @@ struct v3_cfg_error {
 };
 
 enum v3_vm_platform { V3_PLATFORM_NONE, V3_PLATFORM_PC };
-enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT };
+enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT, V3_BOOT_PVH };
 
 /** One device instance to create. */
 struct v3_device_cfg {
@@ -38,7 +38,7 @@ struct v3_device_cfg {
 	uint32_t line;		  /* of the [[device]]; 0: the platform's own */
 };
 
-/** A file that the boot loader hands to a multiboot kernel. */
+/** A file that the boot loader hands to a multiboot or PVH kernel. */
 struct v3_module_cfg {
 	const char *file;    /* name of the container's section */
 	const char *cmdline; /* the whole text of the definition: file name, space, arguments */

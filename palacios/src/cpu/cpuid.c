@@ -154,6 +154,7 @@ static const struct {
 static void cpuid_derive(struct v3_vcpu *vcpu)
 {
 	const struct v3_cpuid_regs *ext = v3_cpuid_leaf(vcpu, 0x80000001u);
+	const uint32_t leaf7 = v3_cpuid_leaf(vcpu, 7)->ebx;
 	unsigned i;
 
 	for (i = 0; i < V3_ARRAY_SIZE(cpuid_cr4); i++) {
@@ -166,8 +167,10 @@ static void cpuid_derive(struct v3_vcpu *vcpu)
 		(ext->edx & B(11) ? V3_EFER_SCE : 0) | (ext->edx & B(20) ? V3_EFER_NXE : 0) |
 		(ext->edx & B(25) ? V3_EFER_FFXSR : 0) | (ext->edx & B(29) ? V3_EFER_LME : 0);
 	vcpu->cpu.has_tsc_aux = ext->edx & B(27);
-	vcpu->cpu.emul_features = (ext->ecx & B(5) ? V3_EMUL_LZCNT : 0) |
-				  (v3_cpuid_leaf(vcpu, 7)->ebx & B(3) ? V3_EMUL_BMI1 : 0);
+	vcpu->cpu.emul_features =
+		(ext->ecx & B(5) ? V3_EMUL_LZCNT : 0) | (leaf7 & B(3) ? V3_EMUL_BMI1 : 0) |
+		(leaf7 & B(10) ? V3_EMUL_INVPCID : 0) | (leaf7 & B(18) ? V3_EMUL_RDSEED : 0) |
+		(v3_cpuid_leaf(vcpu, 1)->ecx & B(30) ? V3_EMUL_RDRAND : 0);
 }
 
 /*

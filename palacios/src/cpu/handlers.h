@@ -28,6 +28,10 @@ int v3_rdtsc_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_rdpmc_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_invlpg_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_cache_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+int v3_step_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+int v3_timer_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+int v3_bus_lock_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+int v3_stalled_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 int v3_hidden_insn_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file misc.c
- * Exits with little to do: host interrupts, HLT, PAUSE, time stamps, caches, hidden instructions.
+ * Exits with little to do: host interrupts, HLT, PAUSE, time stamps, caches, hidden instructions, and what only
+ * tells that something has happened.
  */
 #include "cpu/handlers.h"
 #include "exit/exit.h"
@@ -9,6 +10,8 @@
 #include "host/host.h"
 #include "mmu/mmu.h"
 #include "state.h"
+
+#define V3_LOG_TAG "cpu"
 
 int v3_host_intr_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
@@ -77,6 +80,40 @@ int v3_cache_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	v3_insn_skip(vcpu, exit, V3_OP_CACHE);
 	return V3_OK;
+}
+
+/* Whoever wanted to know is gone: the guest goes on. */
+int v3_step_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	(void)vcpu;
+	(void)exit;
+	return V3_OK;
+}
+
+/* The callbacks run where those of a host timer's interrupt do. */
+int v3_timer_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	(void)exit;
+	v3_vcpu_request_self(vcpu, V3_REQ_TIMER);
+	return V3_OK;
+}
+
+/* The instruction is complete. It has made all CPUs wait: this one's turn is over. */
+int v3_bus_lock_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	(void)exit;
+	v3_vcpu_may_sleep(vcpu);
+	v3_host_yield();
+	return V3_OK;
+}
+
+/* That the CPU stood still, by instructions that keep interrupts out, is no reason not to go on. */
+int v3_stalled_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	if (!exit->u.context_lost)
+		return V3_OK;
+	V3_ERR(vcpu->vm, "the guest made the CPU stand still, and its state was lost");
+	return V3_EIO;
 }
 
 int v3_hidden_insn_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file segment.c
- * Segment registers loaded by us. Called for emulated MOV and POP (exit/emulate.c) and for task switches
- * (cpu/task.c). AMD APM vol. 2 4.5 (registers), 4.7 (descriptors), 4.8 (long mode), 4.11 (privilege); vol. 3
+ * Segment registers loaded by us. Called for emulated MOV, POP, LLDT and LTR (exit/emulate.c) and for task
+ * switches (cpu/task.c). AMD APM vol. 2 4.5 (registers), 4.7 (descriptors), 4.8 (long mode), 4.11 (privilege); vol. 3
  * "MOV", "POP"; SDM 3A 7.3 table 7-1 for the task switch.
  */
 #include "cpu/segment.h"
@@ -13,6 +13,10 @@
 #define SEGMENT_RW	   0x2 /* data: writable; code: readable */
 #define SEGMENT_CONFORMING 0x4 /* code only */
 #define SEGMENT_CODE	   0x8
+#define SEGMENT_LDT	   0x2 /* types of system segments */
+#define SEGMENT_TSS16	   0x1
+#define SEGMENT_TSS	   0x9 /* 32-bit or, in long mode, 64-bit; available */
+#define SEGMENT_BUSY	   0x2 /* of a TSS */
 #define SEGMENT_DATA	   (V3_SEG_P | V3_SEG_S | SEGMENT_RW | SEGMENT_ACCESSED)
 
 int v3_segment_read(struct v3_vcpu *vcpu, v3_gva_t at, void *buf, size_t len)
@@ -167,4 +171,64 @@ int v3_segment_load(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel, uns
 	}
 	vcpu->arch->set_seg(vcpu, num, &desc.seg);
 	return V3_OK;
+}
+
+/* In long mode system descriptors have 16 bytes: the base's upper half, and a type field that must be 0. */
+static int segment_extend(struct v3_vcpu *vcpu, struct v3_desc *desc)
+{
+	const uint16_t sel = desc->seg.sel;
+	struct v3_dtr gdt;
+	uint64_t high;
+	int err;
+
+	if (!(vcpu->efer & V3_EFER_LMA))
+		return V3_OK;
+	vcpu->arch->get_dtr(vcpu, false, &gdt);
+	if ((sel & ~7u) + 15u > gdt.limit)
+		return v3_segment_fault(vcpu, V3_VEC_GP, sel);
+	err = v3_segment_read(vcpu, desc->at + 8, &high, sizeof(high));
+	if (err != V3_OK)
+		return err;
+	desc->seg.base |= high << 32;
+	if ((high >> 40 & 0x1f) || !v3_gva_canonical(vcpu, desc->seg.base))
+		return v3_segment_fault(vcpu, V3_VEC_GP, sel);
+	return V3_OK;
+}
+
+static bool segment_fits_system(const struct v3_vcpu *vcpu, enum v3_seg_num num,
+				const struct v3_seg *s)
+{
+	unsigned type = s->attr & (V3_SEG_TYPE | V3_SEG_S);
+
+	if (num == V3_LDTR)
+		return type == SEGMENT_LDT;
+	return type == SEGMENT_TSS || (type == SEGMENT_TSS16 && !(vcpu->efer & V3_EFER_LMA));
+}
+
+int v3_segment_load_system(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel)
+{
+	struct v3_desc desc = {.seg = {.sel = sel}};
+	int err;
+
+	if (!(sel & ~3u) && num == V3_LDTR) { /* no LDT */
+		vcpu->arch->set_seg(vcpu, num, &desc.seg);
+		return V3_OK;
+	}
+	if (!(sel & ~3u) || (sel & 4))
+		return v3_segment_fault(vcpu, V3_VEC_GP, sel);
+	err = v3_segment_fetch(vcpu, sel, V3_VEC_GP, &desc);
+	if (err != V3_OK)
+		return err;
+	if (!segment_fits_system(vcpu, num, &desc.seg))
+		return v3_segment_fault(vcpu, V3_VEC_GP, sel);
+	if (!(desc.seg.attr & V3_SEG_P))
+		return v3_segment_fault(vcpu, V3_VEC_NP, sel);
+	err = segment_extend(vcpu, &desc);
+	if (err == V3_OK && num == V3_TR) {
+		desc.seg.attr |= SEGMENT_BUSY;
+		err = v3_segment_mark(vcpu, &desc, 0, SEGMENT_BUSY);
+	}
+	if (err == V3_OK)
+		vcpu->arch->set_seg(vcpu, num, &desc.seg);
+	return err;
 }

@@ -55,4 +55,11 @@ int v3_segment_mark(struct v3_vcpu *vcpu, const struct v3_desc *desc, uint8_t cl
 int v3_segment_load(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel, unsigned cpl,
 		    enum v3_vector vector);
 
+/**
+ * Load LDTR or TR as LLDT and LTR do, in protected mode; a TSS becomes busy. Privilege is the caller's to check.
+ * Own thread.
+ * @return V3_OK; V3_EFAULT: nothing was loaded, #GP, #NP or #PF was queued
+ */
+int v3_segment_load_system(struct v3_vcpu *vcpu, enum v3_seg_num num, uint16_t sel);
+
 #endif

@@ -77,6 +77,8 @@ static const struct exec_op exec_one[256] = {
 };
 
 static const struct exec_op exec_0f[256] = {
+	[0x00] = {v3_exec_group6, 0, 0, 0},
+	[0x01] = {v3_exec_group7, 0, 0, 0},
 	[0x0d] = {v3_exec_nop, 0, 0, 0},
 	[0x10 ... 0x13] = {v3_exec_vector, 0, 0, 0},
 	[0x16 ... 0x17] = {v3_exec_vector, 0, 0, 0},
@@ -109,13 +111,14 @@ static const struct exec_op exec_0f[256] = {
 	[0xbf] = {v3_exec_extend, 0x82, 0, 0},
 	[0xc0 ... 0xc1] = {v3_exec_xadd, 0, 1, 0xff},
 	[0xc3] = {v3_exec_movnti, 0, 0, 0},
-	[0xc7] = {v3_exec_cmpxchg_wide, 0, 0, 0x02},
+	[0xc7] = {v3_exec_group9, 0, 0, 0x02},
 	[0xd6] = {v3_exec_vector, 0, 0, 0},
 	[0xe7] = {v3_exec_vector, 0, 0, 0},
 	[0xf0] = {v3_exec_vector, 0, 0, 0},
 };
 
 static const struct exec_op exec_movbe = {v3_exec_movbe, 0, 0, 0};
+static const struct exec_op exec_invpcid = {v3_exec_invpcid, 0, 0, 0};
 static const struct exec_op exec_vector = {v3_exec_vector, 0, 0, 0};
 
 /* NULL: not emulated. */
@@ -128,6 +131,8 @@ static const struct exec_op *exec_find(const struct v3_insn *insn)
 			return &exec_0f[insn->opcode];
 		if (insn->map == V3_MAP_0F38 && insn->opcode >= 0xf0 && insn->opcode <= 0xf1)
 			return &exec_movbe;
+		if (insn->map == V3_MAP_0F38 && insn->opcode == 0x82)
+			return &exec_invpcid;
 		return insn->map == V3_MAP_0F38 ? &exec_vector : NULL;
 	}
 	return insn->enc == V3_ENC_VEX ? &exec_vector : NULL;

@@ -141,6 +141,10 @@ int v3_exec_xlat(struct exec *x);
 int v3_exec_nop(struct exec *x);
 int v3_exec_in(struct exec *x);
 int v3_exec_out(struct exec *x);
+int v3_exec_group6(struct exec *x); /* exec_sys.c ... */
+int v3_exec_group7(struct exec *x);
+int v3_exec_group9(struct exec *x);
+int v3_exec_invpcid(struct exec *x);
 
 enum exec_string {
 	STRING_MOVS,

@@ -5,6 +5,7 @@
  */
 #include "cpu/excp.h"
 #include "cpu/handlers.h"
+#include "exit/emulate.h"
 #include "exit/exit.h"
 #include "state.h"
 
@@ -40,8 +41,14 @@ static const exit_handler exit_handlers[V3_EXIT_NKINDS] = {
 	[V3_EXIT_TASK_SWITCH] = v3_task_exit,
 	[V3_EXIT_APIC_WRITE] = v3_apic_write_exit,
 	[V3_EXIT_APIC_EOI] = v3_apic_eoi_exit,
+	[V3_EXIT_SYS_INSN] = v3_emulate_access,
+	[V3_EXIT_STEP] = v3_step_exit,
+	[V3_EXIT_TIMER] = v3_timer_exit,
+	[V3_EXIT_BUS_LOCK] = v3_bus_lock_exit,
+	[V3_EXIT_STALLED] = v3_stalled_exit,
 	[V3_EXIT_TRIPLE_FAULT] = v3_triple_fault_exit,
 	[V3_EXIT_ENTRY_FAILED] = v3_broken_exit,
+	[V3_EXIT_NESTED_BAD] = v3_broken_exit,
 	[V3_EXIT_UNKNOWN] = v3_broken_exit,
 };
 

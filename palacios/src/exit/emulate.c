@@ -2,7 +2,7 @@
 /**
  * @file emulate.c
  * The executor's operations on a real vcpu: segmentation, paging, RAM, devices, ports, vector registers.
- * Called by mem/ (faults) and io/ (string I/O).
+ * Called by mem/ (faults), io/ (string I/O) and dispatch.c (system instructions).
  */
 #include "exit/emulate.h"
 
@@ -11,6 +11,7 @@
 #include "cpu/segment.h"
 #include "exit/exit.h"
 #include "exit/insn.h"
+#include "host/x86.h"
 #include "palacios/util/str.h"
 #include "state.h"
 
@@ -18,6 +19,12 @@
 
 #define EMULATE_TSS32_BUSY 0xb
 #define EMULATE_TSS_IOMAP  0x66 /* offset of the bitmap's offset, APM vol. 2 12.2.4, 12.2.5 */
+
+/* Types of INVPCID, APM vol. 3 "INVPCID". */
+#define EMULATE_INVPCID_ADDRESS 0
+#define EMULATE_INVPCID_ALL	2 /* and 3: whatever the PCID */
+#define EMULATE_INVPCID_MAX	3
+#define EMULATE_PCID_MAX	0xfff
 
 /* 48 bits are canonical whether or not there are 57; what is not goes the long way. */
 static bool emulate_is_canonical(uint64_t first, size_t size)
@@ -236,7 +243,66 @@ static int emulate_load_seg(void *priv, enum v3_seg_num num, uint16_t sel)
 {
 	struct v3_vcpu *vcpu = priv;
 
+	if (num >= V3_LDTR)
+		return v3_segment_load_system(vcpu, num, sel);
 	return v3_segment_load(vcpu, num, sel, vcpu->cpl, V3_VEC_GP);
+}
+
+static int emulate_gp(struct v3_vcpu *vcpu)
+{
+	v3_vcpu_inject_gp(vcpu, 0);
+	return V3_EFAULT;
+}
+
+/* Asked again although the CPU has checked it: another vcpu may have changed the instruction since. */
+static int emulate_sys_check(void *priv, enum v3_emul_sys what)
+{
+	const struct v3_vcpu *vcpu = priv;
+	bool stores = what == V3_EMUL_STORE_DTR || what == V3_EMUL_STORE_SEL;
+	bool selector = what == V3_EMUL_STORE_SEL || what == V3_EMUL_LOAD_SEL;
+
+	if (selector && (!(vcpu->cr0 & V3_CR0_PE) || (vcpu->regs.rflags & V3_RFLAGS_VM)))
+		return V3_EINVAL;
+	if (vcpu->cpl && (!stores || (vcpu->cr4 & V3_CR4_UMIP)))
+		return emulate_gp(priv);
+	return V3_OK;
+}
+
+static void emulate_get_dtr(void *priv, bool idt, struct v3_dtr *dtr)
+{
+	struct v3_vcpu *vcpu = priv;
+
+	vcpu->arch->get_dtr(vcpu, idt, dtr);
+}
+
+static int emulate_set_dtr(void *priv, bool idt, const struct v3_dtr *dtr)
+{
+	struct v3_vcpu *vcpu = priv;
+
+	if (!v3_gva_canonical(vcpu, dtr->base))
+		return emulate_gp(vcpu);
+	vcpu->arch->set_dtr(vcpu, idt, dtr);
+	return V3_OK;
+}
+
+/* Which translations to drop: with nested paging all of the guest's own is as good, and rare. */
+static int emulate_invpcid(void *priv, uint64_t type, const uint64_t desc[2])
+{
+	struct v3_vcpu *vcpu = priv;
+	bool pcid = vcpu->cr4 & V3_CR4_PCIDE;
+
+	if (type > EMULATE_INVPCID_MAX || desc[0] > EMULATE_PCID_MAX ||
+	    (type < EMULATE_INVPCID_ALL && desc[0] && !pcid) ||
+	    (type == EMULATE_INVPCID_ADDRESS && !v3_gva_canonical(vcpu, desc[1])))
+		return emulate_gp(vcpu);
+	v3_flush_vcpu(vcpu);
+	return V3_OK;
+}
+
+static bool emulate_random(void *priv, bool seed, uint64_t *value)
+{
+	(void)priv;
+	return seed ? v3_rdseed(value) : v3_rdrand(value);
 }
 
 static void emulate_fault(void *priv, enum v3_vector vector)
@@ -257,6 +323,11 @@ static const struct v3_emul_ops emulate_ops = {
 	.vec_set = emulate_vec_set,
 	.get_sel = emulate_get_sel,
 	.load_seg = emulate_load_seg,
+	.sys_check = emulate_sys_check,
+	.get_dtr = emulate_get_dtr,
+	.set_dtr = emulate_set_dtr,
+	.invpcid = emulate_invpcid,
+	.random = emulate_random,
 	.fault = emulate_fault,
 };
 

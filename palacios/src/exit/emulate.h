@@ -12,7 +12,8 @@ struct v3_exit;
 struct v3_vcpu;
 
 /**
- * Emulate the instruction whose access exited (MMIO, hook, ROM, string I/O). Own thread.
+ * Emulate the instruction at RIP, whose access (MMIO, hook, ROM, string I/O) exited or that exits by itself
+ * (V3_EXIT_SYS_INSN). Own thread.
  * @return as exit handlers; an instruction the executor does not know raises #UD in the guest, logged
  */
 int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit);

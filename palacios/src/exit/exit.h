@@ -55,7 +55,7 @@ struct v3_exit {
 			uint64_t gpa;
 			uint8_t access; /* V3_ACC_* of the access */
 			bool present;	/* the translation was there, the permission not */
-		} fault;
+		} fault;		/* NESTED_FAULT, NESTED_BAD */
 		struct {
 			uint8_t vector;
 			uint32_t error;
@@ -68,7 +68,8 @@ struct v3_exit {
 			bool has_error;
 			uint32_t error;
 		} task;
-		uint32_t apic;	 /* APIC_WRITE: offset in the page; APIC_EOI: vector */
+		uint32_t apic;	   /* APIC_WRITE: offset in the page; APIC_EOI: vector */
+		bool context_lost; /* STALLED: the guest's state is not what it should be */
 		int host_vector; /* INTR: acknowledged host vector, -1 if still pending in hardware */
 	} u;
 };

@@ -30,6 +30,18 @@ static inline void v3_wrmsr(uint32_t msr, uint64_t value)
 			 : "memory");
 }
 
+/* Random numbers; the CPU must have the instruction. @return false: none now */
+#define V3_DEFINE_RANDOM(insn)                                                                     \
+	static inline bool v3_##insn(uint64_t *value)                                              \
+	{                                                                                          \
+		bool ok;                                                                           \
+		__asm__ volatile(#insn " %0" : "=r"(*value), "=@ccc"(ok));                         \
+		return ok;                                                                         \
+	}
+V3_DEFINE_RANDOM(rdrand)
+V3_DEFINE_RANDOM(rdseed)
+#undef V3_DEFINE_RANDOM
+
 static inline uint64_t v3_xgetbv(void)
 {
 	uint32_t lo, hi;

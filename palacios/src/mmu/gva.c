@@ -13,19 +13,12 @@ static inline uint8_t *gva_ram(struct v3_vcpu *vcpu, v3_gpa_t gpa)
 	return V3_UNLIKELY(vcpu->mmu.view) ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vcpu->vm, gpa);
 }
 
-static bool gva_canonical(const struct v3_vcpu *vcpu, v3_gva_t gva)
-{
-	const unsigned shift = vcpu->cr4 & V3_CR4_LA57 ? 64 - 57 : 64 - 48;
-
-	return !(vcpu->efer & V3_EFER_LMA) || (v3_gva_t)((int64_t)(gva << shift) >> shift) == gva;
-}
-
 int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsigned cpl,
 		     v3_gpa_t *gpa, struct v3_gva_fault *fault)
 {
 	struct v3_walk w = {.error = 0};
 
-	if (gva_canonical(vcpu, gva) && v3_walk(vcpu, gva, access, cpl, &w) == V3_OK) {
+	if (v3_gva_canonical(vcpu, gva) && v3_walk(vcpu, gva, access, cpl, &w) == V3_OK) {
 		*gpa = w.gpa;
 		return V3_OK;
 	}

@@ -88,6 +88,12 @@ void v3_mmu_fini(struct v3_vm *vm);
 v3_hpa_t v3_mmu_root(const struct v3_vcpu *vcpu);
 /** That table. Own thread or stopped. */
 const struct v3_nested *v3_mmu_table(const struct v3_vcpu *vcpu);
+/**
+ * What the nested tables that the vcpu runs on have for @p gpa, entry by entry; for dumps. Takes v3_mem.lock. Own
+ * thread or stopped.
+ * @return entries written, root first
+ */
+unsigned v3_mmu_path(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint64_t entry[V3_WALK_MAX_LEVELS]);
 
 /** Result of a walk. */
 struct v3_walk {

@@ -67,6 +67,7 @@ static void dump_exit_detail(const struct v3_exit *exit, char *buf)
 			    exit->u.io.string ? " string" : "", exit->u.io.rep ? " rep" : "");
 		break;
 	case V3_EXIT_NESTED_FAULT:
+	case V3_EXIT_NESTED_BAD:
 		v3_snprintf(buf, DUMP_DETAIL, "%s gpa %#llx%s", access[exit->u.fault.access & 7],
 			    (unsigned long long)exit->u.fault.gpa,
 			    exit->u.fault.present ? " present" : "");
@@ -110,6 +111,22 @@ static void dump_exits(struct v3_vcpu *vcpu, const struct v3_text *text)
 	}
 }
 
+/* The last exit said that an entry of the nested tables is not valid: which one, if we do not know, our reader. */
+static void dump_nested(struct v3_vcpu *vcpu, const struct v3_text *text)
+{
+	uint64_t n = vcpu->stats.entries, entry[V3_WALK_MAX_LEVELS];
+	const struct v3_exit *exit = &vcpu->stats.last[(n - 1) % V3_EXIT_RECORDS].exit;
+	unsigned levels = v3_mmu_table(vcpu)->levels, count, i;
+
+	if (!n || exit->kind != V3_EXIT_NESTED_BAD)
+		return;
+	count = v3_mmu_path(vcpu, exit->u.fault.gpa, entry);
+	v3_text_line(text, "  nested tables at gpa %#llx:", (unsigned long long)exit->u.fault.gpa);
+	for (i = 0; i < count; i++)
+		v3_text_line(text, "    level %u entry %#018llx", levels - i,
+			     (unsigned long long)entry[i]);
+}
+
 static void dump_vcpu(struct v3_vcpu *vcpu, const struct v3_text *text)
 {
 	static const char *const states[] = {"runnable", "halted", "waits for SIPI"};
@@ -127,6 +144,7 @@ static void dump_vcpu(struct v3_vcpu *vcpu, const struct v3_text *text)
 	dump_registers(vcpu, text);
 	dump_segments(vcpu, text);
 	vcpu->arch->dump(vcpu, text);
+	dump_nested(vcpu, text);
 	dump_exits(vcpu, text);
 }
 

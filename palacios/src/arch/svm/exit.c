@@ -12,8 +12,8 @@
 #define EXIT_KIND(sym) (V3_EXIT_##sym + 1)
 #define EXIT_DR6_HITS  0xfull /* B0 to B3 */
 
-/* Exit codes 0x00..0x8f to neutral kinds, plus one: 0 = none. Ranges of equal meaning by number. */
-static const uint8_t exit_kinds[0x90] = {
+/* Exit codes 0x00..0xa2 to neutral kinds, plus one: 0 = none. Ranges of equal meaning by number. */
+static const uint8_t exit_kinds[SVM_EXIT_INVPCID + 1] = {
 	[SVM_EXIT_CR_READ... SVM_EXIT_CR_READ + 15] = EXIT_KIND(CR_READ),
 	[SVM_EXIT_CR_WRITE... SVM_EXIT_CR_WRITE + 15] = EXIT_KIND(CR_WRITE),
 	[SVM_EXIT_DR_READ... SVM_EXIT_DR_WRITE + 15] = EXIT_KIND(DR_ACCESS),
@@ -24,6 +24,7 @@ static const uint8_t exit_kinds[0x90] = {
 	[SVM_EXIT_INIT] = EXIT_KIND(INIT),
 	[SVM_EXIT_VINTR] = EXIT_KIND(INTR_WINDOW),
 	[SVM_EXIT_CR0_SEL] = EXIT_KIND(CR_WRITE),
+	[SVM_EXIT_IDTR_READ... SVM_EXIT_TR_WRITE] = EXIT_KIND(SYS_INSN),
 	[SVM_EXIT_RDTSC] = EXIT_KIND(RDTSC),
 	[SVM_EXIT_RDPMC] = EXIT_KIND(RDPMC),
 	[SVM_EXIT_CPUID] = EXIT_KIND(CPUID),
@@ -47,6 +48,7 @@ static const uint8_t exit_kinds[0x90] = {
 	[SVM_EXIT_MONITOR... SVM_EXIT_MWAIT_IF] = EXIT_KIND(MONITOR),
 	[SVM_EXIT_XSETBV] = EXIT_KIND(XSETBV),
 	[SVM_EXIT_RDPRU] = EXIT_KIND(MONITOR), /* hidden likewise: #UD */
+	[SVM_EXIT_INVPCID] = EXIT_KIND(SYS_INSN),
 };
 
 /* 15.10.2 */
@@ -74,6 +76,14 @@ static void exit_reg(const struct svm_vcpu *sv, const struct svm_vmcb *vmcb, str
 				(exit->kind == V3_EXIT_DR_ACCESS || vmcb->exitinfo1 >> 63);
 }
 
+static void exit_nested_rare(uint64_t info, struct v3_exit *exit)
+{
+	if (info & V3_PF_FETCH)
+		exit->u.fault.access = V3_ACC_EXEC;
+	if (info & V3_PF_RSVD) /* a bit of the entry is reserved */
+		exit->kind = V3_EXIT_NESTED_BAD;
+}
+
 /* 15.25.6; the low bits are a page-fault error code. */
 static void exit_nested_fault(const struct svm_vmcb *vmcb, struct v3_exit *exit)
 {
@@ -81,10 +91,10 @@ static void exit_nested_fault(const struct svm_vmcb *vmcb, struct v3_exit *exit)
 	unsigned i;
 
 	exit->u.fault.gpa = vmcb->exitinfo2;
-	exit->u.fault.access = info & V3_PF_FETCH   ? V3_ACC_EXEC
-			       : info & V3_PF_WRITE ? V3_ACC_WRITE
-						    : V3_ACC_READ;
+	exit->u.fault.access = info & V3_PF_WRITE ? V3_ACC_WRITE : V3_ACC_READ;
 	exit->u.fault.present = info & V3_PF_PRESENT;
+	if (V3_UNLIKELY(info & (V3_PF_FETCH | V3_PF_RSVD)))
+		exit_nested_rare(info, exit);
 	exit->fetched = vmcb->fetched & 15;
 	for (i = 0; i < exit->fetched; i++)
 		exit->insn[i] = vmcb->insn[i];

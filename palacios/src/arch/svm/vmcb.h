@@ -159,6 +159,8 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 #define SVM_EXIT_INIT	   0x63
 #define SVM_EXIT_VINTR	   0x64
 #define SVM_EXIT_CR0_SEL   0x65
+#define SVM_EXIT_IDTR_READ 0x66 /* SIDT, then SGDT, SLDT, STR, LIDT, LGDT, LLDT, LTR */
+#define SVM_EXIT_TR_WRITE  0x6d
 #define SVM_EXIT_RDTSC	   0x6e
 #define SVM_EXIT_RDPMC	   0x6f
 #define SVM_EXIT_CPUID	   0x72
@@ -188,6 +190,7 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 #define SVM_EXIT_MWAIT_IF  0x8c
 #define SVM_EXIT_XSETBV	   0x8d
 #define SVM_EXIT_RDPRU	   0x8e
+#define SVM_EXIT_INVPCID   0xa2
 #define SVM_EXIT_NPF	   0x400
 
 /* IOIO EXITINFO1, 15.10.2 */

@@ -211,3 +211,18 @@ void v3_vmx_apic_exit(struct v3_vcpu *vcpu, struct vmx_apic *a)
 	if (a->page[APICV_TPR] != a->tpr)
 		intr->lapic->tpr_changed(intr->lapic_priv, vcpu);
 }
+
+/*
+ * Quirk B12: if the delivery of a virtual interrupt exits, this CPU reports the event before it. The interrupt is in
+ * service already, though its handler has not begun: interrupts are on. A handler that has switched them on itself,
+ * before its EOI, looks the same; should then the delivery of an exception exit, the exception is lost.
+ */
+uint32_t v3_vmx_apic_aborted(const struct vmx_vcpu *vv, uint32_t info)
+{
+	unsigned vector;
+
+	if (!vv->apic.by_cpu || !(vv->value[VMX_RFLAGS] & V3_RFLAGS_IF))
+		return info;
+	vector = apicv_top(vv->apic.page, APICV_ISR);
+	return vector ? VMX_INTR_VALID | VMX_INTR_TYPE(VMX_INTR_EXTERNAL) | vector : info;
+}

@@ -27,9 +27,7 @@ struct exit_reason {
 		V3_EXIT_##sym + 1, flags                                                           \
 	}
 
-/* Every basic reason of appendix C. Those that are not here belong to controls that the back end leaves off
- * (caps.c): descriptor tables, MTF, preemption timer, RDRAND, RDSEED, page-modification
- * log and the like. */
+/* Every basic reason of appendix C, also those of controls that the back end leaves off (caps.c). */
 static const struct exit_reason exit_reasons[VMX_EXIT_COUNT] = {
 	[VMX_EXIT_EXCEPTION] = EXIT_KIND(EXCEPTION, EXIT_EVENT), /* or an NMI, by the information */
 	[VMX_EXIT_EXT_INTR] = EXIT_KIND(INTR, 0),
@@ -59,6 +57,7 @@ static const struct exit_reason exit_reasons[VMX_EXIT_COUNT] = {
 	[VMX_EXIT_BAD_GUEST_STATE] = EXIT_KIND(ENTRY_FAILED, 0),
 	[VMX_EXIT_BAD_MSR_LOAD] = EXIT_KIND(ENTRY_FAILED, 0),
 	[VMX_EXIT_MWAIT] = EXIT_KIND(MONITOR, 0),
+	[VMX_EXIT_MTF] = EXIT_KIND(STEP, 0),
 	[VMX_EXIT_MONITOR] = EXIT_KIND(MONITOR, 0),
 	[VMX_EXIT_PAUSE] = EXIT_KIND(PAUSE, EXIT_LEN),
 	[VMX_EXIT_ENTRY_MCE] = EXIT_KIND(ENTRY_FAILED, 0),
@@ -66,23 +65,32 @@ static const struct exit_reason exit_reasons[VMX_EXIT_COUNT] = {
 	[VMX_EXIT_APIC_ACCESS] = EXIT_KIND(NESTED_FAULT, EXIT_EVENT),
 	[VMX_EXIT_VIRTUAL_EOI] = EXIT_KIND(APIC_EOI, 0),
 	[VMX_EXIT_EPT_VIOLATION] = EXIT_KIND(NESTED_FAULT, EXIT_EVENT),
+	[VMX_EXIT_GDTR_IDTR... VMX_EXIT_LDTR_TR] = EXIT_KIND(SYS_INSN, EXIT_LEN),
+	[VMX_EXIT_EPT_MISCONFIG] = EXIT_KIND(NESTED_BAD, EXIT_EVENT),
 	[VMX_EXIT_INVEPT] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_RDTSCP] = EXIT_KIND(RDTSCP, EXIT_LEN),
+	[VMX_EXIT_PREEMPTION_TIMER] = EXIT_KIND(TIMER, 0),
 	[VMX_EXIT_INVVPID] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_WBINVD] = EXIT_KIND(CACHE, EXIT_LEN),
 	[VMX_EXIT_XSETBV] = EXIT_KIND(XSETBV, EXIT_LEN),
 	[VMX_EXIT_APIC_WRITE] = EXIT_KIND(APIC_WRITE, 0),
+	[VMX_EXIT_RDRAND] = EXIT_KIND(SYS_INSN, EXIT_LEN),
+	[VMX_EXIT_INVPCID] = EXIT_KIND(SYS_INSN, EXIT_LEN),
+	[VMX_EXIT_RDSEED] = EXIT_KIND(SYS_INSN, EXIT_LEN),
 	[VMX_EXIT_VMFUNC] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_ENCLS] = EXIT_KIND(VIRT_INSN, 0), /* and others that the guest is not offered */
 	[VMX_EXIT_XSAVES] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_XRSTORS] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_PCONFIG] = EXIT_KIND(VIRT_INSN, 0),
+	[VMX_EXIT_SPP] = EXIT_KIND(NESTED_BAD, EXIT_EVENT), /* no such tables are used */
 	[VMX_EXIT_UMWAIT] = EXIT_KIND(MONITOR, 0),
 	[VMX_EXIT_TPAUSE] = EXIT_KIND(MONITOR, 0),
 	[VMX_EXIT_LOADIWKEY] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_ENCLV] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_ENQCMD] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_ENQCMDS] = EXIT_KIND(VIRT_INSN, 0),
+	[VMX_EXIT_BUS_LOCK] = EXIT_KIND(BUS_LOCK, 0),
+	[VMX_EXIT_INSN_TIMEOUT] = EXIT_KIND(STALLED, EXIT_EVENT),
 	[VMX_EXIT_SEAMCALL] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_TDCALL] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_RDMSRLIST] = EXIT_KIND(VIRT_INSN, 0),
@@ -167,6 +175,16 @@ static void exit_nested_fault(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, struct 
 	exit->u.fault.present =
 		qual & (VMX_QUAL_EPT_READABLE | VMX_QUAL_EPT_WRITABLE | VMX_QUAL_EPT_EXECUTABLE);
 	if ((qual & VMX_QUAL_EPT_NMI_UNBLOCKED) && exit->aborted.type == V3_EVENT_NONE)
+		exit_block_nmi_again(vcpu, vv);
+}
+
+/* 26.2, "instruction timeout" */
+static void exit_stalled(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, struct v3_exit *exit)
+{
+	uint64_t qual = exit_qualification();
+
+	exit->u.context_lost = qual & VMX_QUAL_STALLED_LOST;
+	if ((qual & VMX_QUAL_STALLED_NMI_UNBLOCKED) && exit->aborted.type == V3_EVENT_NONE)
 		exit_block_nmi_again(vcpu, vv);
 }
 
@@ -280,6 +298,14 @@ static void exit_details(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, uint32_t vec
 	case V3_EXIT_NESTED_FAULT:
 		exit_nested_fault(vcpu, vv, exit);
 		break;
+	case V3_EXIT_NESTED_BAD:
+		exit->u.fault.gpa = vmx_read(VMCS_GUEST_PHYS_ADDR);
+		exit->u.fault.access = 0; /* not told */
+		exit->u.fault.present = true;
+		break;
+	case V3_EXIT_STALLED:
+		exit_stalled(vcpu, vv, exit);
+		break;
 	case V3_EXIT_TASK_SWITCH:
 		exit_task_switch(vcpu, vv, vectoring, exit);
 		break;
@@ -303,13 +329,6 @@ static void exit_details(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, uint32_t vec
 	}
 }
 
-static void exit_unknown(struct v3_vcpu *vcpu, uint32_t reason)
-{
-	if (VMX_REASON_BASIC(reason) == VMX_EXIT_EPT_MISCONFIG)
-		V3_ERR(vcpu->vm, "EPT misconfiguration: the nested entry for %#llx is not valid",
-		       (unsigned long long)vmx_read(VMCS_GUEST_PHYS_ADDR));
-}
-
 void v3_vmx_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	static const struct exit_reason none = EXIT_KIND(UNKNOWN, 0);
@@ -328,12 +347,13 @@ void v3_vmx_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	vv->value[VMX_INJECT] = 0; /* the CPU has cleared it */
 	if (r->flags & EXIT_EVENT)
 		vectoring = (uint32_t)vmx_read(VMCS_IDT_VECTORING_INFO);
-	if (V3_UNLIKELY(vectoring & VMX_INTR_VALID))
+	if (V3_UNLIKELY(vectoring & VMX_INTR_VALID)) {
+		if (vv->vmx->forgets_virtual)
+			vectoring = v3_vmx_apic_aborted(vv, vectoring);
 		exit_aborted_event(vcpu, vectoring, &exit->aborted);
-	else
+	} else {
 		vectoring = 0;
-	if (V3_UNLIKELY(r == &none))
-		exit_unknown(vcpu, reason);
+	}
 	exit_details(vcpu, vv, vectoring, exit);
 }
 

@@ -449,48 +449,51 @@
 #define VMX_EXIT_COUNT		  80
 
 /* Exit qualifications, 28.2.1. Control-register access */
-#define VMX_QUAL_CR_N(q)	   ((q)&15)
-#define VMX_QUAL_CR_TYPE(q)	   (((q) >> 4) & 3)
-#define VMX_QUAL_CR_TO		   0 /* MOV to CR */
-#define VMX_QUAL_CR_FROM	   1
-#define VMX_QUAL_CR_CLTS	   2
-#define VMX_QUAL_CR_LMSW	   3
-#define VMX_QUAL_CR_LMSW_MEM	   (1ull << 6) /* LMSW: operand in memory */
-#define VMX_QUAL_CR_GPR(q)	   (((q) >> 8) & 15)
-#define VMX_QUAL_CR_LMSW_SRC(q)	   (((q) >> 16) & 0xffff)
+#define VMX_QUAL_CR_N(q)	       ((q)&15)
+#define VMX_QUAL_CR_TYPE(q)	       (((q) >> 4) & 3)
+#define VMX_QUAL_CR_TO		       0 /* MOV to CR */
+#define VMX_QUAL_CR_FROM	       1
+#define VMX_QUAL_CR_CLTS	       2
+#define VMX_QUAL_CR_LMSW	       3
+#define VMX_QUAL_CR_LMSW_MEM	       (1ull << 6) /* LMSW: operand in memory */
+#define VMX_QUAL_CR_GPR(q)	       (((q) >> 8) & 15)
+#define VMX_QUAL_CR_LMSW_SRC(q)	       (((q) >> 16) & 0xffff)
 /* MOV DR */
-#define VMX_QUAL_DR_N(q)	   ((q)&7)
-#define VMX_QUAL_DR_FROM	   (1ull << 4)
-#define VMX_QUAL_DR_GPR(q)	   (((q) >> 8) & 15)
+#define VMX_QUAL_DR_N(q)	       ((q)&7)
+#define VMX_QUAL_DR_FROM	       (1ull << 4)
+#define VMX_QUAL_DR_GPR(q)	       (((q) >> 8) & 15)
 /* I/O */
-#define VMX_QUAL_IO_SIZE(q)	   (((q)&7) + 1)
-#define VMX_QUAL_IO_IN		   (1ull << 3)
-#define VMX_QUAL_IO_STRING	   (1ull << 4)
-#define VMX_QUAL_IO_REP		   (1ull << 5)
-#define VMX_QUAL_IO_IMM		   (1ull << 6)
-#define VMX_QUAL_IO_PORT(q)	   (((q) >> 16) & 0xffff)
+#define VMX_QUAL_IO_SIZE(q)	       (((q)&7) + 1)
+#define VMX_QUAL_IO_IN		       (1ull << 3)
+#define VMX_QUAL_IO_STRING	       (1ull << 4)
+#define VMX_QUAL_IO_REP		       (1ull << 5)
+#define VMX_QUAL_IO_IMM		       (1ull << 6)
+#define VMX_QUAL_IO_PORT(q)	       (((q) >> 16) & 0xffff)
 /* Task switch */
-#define VMX_QUAL_TASK_SEL(q)	   ((q)&0xffff)
-#define VMX_QUAL_TASK_SOURCE(q)	   (((q) >> 30) & 3) /* CALL, IRET, JMP, task gate */
+#define VMX_QUAL_TASK_SEL(q)	       ((q)&0xffff)
+#define VMX_QUAL_TASK_SOURCE(q)	       (((q) >> 30) & 3) /* CALL, IRET, JMP, task gate */
 /* APIC access */
-#define VMX_QUAL_APIC_OFFSET(q)	   ((q)&0xfff)
-#define VMX_QUAL_APIC_TYPE(q)	   (((q) >> 12) & 15)
-#define VMX_QUAL_APIC_READ	   0 /* data, by an instruction */
-#define VMX_QUAL_APIC_WRITE	   1
-#define VMX_QUAL_APIC_FETCH	   2
-#define VMX_QUAL_APIC_EVENT	   3  /* while an event was delivered */
-#define VMX_QUAL_APIC_GPA_EVENT	   10 /* not by a linear address: likewise */
-#define VMX_QUAL_APIC_GPA	   15
+#define VMX_QUAL_APIC_OFFSET(q)	       ((q)&0xfff)
+#define VMX_QUAL_APIC_TYPE(q)	       (((q) >> 12) & 15)
+#define VMX_QUAL_APIC_READ	       0 /* data, by an instruction */
+#define VMX_QUAL_APIC_WRITE	       1
+#define VMX_QUAL_APIC_FETCH	       2
+#define VMX_QUAL_APIC_EVENT	       3  /* while an event was delivered */
+#define VMX_QUAL_APIC_GPA_EVENT	       10 /* not by a linear address: likewise */
+#define VMX_QUAL_APIC_GPA	       15
 /* EPT violation */
-#define VMX_QUAL_EPT_READ	   (1ull << 0)
-#define VMX_QUAL_EPT_WRITE	   (1ull << 1)
-#define VMX_QUAL_EPT_FETCH	   (1ull << 2)
-#define VMX_QUAL_EPT_READABLE	   (1ull << 3)
-#define VMX_QUAL_EPT_WRITABLE	   (1ull << 4)
-#define VMX_QUAL_EPT_EXECUTABLE	   (1ull << 5)
-#define VMX_QUAL_EPT_LINEAR	   (1ull << 7) /* the guest-linear-address field is valid */
-#define VMX_QUAL_EPT_TRANSLATED	   (1ull << 8) /* the access itself, not the walk to it */
-#define VMX_QUAL_EPT_NMI_UNBLOCKED (1ull << 12)
+#define VMX_QUAL_EPT_READ	       (1ull << 0)
+#define VMX_QUAL_EPT_WRITE	       (1ull << 1)
+#define VMX_QUAL_EPT_FETCH	       (1ull << 2)
+#define VMX_QUAL_EPT_READABLE	       (1ull << 3)
+#define VMX_QUAL_EPT_WRITABLE	       (1ull << 4)
+#define VMX_QUAL_EPT_EXECUTABLE	       (1ull << 5)
+#define VMX_QUAL_EPT_LINEAR	       (1ull << 7) /* the guest-linear-address field is valid */
+#define VMX_QUAL_EPT_TRANSLATED	       (1ull << 8) /* the access itself, not the walk to it */
+#define VMX_QUAL_EPT_NMI_UNBLOCKED     (1ull << 12)
+/* Instruction timeout */
+#define VMX_QUAL_STALLED_LOST	       (1ull << 0) /* the guest state in the VMCS is not valid */
+#define VMX_QUAL_STALLED_NMI_UNBLOCKED (1ull << 12)
 
 /* VM-instruction errors, 31.4 */
 #define VMX_ERROR_ENTRY_CONTROLS 7

@@ -16,6 +16,7 @@
 #define VMX_CPUID_SPEC	     (1u << 26) /* leaf 7, EDX: IBRS and IBPB */
 #define VMX_FEATURE_WANTED   (VMX_FEATURE_LOCKED | VMX_FEATURE_OUTSIDE_SMX)
 #define VMX_MSR_BITMAP_BYTES 4096
+#define VMX_REVISION_BOCHS   0x2b /* Bochs 2.7, whatever CPU it plays; no CPU is known to have it */
 
 static bool vmx_cpu_has(void)
 {
@@ -117,6 +118,7 @@ static int vmx_init(uint32_t ncpus, void **arch)
 	vmx->ctl.proc2 &= ~VMX_PROC2_XSAVES;
 	if (!v3_lib.software_apic)
 		v3_vmx_apic_caps(&vmx->caps, &vmx->apic);
+	vmx->forgets_virtual = VMX_BASIC_REVISION(vmx->caps.basic) == VMX_REVISION_BOCHS;
 	v3_cpuid(7, 0, &a, &b, &c, &d);
 	vmx->ibpb = d & VMX_CPUID_SPEC;
 	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),

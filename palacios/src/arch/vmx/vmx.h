@@ -97,6 +97,7 @@ struct vmx_apic_caps {
 struct vmx_state {
 	struct vmx_caps caps;
 	struct vmx_apic_caps apic; /* all 0: not wanted */
+	bool forgets_virtual;	   /* quirk B12 of the README */
 	struct vmx_controls ctl;
 	uint32_t ncpus;
 	bool ibpb;
@@ -183,6 +184,8 @@ bool v3_vmx_set_apic_mode(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool ena
 void v3_vmx_sync_apic(struct v3_vcpu *vcpu);
 /** Write what changed to the VMCS, which is current. */
 void v3_vmx_apic_write(struct v3_vcpu *vcpu, struct vmx_vcpu *vv);
+/** What event was being delivered at an exit, on a CPU with quirk B12. @p info: what it says itself */
+uint32_t v3_vmx_apic_aborted(const struct vmx_vcpu *vv, uint32_t info);
 /** With watch_tpr: before an entry and after the exit. */
 void v3_vmx_apic_entry(struct vmx_apic *a);
 void v3_vmx_apic_exit(struct v3_vcpu *vcpu, struct vmx_apic *a);

@@ -78,10 +78,30 @@ struct vblk_range {
 };
 #define VBLK_RANGE_UNMAP 1u
 
+/* Requests of a queue that the disk may have at a time, and pieces of memory in one step of a request. */
+#define VBLK_REQS   32
+#define VBLK_PIECES 128
+
+/* A request that is being done, in steps: what it needs is gathered from its chain as far as there is room. */
+struct vblk_req {
+	struct v3_blk_req blk;	   /* the step; blk.next is that of the list it is in */
+	struct v3_vq *q;	   /* not owned; where it came from */
+	struct v3_vq_chain *chain; /* owned: its chain while the disk has it */
+	uint64_t left;		   /* bytes to move, ranges to zero, or 1 to flush */
+	int err;		   /* of the step */
+	uint8_t status;
+	struct v3_blk_piece piece[VBLK_PIECES];
+};
+
 struct vblk {
 	struct v3_blk *blk;    /* owned */
 	struct v3_virtio *dev; /* owned */
 	char serial[VBLK_ID_LEN];
+	struct v3_blk_req
+		*done; /* pushed by the disk in any context, taken whole by the queue's runner */
+	/* The runner's alone. */
+	struct v3_blk_req *spare; /* owned */
+	unsigned nreqs;		  /* that exist, in use or not */
 };
 
 static uint8_t vblk_status(int err)
@@ -89,87 +109,236 @@ static uint8_t vblk_status(int err)
 	return err ? VBLK_S_IOERR : VBLK_S_OK;
 }
 
-/* Move @p len bytes between the chain and the disk, in place. @return status */
-static uint8_t vblk_transfer(struct vblk *vblk, struct v3_vq *q, uint64_t sector, bool in)
+static struct vblk_req *vblk_req_of(struct v3_blk_req *blk)
+{
+	return V3_CONTAINER(blk, struct vblk_req, blk);
+}
+
+/* ---- the pool of requests ---- */
+
+/* The disk is done with a step of a request. Any context. */
+static void vblk_done(struct v3_blk_req *blk, int err)
+{
+	struct vblk_req *req = vblk_req_of(blk);
+	struct vblk *vblk = blk->priv;
+
+	req->err = err;
+	blk->next = __atomic_load_n(&vblk->done, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&vblk->done, &blk->next, blk, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	v3_virtio_run_later(req->q);
+}
+
+static struct v3_blk_req *vblk_take_done(struct vblk *vblk)
+{
+	return __atomic_exchange_n(&vblk->done, NULL, __ATOMIC_ACQUIRE);
+}
+
+static void vblk_put_spare(struct vblk *vblk, struct vblk_req *req)
+{
+	req->blk.next = vblk->spare;
+	vblk->spare = &req->blk;
+}
+
+static int vblk_add_req(struct vblk *vblk)
+{
+	struct vblk_req *req = v3_alloc(sizeof(*req));
+
+	if (!req)
+		return V3_ENOMEM;
+	req->chain = v3_alloc(sizeof(*req->chain));
+	if (!req->chain) {
+		v3_free(req);
+		return V3_ENOMEM;
+	}
+	req->blk.done = vblk_done;
+	req->blk.priv = vblk;
+	req->blk.piece = req->piece;
+	vblk_put_spare(vblk, req);
+	vblk->nreqs++;
+	return V3_OK;
+}
+
+static void vblk_free_reqs(struct vblk *vblk)
+{
+	struct vblk_req *req;
+
+	while (vblk->spare) {
+		req = vblk_req_of(vblk->spare);
+		vblk->spare = req->blk.next;
+		v3_free(req->chain);
+		v3_free(req);
+	}
+}
+
+/* A request to use, still in the list of spare ones. NULL: as many are pending as there may be, but not none. */
+static struct vblk_req *vblk_spare(struct vblk *vblk)
+{
+	if (!vblk->spare && (vblk->nreqs == VBLK_REQS || vblk_add_req(vblk)))
+		return NULL;
+	return vblk_req_of(vblk->spare);
+}
+
+/* ---- one request ---- */
+
+static bool vblk_begin_transfer(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req,
+				uint64_t sector, bool in)
 {
 	uint64_t left = in ? q->chain->in.left - 1 : q->chain->out.left;
 	uint64_t size = v3_blk_size(vblk->blk), offset = sector * V3_BLK_SECTOR;
-	uint32_t n;
-	void *p;
-	int err = V3_OK;
 
 	if (left % V3_BLK_SECTOR || left > VBLK_DATA_MAX || sector > size / V3_BLK_SECTOR ||
 	    left > size - offset || (!in && v3_blk_read_only(vblk->blk)))
-		return VBLK_S_IOERR;
-	for (; !err && left; left -= n, offset += n) {
-		p = v3_vq_piece(q, in, (uint32_t)left, &n);
-		if (!p)
-			return VBLK_S_IOERR; /* and the device has failed */
-		err = in ? v3_blk_read(vblk->blk, offset, p, n)
-			 : v3_blk_write(vblk->blk, offset, p, n);
-	}
-	return vblk_status(err);
+		return false;
+	req->blk.op = in ? V3_BLK_READ : V3_BLK_WRITE;
+	req->blk.offset = offset;
+	req->left = left;
+	return true;
 }
 
-static uint8_t vblk_range(struct vblk *vblk, const struct vblk_range *range, uint32_t flags)
-{
-	if (range->flags & ~flags)
-		return VBLK_S_UNSUPP; /* 5.2.6.2 */
-	if (range->nsectors > VBLK_RANGE_SECTORS ||
-	    range->sector > v3_blk_size(vblk->blk) / V3_BLK_SECTOR)
-		return VBLK_S_IOERR;
-	return vblk_status(v3_blk_zero(vblk->blk, range->sector * V3_BLK_SECTOR,
-				       (uint64_t)range->nsectors * V3_BLK_SECTOR));
-}
-
-/* Discarded sectors read as zeros here, so both requests are one. @param flags those that are allowed */
-static uint8_t vblk_ranges(struct vblk *vblk, struct v3_vq *q, uint32_t flags)
+static bool vblk_begin_ranges(struct v3_vq *q, struct vblk_req *req, enum v3_blk_op op)
 {
 	uint64_t len = q->chain->out.left;
-	uint8_t status = VBLK_S_OK;
-	struct vblk_range range;
 
-	if (!len || len % sizeof(range) || len / sizeof(range) > VBLK_RANGES)
-		return VBLK_S_IOERR;
-	while (status == VBLK_S_OK && v3_vq_read(q, &range, sizeof(range)))
-		status = vblk_range(vblk, &range, flags);
-	return status;
+	req->blk.op = op;
+	req->left = len / sizeof(struct vblk_range);
+	return req->left && len % sizeof(struct vblk_range) == 0 && req->left <= VBLK_RANGES;
 }
 
-static uint8_t vblk_get_id(struct vblk *vblk, struct v3_vq *q)
+static bool vblk_get_id(struct vblk *vblk, struct v3_vq *q)
 {
 	if (q->chain->in.left != VBLK_ID_LEN + 1)
-		return VBLK_S_IOERR;
+		return false;
 	v3_vq_write(q, vblk->serial, VBLK_ID_LEN);
-	return VBLK_S_OK;
+	return true;
 }
 
-static uint8_t vblk_request(struct vblk *vblk, struct v3_vq *q, const struct vblk_header *header)
+/* Make a request of a chain whose header has been read. @return false: it is wrong */
+static bool vblk_begin(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req,
+		       const struct vblk_header *header)
 {
+	req->q = q;
+	req->status = VBLK_S_OK;
+	req->left = 0;
 	switch (header->type) {
 	case VBLK_T_IN:
-		return vblk_transfer(vblk, q, header->sector, true);
+		return vblk_begin_transfer(vblk, q, req, header->sector, true);
 	case VBLK_T_OUT:
-		return vblk_transfer(vblk, q, header->sector, false);
+		return vblk_begin_transfer(vblk, q, req, header->sector, false);
 	case VBLK_T_FLUSH:
-		return vblk_status(v3_blk_flush(vblk->blk));
+		req->blk.op = V3_BLK_FLUSH;
+		req->left = 1;
+		return true;
 	case VBLK_T_GET_ID:
 		return vblk_get_id(vblk, q);
 	case VBLK_T_DISCARD:
-		return vblk_ranges(vblk, q, 0);
+		return vblk_begin_ranges(q, req, V3_BLK_DISCARD);
 	case VBLK_T_WRITE_ZEROES:
-		return vblk_ranges(vblk, q, VBLK_RANGE_UNMAP);
+		return vblk_begin_ranges(q, req, V3_BLK_ZERO);
 	default:
-		return VBLK_S_UNSUPP;
+		req->status = VBLK_S_UNSUPP;
+		return true;
 	}
 }
 
+/* The next pieces to move, in place. @return false: an address is not RAM, the device has failed */
+static bool vblk_next_pieces(struct v3_vq *q, struct vblk_req *req)
+{
+	struct v3_blk_req *blk = &req->blk;
+	const bool in = blk->op == V3_BLK_READ;
+	uint32_t n;
+	void *p;
+
+	blk->len = 0;
+	for (blk->npieces = 0; req->left && blk->npieces < VBLK_PIECES; blk->npieces++) {
+		p = v3_vq_piece(q, in, (uint32_t)req->left, &n);
+		if (!p)
+			return false;
+		req->piece[blk->npieces] = (struct v3_blk_piece){p, n};
+		blk->len += n;
+		req->left -= n;
+	}
+	return true;
+}
+
+/* The next range to discard or to zero. @return status */
+static uint8_t vblk_next_range(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
+{
+	const uint32_t flags = req->blk.op == V3_BLK_ZERO ? VBLK_RANGE_UNMAP : 0;
+	struct vblk_range range;
+
+	req->left--;
+	if (!v3_vq_read(q, &range, sizeof(range)))
+		return VBLK_S_IOERR;
+	if (range.flags & ~flags)
+		return VBLK_S_UNSUPP; /* 5.2.6.2 */
+	if (range.nsectors > VBLK_RANGE_SECTORS ||
+	    range.sector > v3_blk_size(vblk->blk) / V3_BLK_SECTOR)
+		return VBLK_S_IOERR;
+	req->blk.offset = range.sector * V3_BLK_SECTOR;
+	req->blk.len = (uint64_t)range.nsectors * V3_BLK_SECTOR;
+	return VBLK_S_OK;
+}
+
+/* Prepare the next step. @return false: there is none, or the request has failed */
+static bool vblk_next(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
+{
+	if (req->status != VBLK_S_OK || !req->left)
+		return false;
+	switch (req->blk.op) {
+	case V3_BLK_READ:
+	case V3_BLK_WRITE:
+		if (!vblk_next_pieces(q, req))
+			req->status = VBLK_S_IOERR;
+		break;
+	case V3_BLK_ZERO:
+	case V3_BLK_DISCARD:
+		req->status = vblk_next_range(vblk, q, req);
+		break;
+	case V3_BLK_FLUSH:
+		req->left = 0;
+		break;
+	}
+	return req->status == VBLK_S_OK;
+}
+
+static void vblk_end_step(struct vblk_req *req, int err)
+{
+	req->status = vblk_status(err);
+	req->blk.offset += req->blk.len;
+}
+
+/* Do the steps that are left. @return false: the disk has the request now */
+static bool vblk_work(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
+{
+	int err;
+
+	while (vblk_next(vblk, q, req)) {
+		err = v3_blk_submit(vblk->blk, &req->blk);
+		if (err == V3_BLK_PENDING)
+			return false;
+		vblk_end_step(req, err);
+	}
+	return true;
+}
+
+/* Tell the driver, in the last byte. */
+static void vblk_end(struct v3_vq *q, uint8_t status)
+{
+	/* Counts from the first writable byte on: not over data that a failed read left alone. */
+	uint32_t written = v3_vq_written(q);
+
+	if (q->chain->in.left == 1)
+		written++;
+	if (v3_vq_skip(q, q->chain->in.left - 1) && v3_vq_write(q, &status, 1))
+		v3_vq_put(q, q->chain->head, written);
+}
+
 /* Header, data, and in the last byte the status; how they are cut into buffers is the driver's affair (2.7.4.1). */
-static void vblk_chain(struct vblk *vblk, struct v3_vq *q)
+static void vblk_chain(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
 {
 	struct vblk_header header;
-	uint32_t written;
-	uint8_t status;
 
 	if (q->chain->out.left < sizeof(header) || !q->chain->in.left) {
 		v3_virtio_fail(vblk->dev, "a request without header or status");
@@ -177,19 +346,45 @@ static void vblk_chain(struct vblk *vblk, struct v3_vq *q)
 	}
 	if (!v3_vq_read(q, &header, sizeof(header)))
 		return;
-	status = vblk_request(vblk, q, &header);
-	/* Counts from the first writable byte on: not over data that a failed read left alone. */
-	written = v3_vq_written(q);
-	if (q->chain->in.left == 1)
-		written++;
-	if (v3_vq_skip(q, q->chain->in.left - 1) && v3_vq_write(q, &status, 1))
-		v3_vq_put(q, q->chain->head, written);
+	if (!vblk_begin(vblk, q, req, &header))
+		req->status = VBLK_S_IOERR;
+	if (vblk_work(vblk, q, req)) {
+		vblk_end(q, req->status);
+		return;
+	}
+	vblk->spare = req->blk.next;
+	v3_vq_hold(q, &req->chain);
 }
 
 static void vblk_process(void *priv, struct v3_vq *q)
 {
-	while (v3_vq_pop(q))
-		vblk_chain(priv, q);
+	struct vblk *vblk = priv;
+	struct vblk_req *req;
+
+	while ((req = vblk_spare(vblk)) && v3_vq_pop(q))
+		vblk_chain(vblk, q, req);
+}
+
+/* Requests that the disk had: the next step, or the end. */
+static void vblk_finish(void *priv, struct v3_vq *q)
+{
+	struct vblk *vblk = priv;
+	struct v3_blk_req *blk, *next;
+
+	for (blk = vblk_take_done(vblk); blk; blk = next) {
+		struct vblk_req *req = vblk_req_of(blk);
+
+		next = blk->next;
+		v3_vq_swap(q, &req->chain);
+		vblk_end_step(req, req->err);
+		if (!vblk_work(vblk, q, req)) {
+			v3_vq_swap(q, &req->chain);
+			continue;
+		}
+		vblk_end(q, req->status);
+		v3_vq_release(q);
+		vblk_put_spare(vblk, req);
+	}
 }
 
 static const struct v3_virtio_class vblk_class = {
@@ -197,12 +392,26 @@ static const struct v3_virtio_class vblk_class = {
 	.id = VBLK_ID,
 	.pci_class = VBLK_PCI_CLASS,
 	.process = vblk_process,
+	.finish = vblk_finish,
 };
+
+/* What the disk still has comes to its end and is forgotten: its chains mean nothing after a reset. */
+static void vblk_drain(struct vblk *vblk)
+{
+	struct v3_blk_req *blk, *next;
+
+	v3_blk_drain(vblk->blk);
+	for (blk = vblk_take_done(vblk); blk; blk = next) {
+		next = blk->next;
+		vblk_put_spare(vblk, vblk_req_of(blk));
+	}
+}
 
 static void vblk_reset(void *state)
 {
 	struct vblk *vblk = state;
 
+	vblk_drain(vblk);
 	v3_virtio_reset(vblk->dev);
 }
 
@@ -242,9 +451,12 @@ static int vblk_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	if (!vblk)
 		return V3_ENOMEM;
 	memcpy(vblk->serial, serial, v3_strlen(serial));
-	err = v3_blk_open(vm, cfg, &vblk->blk);
+	err = vblk_add_req(vblk);
 	if (err)
 		goto free_vblk;
+	err = v3_blk_open(vm, cfg, &vblk->blk);
+	if (err)
+		goto free_reqs;
 	params.features |= v3_blk_read_only(vblk->blk)
 				   ? VIRTIO_BIT(VBLK_F_RO)
 				   : VIRTIO_BIT(VBLK_F_DISCARD) | VIRTIO_BIT(VBLK_F_WRITE_ZEROES);
@@ -257,6 +469,8 @@ static int vblk_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 
 close_blk:
 	v3_blk_close(vblk->blk);
+free_reqs:
+	vblk_free_reqs(vblk);
 free_vblk:
 	v3_free(vblk);
 	return err;
@@ -266,8 +480,10 @@ static void vblk_destroy(void *state)
 {
 	struct vblk *vblk = state;
 
+	vblk_drain(vblk);
 	v3_virtio_destroy(vblk->dev);
 	v3_blk_close(vblk->blk);
+	vblk_free_reqs(vblk);
 	v3_free(vblk);
 }
 

@@ -136,6 +136,7 @@ static void vpci_do_reset(struct v3_virtio *dev)
 
 	dev->status = 0;
 	dev->resetting = false;
+	dev->running = 0; /* at a reset of the VM chains may still be held */
 	dev->features = 0;
 	dev->isr = 0;
 	v3_pci_set_intx(dev->func, false);
@@ -169,21 +170,29 @@ void v3_virtio_fail(struct v3_virtio *dev, const char *why)
 		vpci_config_interrupt(dev);
 }
 
-/* Become the one who runs the queue. @return false: it cannot run, or somebody does and will come back */
-static bool vpci_begin_run(struct v3_vq *q)
+/* What whoever runs a queue may do. */
+#define VPCI_RUN_FINISH 1u /* finish chains that are held */
+#define VPCI_RUN_TAKE	2u /* take new ones */
+
+/* Become the one who runs the queue. @return VPCI_RUN_*; 0: it cannot run, or somebody does and will come back */
+static unsigned vpci_begin_run(struct v3_vq *q)
 {
 	struct v3_virtio *dev = q->dev;
 	unsigned long flags = v3_lock_acquire(&dev->lock);
-	bool mine = false;
+	unsigned run = 0;
 
 	if (q->running) {
 		q->again = true;
-	} else if (q->enabled && v3_virtio_live(dev) && v3_pci_may_dma(dev->func)) {
-		q->running = mine = true;
-		dev->running++;
+	} else {
+		if (q->held)
+			run |= VPCI_RUN_FINISH;
+		if (q->enabled && v3_virtio_live(dev) && v3_pci_may_dma(dev->func))
+			run |= VPCI_RUN_TAKE;
+		q->running = run;
+		dev->running += q->running;
 	}
 	v3_lock_release(&dev->lock, flags);
-	return mine;
+	return run;
 }
 
 /* @return true: there is more to do */
@@ -191,7 +200,7 @@ static bool vpci_end_run(struct v3_vq *q)
 {
 	struct v3_virtio *dev = q->dev;
 	unsigned long flags = v3_lock_acquire(&dev->lock);
-	bool more = (q->again || q->more) && v3_virtio_live(dev);
+	bool more = ((q->again || q->more) && v3_virtio_live(dev)) || (q->again && q->held);
 
 	q->again = false;
 	q->running = false;
@@ -205,14 +214,42 @@ static bool vpci_end_run(struct v3_vq *q)
  * never lets its queue run dry. */
 void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
 {
-	if (!vpci_begin_run(q))
+	const struct v3_virtio_class *cls = q->dev->cls;
+	unsigned run = vpci_begin_run(q);
+
+	if (!run)
 		return;
 	q->budget = VIRTIO_RUN_BUDGET;
 	q->more = false;
-	q->dev->cls->process(q->dev->priv, q);
+	if (run & VPCI_RUN_FINISH)
+		cls->finish(q->dev->priv, q);
+	if (run & VPCI_RUN_TAKE)
+		cls->process(q->dev->priv, q);
 	v3_vq_publish(q);
 	if (vpci_end_run(q))
 		v3_vcpu_queue_work(vcpu, &q->work);
+}
+
+/* ---- chains that are held; each counts as if its queue ran ---- */
+
+static void vpci_count_held(struct v3_vq *q, int n)
+{
+	unsigned long flags = v3_lock_acquire(&q->dev->lock);
+
+	q->held = (uint16_t)(q->held + n);
+	q->dev->running = (uint16_t)(q->dev->running + n);
+	v3_lock_release(&q->dev->lock, flags);
+}
+
+void v3_vq_hold(struct v3_vq *q, struct v3_vq_chain **other)
+{
+	v3_vq_swap(q, other);
+	vpci_count_held(q, 1);
+}
+
+void v3_vq_release(struct v3_vq *q)
+{
+	vpci_count_held(q, -1);
 }
 
 static void vpci_work(struct v3_vcpu *vcpu, void *arg)

@@ -97,6 +97,7 @@ void v3_vq_reset(struct v3_vq *q)
 	q->vector = VIRTIO_NO_VECTOR;
 	q->enabled = false;
 	q->again = false;
+	q->held = 0;
 	q->desc = q->avail = q->used = 0;
 	q->next_avail = q->next_used = q->published = 0;
 	memset(q->chain, 0, offsetof(struct v3_vq_chain, seg));

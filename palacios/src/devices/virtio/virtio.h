@@ -53,6 +53,11 @@ struct v3_virtio_class {
 	 */
 	void (*process)(void *priv, struct v3_vq *q);
 	/**
+	 * Chains of @p q are held (v3_vq_hold()) and may be finished now; called before process(), same context, and
+	 * also if the driver must not be served any more. NULL: the device holds none.
+	 */
+	void (*finish)(void *priv, struct v3_vq *q);
+	/**
 	 * Features are settled or the device is reset (@p live false): forget what belonged to the driver before.
 	 * Device lock held, no queue runs. NULL: nothing to do.
 	 */
@@ -100,7 +105,8 @@ struct v3_vq {
 	v3_gpa_t desc, avail, used;
 	/* Who runs it; device lock. */
 	bool running;
-	bool again; /* kicked while running */
+	bool again;    /* kicked while running */
+	uint16_t held; /* chains that the device keeps while nobody runs the queue */
 	/* The runner's alone. */
 	uint16_t next_avail;	   /* next entry of the available ring to take */
 	uint16_t next_used;	   /* next entry of the used ring to fill */
@@ -123,7 +129,7 @@ struct v3_virtio {
 	uint64_t features; /* the driver's choice; fixed once FEATURES_OK is set */
 	uint8_t status;	   /* VIRTIO_STATUS_*; also read without the lock */
 	bool resetting;	   /* the guest wants a reset; the last runner performs it */
-	uint16_t running;  /* queues that run */
+	uint16_t running;  /* queues that run, and chains that are held */
 	uint8_t isr;
 	uint8_t generation;
 	uint16_t config_vector;
@@ -188,6 +194,22 @@ void v3_virtio_fail(struct v3_virtio *dev, const char *why);
 void v3_virtio_interrupt(struct v3_vq *q);
 /** Change @p len bytes of the device's configuration space and tell the driver. Any vcpu, no device lock. */
 void v3_virtio_set_config(struct v3_virtio *dev, unsigned off, const void *bytes, unsigned len);
+
+/**
+ * Keep the chain taken last, q->chain, for later: it is exchanged with @p other, which is not in use. A reset by the
+ * driver now waits until it has been released. In process() and finish().
+ */
+void v3_vq_hold(struct v3_vq *q, struct v3_vq_chain **other);
+/** A chain that was held is done. In finish(); a reset of the VM releases all. */
+void v3_vq_release(struct v3_vq *q);
+/** Exchange q->chain with one that is held. */
+static inline void v3_vq_swap(struct v3_vq *q, struct v3_vq_chain **other)
+{
+	struct v3_vq_chain *chain = q->chain;
+
+	q->chain = *other;
+	*other = chain;
+}
 
 /* ---- ring.c: in process(), for the queue that runs ---- */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file apic.c
- * The page at which the hardware answers for the local APIC: mapped into the VM's nested table and all views' by
- * nobody's fault, so that the way of a fault does not know of it. It may be missing at any time: then accesses
+ * The page at which the hardware answers for the local APIC: mapped into the VM's nested table and all views' before
+ * anybody faults on it, so that the way of a fault does not know of it. It may be missing at any time: then accesses
  * fault and are emulated as those of any device. Called by intr/ and view.c; SDM 3C 30.4.
  */
 #include "state.h"

@@ -35,6 +35,15 @@ v3_hpa_t v3_mmu_root(const struct v3_vcpu *vcpu)
 	return v3_mmu_table(vcpu)->root;
 }
 
+unsigned v3_mmu_path(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint64_t entry[V3_WALK_MAX_LEVELS])
+{
+	unsigned long flags = v3_lock_acquire(&vcpu->vm->mem.lock);
+	unsigned n = v3_nested_path(v3_mmu_table(vcpu), gpa, entry);
+
+	v3_lock_release(&vcpu->vm->mem.lock, flags);
+	return n;
+}
+
 /* Largest leaf for the page: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */
 static unsigned map_level(const struct v3_vm *vm, const struct v3_view *view, v3_gpa_t gpa)
 {

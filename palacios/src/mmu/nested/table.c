@@ -271,3 +271,20 @@ uint64_t v3_nested_lookup(const struct v3_nested *table, v3_gpa_t gpa, unsigned 
 		t = nested_table(table->fmt, e);
 	}
 }
+
+unsigned v3_nested_path(const struct v3_nested *table, v3_gpa_t gpa,
+			uint64_t entry[V3_WALK_MAX_LEVELS])
+{
+	const struct v3_nested_fmt *fmt = table->fmt;
+	uint64_t *t = table->root_va;
+	unsigned n = 0;
+
+	for (unsigned l = table->levels - 1u;; l--) {
+		uint64_t e = *nested_slot(t, gpa, l);
+
+		entry[n++] = e;
+		if (!l || (e & ~fmt->addr) != fmt->table)
+			return n;
+		t = nested_table(fmt, e);
+	}
+}

@@ -43,4 +43,12 @@ void v3_nested_reap(struct v3_nested *table);
 /** The leaf entry that translates @p gpa, 0 if none. @p level set to its level. */
 uint64_t v3_nested_lookup(const struct v3_nested *table, v3_gpa_t gpa, unsigned *level);
 
+/**
+ * The entries on the way to @p gpa, root first, as the CPU reads them. Ends at a leaf, at an entry that is not
+ * present, and at one that is not as v3_nested_map() writes them: where that points to is not looked at.
+ * @return how many
+ */
+unsigned v3_nested_path(const struct v3_nested *table, v3_gpa_t gpa,
+			uint64_t entry[V3_WALK_MAX_LEVELS]);
+
 #endif

@@ -12,6 +12,7 @@
 void fake_instr_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 uint64_t fake_instr_rdmsr(uint32_t msr);
 void fake_instr_wrmsr(uint32_t msr, uint64_t value);
+bool fake_instr_random(bool seed, uint64_t *value);
 uint64_t fake_instr_xgetbv(void);
 void fake_instr_xsetbv(uint64_t value);
 uint64_t fake_instr_cr4(void);
@@ -38,6 +39,16 @@ static inline uint64_t v3_rdmsr(uint32_t msr)
 static inline void v3_wrmsr(uint32_t msr, uint64_t value)
 {
 	fake_instr_wrmsr(msr, value);
+}
+
+static inline bool v3_rdrand(uint64_t *value)
+{
+	return fake_instr_random(false, value);
+}
+
+static inline bool v3_rdseed(uint64_t *value)
+{
+	return fake_instr_random(true, value);
 }
 
 static inline uint64_t v3_xgetbv(void)
