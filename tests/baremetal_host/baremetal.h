@@ -258,4 +258,9 @@ int bm_selftest(void);
 /** Print the VMX capability MSRs. @return exit status */
 int bm_vmxcaps(void);
 
+/* ---- dirty.c ---- */
+struct v3_vm;
+/** Ports by which the guest tracks its own written pages. Before it runs. @return as v3_io_register(). */
+int bm_dirty_init(struct v3_vm *vm);
+
 #endif

@@ -12,6 +12,7 @@
  *   repeat=N     create, run and destroy the guest N times
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
+ *   dirty        the guest can track its written pages, by ports (dirty.c)
  *   selftest     test the host functions instead of running a guest
  *   checks       let the library look for mistakes of its own before each entry
  *   software_apic  emulate local APICs also where the CPU can virtualize them
@@ -275,6 +276,8 @@ static int main_run_guest(void)
 	err = main_make_view(vm, &view);
 	if (!err)
 		err = main_hook(vm);
+	if (!err && bm_option_is("dirty"))
+		err = bm_dirty_init(vm);
 	if (!err)
 		err = v3_vm_start(vm);
 	if (err) {

@@ -20,6 +20,7 @@ uint64_t fake_arch_enabled;
 unsigned fake_arch_passed;
 const char *fake_arch_rule;
 bool fake_arch_apic_by_cpu;
+uint64_t fake_arch_deadlines;
 
 /* MSRs the "hardware" keeps, as SVM's control block does. */
 static const uint32_t arch_msrs[] = {V3_MSR_STAR,	  V3_MSR_LSTAR,		 V3_MSR_CSTAR,
@@ -29,6 +30,7 @@ static const uint32_t arch_msrs[] = {V3_MSR_STAR,	  V3_MSR_LSTAR,		 V3_MSR_CSTAR
 void fake_arch_reset(void)
 {
 	fake_arch_caps = (struct v3_arch_caps){.nested_1g = true,
+					       .xsaves = true,
 					       .hpa_bits = 48,
 					       .nested_levels = 4,
 					       .nested_format = V3_NESTED_NPT};
@@ -38,6 +40,7 @@ void fake_arch_reset(void)
 	fake_arch_passed = 0;
 	fake_arch_rule = NULL;
 	fake_arch_apic_by_cpu = false;
+	fake_arch_deadlines = 0;
 }
 
 struct fake_cpu *fake_cpu(struct v3_vm *vm, unsigned vcpu)
@@ -351,6 +354,16 @@ static void arch_set_tsc_offset(struct v3_vcpu *vcpu, uint64_t offset)
 	((struct fake_cpu *)vcpu->arch_vcpu)->tsc_offset = offset;
 }
 
+static bool arch_set_deadline(struct v3_vcpu *vcpu, uint64_t tsc)
+{
+	uint64_t now = v3_rdtsc();
+	bool reaches = fake_arch_deadlines &&
+		       (tsc == V3_NO_DEADLINE || tsc < now || tsc - now <= fake_arch_deadlines);
+
+	((struct fake_cpu *)vcpu->arch_vcpu)->deadline = reaches ? tsc : V3_NO_DEADLINE;
+	return reaches;
+}
+
 static void arch_set_exception_mask(struct v3_vcpu *vcpu, uint32_t mask)
 {
 	((struct fake_cpu *)vcpu->arch_vcpu)->exception_mask = mask;
@@ -518,6 +531,7 @@ const struct v3_arch_ops fake_arch_ops = {
 	.inject = arch_inject,
 	.clear_shadow = arch_clear_shadow,
 	.set_tsc_offset = arch_set_tsc_offset,
+	.set_deadline = arch_set_deadline,
 	.set_exception_mask = arch_set_exception_mask,
 	.set_nested_root = arch_set_nested_root,
 	.flush = arch_flush,

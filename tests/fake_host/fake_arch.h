@@ -41,6 +41,7 @@ struct fake_cpu {
 	bool want_intr, want_nmi; /* windows asked for */
 	uint8_t window_vector;
 	uint64_t tsc_offset;
+	uint64_t deadline; /* set_deadline()'s; nothing happens then */
 	uint32_t exception_mask;
 	v3_hpa_t root;
 
@@ -78,6 +79,8 @@ extern int fake_arch_enable_fails_on;
 extern uint64_t fake_arch_enabled;
 /** MSRs passed through by pass_msr() of the VM: how many calls. */
 extern unsigned fake_arch_passed;
+/** Does the CPU reach deadlines up to this many ticks from now (set_deadline())? 0 at the beginning of each test. */
+extern uint64_t fake_arch_deadlines;
 /** What check_entry() says; NULL at the beginning of each test. */
 extern const char *fake_arch_rule;
 /** The CPU delivers the interrupts of local APICs that are enabled: a test plays it. Not at the beginning of each test. */

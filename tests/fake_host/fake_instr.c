@@ -11,7 +11,8 @@
 #include "fake_priv.h"
 #include "palacios/regs.h"
 
-#define INSTR_XCR0_ALL 0x207u /* x87, SSE, AVX, protection keys */
+#define INSTR_XCR0_ALL 0x207u  /* x87, SSE, AVX, protection keys */
+#define INSTR_XSS      0x1800u /* the host's: CET */
 #define INSTR_MAX_SET  32
 #define INSTR_MAX_MSRS 128
 #define INSTR_DR7_IDLE 0x400ull
@@ -53,7 +54,7 @@ static const struct instr_leaf instr_leaves[] = {
 static struct instr_leaf instr_set[INSTR_MAX_SET];
 static unsigned instr_nset;
 
-static _Thread_local uint64_t instr_xcr0, instr_tsc_aux;
+static _Thread_local uint64_t instr_xcr0, instr_tsc_aux, instr_xss = INSTR_XSS;
 
 /* MSRs that a test has set, by CPU. */
 static struct instr_msr {
@@ -71,6 +72,7 @@ void fake_instr_reset(void)
 {
 	instr_nset = 0;
 	instr_xcr0 = 0;
+	instr_xss = INSTR_XSS;
 	instr_nmsrs = 0;
 	instr_cr4 = INSTR_CR4;
 	memset(instr_dr, 0, sizeof(instr_dr));
@@ -209,7 +211,7 @@ void fake_instr_xsetbv(uint64_t value)
 
 bool fake_instr_xcr0_is_host(void)
 {
-	return fake_instr_xgetbv() == INSTR_XCR0_ALL;
+	return fake_instr_xgetbv() == INSTR_XCR0_ALL && instr_xss == INSTR_XSS;
 }
 
 uint64_t fake_instr_rdmsr(uint32_t msr)
@@ -218,6 +220,8 @@ uint64_t fake_instr_rdmsr(uint32_t msr)
 
 	if (m)
 		return m->value;
+	if (msr == V3_MSR_XSS)
+		return instr_xss;
 	if (msr != V3_MSR_TSC_AUX)
 		fake_violation("RDMSR %#x by code that runs with interrupts on", msr);
 	return instr_tsc_aux;
@@ -230,6 +234,12 @@ void fake_instr_wrmsr(uint32_t msr, uint64_t value)
 	if (m) {
 		m->value = value;
 		m->writes++;
+		return;
+	}
+	if (msr == V3_MSR_XSS) {
+		if (!fake_self.fpu)
+			fake_violation("WRMSR of IA32_XSS outside fpu_begin() .. fpu_end()");
+		instr_xss = value;
 		return;
 	}
 	if (msr != V3_MSR_TSC_AUX)

@@ -453,7 +453,7 @@ void fake_fpu_end(void)
 	if (!fake_self.fpu)
 		fake_violation("fpu_end() without fpu_begin()");
 	if (!fake_instr_xcr0_is_host())
-		fake_violation("fpu_end() with the guest's XCR0");
+		fake_violation("fpu_end() with the guest's XCR0 or IA32_XSS");
 	__asm__ volatile("fninit\n\tfldcw %0\n\tldmxcsr %1" ::"m"(thr_fpu.fcw), "m"(thr_fpu.mxcsr));
 	fake_self.fpu = false;
 	__atomic_fetch_add(&thr.fpu_ends, 1, __ATOMIC_RELAXED);

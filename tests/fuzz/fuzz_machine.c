@@ -41,6 +41,7 @@ static const struct target targets[] = {
 	 "",
 	 {{PORT, V3_PC_PORT_PIC1, 2}, {PORT, V3_PC_PORT_PIC2, 2}, {PORT, V3_PC_PORT_ELCR, 2}},
 	 false},
+	{"hpet", "[[device]]\nclass = \"hpet\"\n", {{MMIO, V3_PC_HPET_BASE, 0x160}}, false},
 	{"rtc", "", {{PORT, V3_PC_PORT_RTC, 2}}, false},
 	{"ioapic", "", {{MMIO, V3_PC_IOAPIC_BASE, 0x80}}, false},
 	{"lapic",

@@ -85,20 +85,27 @@ static void disturb(unsigned i)
 	}
 }
 
+static void fill(struct fpu_image *f, uint64_t seed, unsigned r)
+{
+	unsigned i, k;
+
+	for (i = 0; i < 16; i++)
+		for (k = 0; k < 4; k++)
+			f->ymm[i][k] = seed * (r + 1) + i * 4 + k;
+	f->st[0] = seed + r;
+	f->st[1] = seed ^ r;
+	f->st[2] = r;
+	f->control = r & 1 ? 0x37f : 0x77f;
+	f->mxcsr = r & 1 ? 0x1f80 : 0x3f80;
+}
+
 static void rounds(uint64_t seed, unsigned n)
 {
 	struct fpu_image in, out;
-	unsigned i, k, r;
+	unsigned r;
 
 	for (r = 0; r < n; r++) {
-		for (i = 0; i < 16; i++)
-			for (k = 0; k < 4; k++)
-				in.ymm[i][k] = seed * (r + 1) + i * 4 + k;
-		in.st[0] = seed + r;
-		in.st[1] = seed ^ r;
-		in.st[2] = r;
-		in.control = r & 1 ? 0x37f : 0x77f;
-		in.mxcsr = r & 1 ? 0x1f80 : 0x3f80;
+		fill(&in, seed, r);
 		fpu_load(&in);
 		disturb(r);
 		fpu_store(&out);
@@ -121,6 +128,71 @@ static void enable(void)
 	avx = want & 4;
 }
 
+/* x87 and SSE only: Bochs 2.7 puts AVX state of the compact format where the header is (B12). */
+#define XSAVES_MASK 3
+
+static int try_xsaves(void *area)
+{
+	__asm__ volatile(G_TRY("xsaves64 (%0)") : : "r"(area), "a"(XSAVES_MASK), "d"(0) : "memory");
+	return g_fault;
+}
+
+static int try_xrstors(const void *area)
+{
+	__asm__ volatile(G_TRY("xrstors64 (%0)")
+			 :
+			 : "r"(area), "a"(XSAVES_MASK), "d"(0)
+			 : "memory");
+	return g_fault;
+}
+
+/* The compact format, across an exit; no supervisor component is there to be enabled. */
+static void use_xsaves(void)
+{
+	static uint64_t area[512] __attribute__((aligned(64)));
+	const uint64_t compact = 1ull << 63;
+	struct fpu_image in, out;
+	uint64_t value = 1;
+	unsigned bit, i;
+
+	CHECK(cpuid(0xd, 1).c == 0 && cpuid(0xd, 1).d == 0);
+	CHECK(try_rdmsr(MSR_XSS, &value) == X_NONE && value == 0);
+	CHECK(try_wrmsr(MSR_XSS, 0) == X_NONE);
+	for (bit = 0; bit < 64; bit++)
+		CHECK(try_wrmsr(MSR_XSS, 1ull << bit) == X_GP);
+	fill(&in, 0x7777000000000000ull, 1);
+	fpu_load(&in);
+	CHECK(try_xsaves(area) == X_NONE);
+	CHECK(area[65] == (compact | XSAVES_MASK));
+	fill(&out, 0x1111000000000000ull, 2);
+	fpu_load(&out);
+	(void)inb(0x80);
+	CHECK(try_xrstors(area) == X_NONE);
+	fpu_store(&out);
+	for (i = 0; i < 16; i++)
+		CHECK(out.ymm[i][0] == in.ymm[i][0] && out.ymm[i][1] == in.ymm[i][1]);
+	CHECK(out.st[0] == in.st[0] && out.control == in.control && out.mxcsr == in.mxcsr);
+	area[65] |= 1ull << 11; /* a supervisor component in the image */
+	CHECK(try_xrstors(area) == X_GP);
+}
+
+/* Where it is hidden there is nothing at all. */
+static void check_xsaves(void)
+{
+	static uint64_t area[512] __attribute__((aligned(64)));
+	bool offered = (cpuid(1, 0).c & 1u << 26) && (cpuid(0xd, 1).a & 1u << 3);
+	uint64_t value;
+
+	g_print("# xsaves %d\n", offered);
+	if (offered) {
+		use_xsaves();
+		return;
+	}
+	CHECK(try_rdmsr(MSR_XSS, &value) == X_GP);
+	CHECK(try_wrmsr(MSR_XSS, 0) == X_GP);
+	CHECK(try_xsaves(area) == X_UD);
+}
+
 static void second(void)
 {
 	enable();
@@ -134,6 +206,7 @@ int main(void)
 {
 	g_handler[VECTOR] = g_count_apic;
 	enable();
+	check_xsaves();
 	if (g_cmdline_has("smp"))
 		g_start_ap(1, second);
 	else

@@ -33,8 +33,8 @@ sub read_list {
 			$list[-1]{skip}{$1} = $2;
 		} elsif (/^\s+large\s+>=\s+(\d+)$/) {
 			$list[-1]{large} = $1;
-		} elsif (/^\s+exits\s+(\S+)\s+(<=|>=)\s+(\d+)$/) {
-			push @{$list[-1]{exits}}, [$1, $2, $3];
+		} elsif (/^\s+exits\s+(\S+)\s+(<=|>=)\s+(\d+)(?:\s+on\s+(\S+))?$/) {
+			push @{$list[-1]{exits}}, [$1, $2, $3, $4];
 		} elsif (/^(\S+)\s+(\S+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)((?:\s+\w+=\S+)*)$/) {
 			my $keys = $7;
 			my %guest = (name => $1, machine => $2, smp => $3, vcpus => $4, timeout => $5, status => $6);
@@ -97,7 +97,8 @@ sub judge {
 	push @wrong, judge_leaves($guest->{large}, $output) if $guest->{large};
 	push @wrong, 'no statistics printed' if $guest->{exits} && $output !~ /stats: vcpu 0: entries [1-9]/;
 	for my $rule (@{$guest->{exits} // []}) {
-		my ($kind, $op, $limit) = @$rule;
+		my ($kind, $op, $limit, $on) = @$rule;
+		next if $on && $on ne ($machine // $guest->{machine});
 		my $count = 0;
 		$count += $1 while $output =~ /stats:\s+$kind\s+(\d+)\s/g;
 		my $good = $op eq '<=' ? $count <= $limit : $count >= $limit;

@@ -6,6 +6,7 @@
 #include "cpu/cpuid.h"
 
 #include "fake_vm.h"
+#include "host/host.h"
 #include "palacios/abi/hypercall.h"
 #include "palacios/platform.h"
 #include "tap.h"
@@ -184,10 +185,31 @@ static void test_cpuid_xsave_leaf(void)
 	CHECK_EQ(r.ebx, 576); /* XCR0 is x87 only */
 	vm->vcpu[0]->cpu.xcr0 = 7;
 	CHECK_EQ(leaf(vm->vcpu[0], 0xd, 0).ebx, 576 + 256);
-	CHECK(!(leaf(vm->vcpu[0], 0xd, 1).eax & B(3))); /* XSAVES */
+	r = leaf(vm->vcpu[0], 0xd, 1);
+	CHECK_EQ(r.eax, 0xf);	    /* XSAVES, too ... */
+	CHECK_EQ(r.ecx | r.edx, 0); /* ... but no supervisor component */
+	CHECK_EQ(r.ebx, 576 + 256);
 	CHECK_EQ(leaf(vm->vcpu[0], 0xd, 2).eax, 256);
 	CHECK_EQ(leaf(vm->vcpu[0], 0xd, 2).ebx, 576);
 	CHECK_EQ(leaf(vm->vcpu[0], 0xd, 9).eax, 0);
+}
+
+/* A back end that cannot let guests execute it, and a CPU that does not have it. */
+static void test_cpuid_hides_xsaves(void)
+{
+	static const uint32_t sub1[4] = {7, 832, 0, 0};
+	struct v3_vm *vm;
+
+	fake_arch_caps.xsaves = false;
+	vm = fake_vm_bare(1, 8);
+	REQUIRE(vm);
+	CHECK_EQ(leaf(vm->vcpu[0], 0xd, 1).eax, 7);
+	fake_vm_destroy(vm);
+	v3_lib.caps.xsaves = true;
+	fake_cpuid_set(0xd, 1, sub1);
+	vm = fake_vm_bare(1, 8);
+	REQUIRE(vm);
+	CHECK_EQ(leaf(vm->vcpu[0], 0xd, 1).eax, 7);
 }
 
 static void test_cpuid_host_without_xsave(void)
@@ -234,6 +256,7 @@ static const struct tap_test tests[] = {
 	TAP(test_cpuid_topology),
 	TAP(test_cpuid_osxsave_follows_cr4),
 	TAP(test_cpuid_xsave_leaf),
+	TAP(test_cpuid_hides_xsaves),
 	TAP(test_cpuid_host_without_xsave),
 	TAP(test_cpuid_instruction_clears_upper_halves),
 };

@@ -4,7 +4,9 @@
  * MSR ranges: registration, deny by default, and the CPU model's own MSRs.
  */
 #include "cpu/cpu.h"
+#include "cpu/fpu.h"
 #include "fake_vm.h"
+#include "host/x86.h"
 #include "palacios/msr.h"
 #include "tap.h"
 
@@ -228,6 +230,40 @@ static void test_msr_misc_enable_is_there(void)
 	CHECK(fake_wrmsr(vm, V3_MSR_MISC_ENABLE, value));
 }
 
+static void test_msr_xss_has_nothing_to_offer(void)
+{
+	static const uint32_t sub1[4] = {7, 832, 0, 0};
+	struct v3_vm *vm = fake_vm_bare(1, 16);
+	uint64_t value = 1;
+
+	REQUIRE(vm);
+	CHECK(fake_rdmsr(vm, V3_MSR_XSS, &value));
+	CHECK_EQ(value, 0);
+	CHECK(fake_wrmsr(vm, V3_MSR_XSS, 0));
+	for (unsigned bit = 0; bit < 64; bit++)
+		CHECK(!fake_wrmsr(vm, V3_MSR_XSS, 1ull << bit));
+	fake_vm_destroy(vm);
+	fake_cpuid_set(0xd, 1, sub1);
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(vm);
+	CHECK(!fake_rdmsr(vm, V3_MSR_XSS, &value));
+	CHECK(!fake_wrmsr(vm, V3_MSR_XSS, 0));
+}
+
+/* The host's supervisor state is not the guest's to save: its bits are off while the guest's state is loaded. */
+static void test_msr_xss_is_switched(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 16);
+	uint64_t host = v3_rdmsr(V3_MSR_XSS);
+
+	REQUIRE(vm);
+	CHECK(host);
+	v3_fpu_load(vm->vcpu[0]);
+	CHECK_EQ(v3_rdmsr(V3_MSR_XSS), 0);
+	v3_fpu_put(vm->vcpu[0]);
+	CHECK_EQ(v3_rdmsr(V3_MSR_XSS), host);
+}
+
 /* Values no guest should be able to break us with, at every MSR that answers and around. */
 static void test_msr_random_values_everywhere(void)
 {
@@ -260,6 +296,8 @@ static const struct tap_test tests[] = {
 	TAP(test_msr_efer_accepts_offered_bits_only),
 	TAP(test_msr_pat_checks_memory_types),
 	TAP(test_msr_tsc_aux_is_32_bits),
+	TAP(test_msr_xss_has_nothing_to_offer),
+	TAP(test_msr_xss_is_switched),
 	TAP(test_msr_tsc_write_moves_the_guests_clock),
 	TAP(test_msr_misc_enable_is_there),
 	TAP(test_msr_random_values_everywhere),

@@ -310,24 +310,29 @@ static void test_nested_uncached_leaves(void)
 	CHECK(!leaf_at(vm, V3_SIZE_2M).uncached);
 }
 
-static void test_nested_retires_one_table_at_a_time(void)
+static void test_nested_retires_tables(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
 	struct v3_nested *t = &vm->mmu.nested;
+	v3_hpa_t list = V3_NESTED_NONE;
+	unsigned pages;
 
 	REQUIRE(vm);
 	for (v3_gpa_t gpa = 0; gpa < 4 * MIB; gpa += V3_SIZE_2M)
 		CHECK_EQ(v3_nested_map(t, gpa, gpa, V3_ACC_ALL, 0), V3_OK);
-	CHECK(!v3_nested_retire(t, V3_SIZE_1G));
-	CHECK(!v3_nested_retire(t, 1ull << 50));
-	CHECK(v3_nested_retire(t, 0x5000));
-	CHECK(!v3_nested_retire(t, V3_SIZE_2M));
+	CHECK(!v3_nested_retire(t, V3_SIZE_1G, &list));
+	CHECK(!v3_nested_retire(t, 1ull << 50, &list));
+	CHECK(v3_nested_retire(t, 0x5000, &list));
+	CHECK(!v3_nested_retire(t, 0x5000, &list));
 	CHECK(!leaf_at(vm, 0).present);
 	CHECK(leaf_at(vm, V3_SIZE_2M).present);
-	v3_nested_reap(t);
-	CHECK(v3_nested_retire(t, V3_SIZE_2M));
+	CHECK(v3_nested_retire(t, V3_SIZE_2M, &list));
 	CHECK_EQ(stats_of(vm).leaves_4k, 0);
-	CHECK_EQ(stats_of(vm).table_pages, 4); /* the second one waits */
+	CHECK_EQ(stats_of(vm).table_pages, 3);
+	pages = fake_host_live(FAKE_PAGES);
+	v3_nested_reap(list);
+	CHECK_EQ(fake_host_live(FAKE_PAGES), pages - 2);
+	v3_nested_reap(V3_NESTED_NONE);
 }
 
 static void test_nested_mmio_comes_and_goes(void)
@@ -619,7 +624,7 @@ static void test_flush_asks_one_or_all(void)
 	X(nested_drop_at_the_edges)                                                                \
 	X(nested_map_below_a_leaf)                                                                 \
 	X(nested_uncached_leaves)                                                                  \
-	X(nested_retires_one_table_at_a_time)                                                      \
+	X(nested_retires_tables)                                                                   \
 	X(nested_mmio_comes_and_goes)                                                              \
 	X(nested_never_shows_more_than_the_map)                                                    \
 	X(nested_changes_by_several_threads)                                                       \

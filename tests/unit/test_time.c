@@ -266,6 +266,116 @@ static void test_time_idle_vm_arms_nothing(void)
 	CHECK_EQ(v3_vm_stop(vm), V3_OK);
 }
 
+/* A CPU that ends the guest in time: the host's timer is for sleeping, and for what is too far away. */
+static void test_time_deadline_in_the_guest(void)
+{
+	struct v3_vm *vm;
+	struct fake_cpu *cpu;
+	struct shot s = {0};
+	uint64_t before, after;
+
+	fake_arch_deadlines = 10 * S; /* one tick is one nanosecond here */
+	vm = fake_vm_bare(1, 8);
+	REQUIRE(vm);
+	cpu = fake_cpu(vm, 0);
+	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
+	v3_timer_arm(s.timer, 5 * MS);
+	before = v3_rdtsc();
+	fake_service(vm);
+	after = v3_rdtsc();
+	CHECK_EQ(fake_clock_arms(), 0);
+	CHECK(cpu->deadline > before + 5 * MS && cpu->deadline <= after + 5 * MS + 1);
+
+	fake_clock_advance(5 * MS - 1);
+	fake_service(vm); /* the exit came early: the rest is one nanosecond */
+	CHECK_EQ(s.n, 0);
+	fake_clock_advance(1);
+	v3_vcpu_request_self(vm->vcpu[0], V3_REQ_TIMER); /* as v3_timer_exit() */
+	fake_service(vm);
+	CHECK_EQ(s.n, 1);
+	CHECK_EQ(cpu->deadline, V3_NO_DEADLINE);
+
+	v3_timer_arm(s.timer, 20 * S);
+	fake_service(vm);
+	CHECK_EQ(fake_clock_arms(), 1); /* beyond the hardware's reach */
+	CHECK_EQ(cpu->deadline, V3_NO_DEADLINE);
+	v3_timer_arm(s.timer, 1 * S);
+	fake_service(vm);
+	CHECK_EQ(fake_clock_next(), 0); /* cancelled */
+	CHECK_EQ(fake_clock_arms(), 1);
+	CHECK(cpu->deadline != V3_NO_DEADLINE);
+	v3_timer_destroy(s.timer);
+}
+
+static void test_time_deadline_of_a_sleeper(void)
+{
+	struct shot s = {0}, later = {0};
+	struct v3_vm *vm;
+
+	fake_arch_deadlines = 10 * S;
+	vm = fake_vm_bare(1, 8);
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
+	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &later, &later.timer), V3_OK);
+	v3_timer_arm(s.timer, 5 * MS);
+	fake_service(vm);
+	v3_time_sleep(vm->vcpu[0]);
+	CHECK_EQ(fake_clock_next(), fake_clock_now() + 5 * MS);
+	/* woken by something else; with a later deadline it sleeps again */
+	v3_timer_arm(later.timer, 7 * MS);
+	fake_service(vm);
+	v3_time_sleep(vm->vcpu[0]);
+	CHECK_EQ(fake_clock_arms(), 1); /* it is armed for that */
+	fake_clock_advance(5 * MS);
+	CHECK(fake_take_requests(vm->vcpu[0]) & V3_REQ_TIMER); /* it was woken */
+	fake_service(vm);
+	CHECK_EQ(s.n, 1);
+	CHECK_EQ(fake_clock_next(), 0); /* the rest is the hardware's */
+	v3_time_sleep(vm->vcpu[0]);
+	CHECK_EQ(fake_clock_arms(), 2);
+	fake_clock_advance(2 * MS);
+	fake_service(vm);
+	CHECK_EQ(later.n, 1);
+	v3_timer_destroy(s.timer);
+	v3_timer_destroy(later.timer);
+}
+
+/* 100 timers of a guest that computes, and of one that sleeps for each. */
+static unsigned arms_of(bool hardware, bool sleeps)
+{
+	struct shot s = {0};
+	struct v3_vm *vm;
+	unsigned arms;
+
+	fake_arch_deadlines = hardware ? 10 * S : 0;
+	vm = fake_vm_bare(1, 8);
+	if (!CHECK(vm) || !CHECK_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK))
+		return 0;
+	arms = fake_clock_arms();
+	for (unsigned i = 1; i <= 100; i++) {
+		v3_timer_arm(s.timer, i * MS);
+		fake_service(vm);
+		if (sleeps)
+			v3_time_sleep(vm->vcpu[0]);
+		fake_clock_advance(MS);
+		v3_vcpu_request_self(vm->vcpu[0], V3_REQ_TIMER);
+		fake_service(vm);
+	}
+	arms = fake_clock_arms() - arms;
+	CHECK_EQ(s.n, 100);
+	v3_timer_destroy(s.timer);
+	fake_vm_destroy(vm);
+	return arms;
+}
+
+static void test_time_deadline_saves_host_timers(void)
+{
+	CHECK_EQ(arms_of(false, false), 100);
+	CHECK_EQ(arms_of(true, false), 0);
+	CHECK_EQ(arms_of(false, true), 100);
+	CHECK_EQ(arms_of(true, true), 100);
+}
+
 static void test_time_timer_create_out_of_memory(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
@@ -509,6 +619,9 @@ static const struct tap_test tests[] = {
 	TAP(test_time_pause_holds_timers),
 	TAP(test_time_timer_belongs_to_its_vcpu),
 	TAP(test_time_idle_vm_arms_nothing),
+	TAP(test_time_deadline_in_the_guest),
+	TAP(test_time_deadline_of_a_sleeper),
+	TAP(test_time_deadline_saves_host_timers),
 	TAP(test_time_timer_create_out_of_memory),
 	TAP(test_time_random_timers),
 	TAP(test_time_tsc_starts_at_zero),

@@ -521,6 +521,43 @@ static void test_uart_oom(void)
 	bench_oom(&v3_device_uart, "", 5);
 }
 
+/* COM1 to COM4 of one PC: none sees what another gets, each has its line. */
+static void test_uart_four_on_a_pc(void)
+{
+	static const uint16_t ports[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+	static const uint8_t irqs[] = {4, 3, 5, 7};
+	char text[1200], name[4] = "tty";
+	int n = snprintf(text, sizeof(text), "%s", fake_pc_toml(1, 8));
+
+	memset(&bench, 0, sizeof(bench));
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "t%u", i);
+		fake_console_add(name);
+		n += snprintf(
+			text + n, sizeof(text) - (size_t)n,
+			"[[device]]\nclass = \"uart\"\nport = %u\nirq = %u\nconsole = \"%s\"\n",
+			ports[i], irqs[i], name);
+	}
+	REQUIRE_EQ(fake_vm_create(text, NULL, 0, &bench.vm), V3_OK);
+	v3_time_continue(bench.vm);
+	REQUIRE_EQ(v3_irq_sink_register(bench.vm, bench_irq, &bench), V3_OK);
+	for (unsigned i = 0; i < 4; i++) {
+		out8(ports[i] + 1, 1); /* interrupt for received data */
+		out8(ports[i] + 4, 8); /* OUT2 */
+		out8(ports[i], (uint8_t)('a' + i));
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "t%u", i);
+		fake_console_feed(name, "z");
+		fake_service(bench.vm);
+		for (unsigned k = 0; k < 4; k++)
+			CHECK_EQ(bench.level[irqs[k]], k == i);
+		CHECK_EQ(in8(ports[i]), 'z');
+		CHECK_EQ(fake_console_output(name)[0], (char)('a' + i));
+		CHECK_EQ(fake_console_output(name)[1], 0);
+	}
+}
+
 static void test_uart_hostile(void)
 {
 	REQUIRE(bench_open(&v3_device_uart, ""));
@@ -567,6 +604,7 @@ static const struct tap_test tests[] = {
 	TAP(test_uart_wide_accesses_are_split),
 	TAP(test_uart_ports),
 	TAP(test_uart_oom),
+	TAP(test_uart_four_on_a_pc),
 	TAP(test_uart_hostile),
 };
 TAP_MAIN(tests)

@@ -258,7 +258,7 @@ static void test_vmx_apicv_level_triggered_eois_exit(void)
 	CHECK_EQ(vrig_entered(VMCS_GUEST_INTR_STATUS), 0);
 }
 
-/* Quirk B12: what the CPU says of an interrupt that it was delivering by itself is not true. */
+/* Quirk B13: what the CPU says of an interrupt that it was delivering by itself is not true. */
 static void test_vmx_apicv_aborted_virtual_interrupt(void)
 {
 	struct v3_exit exit;

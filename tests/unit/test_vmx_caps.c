@@ -72,7 +72,7 @@ static const struct {
 	{"corei7_haswell_4770", NULL, OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID},
 	{"broadwell_ult", NULL, OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID},
 	{"corei7_skylake_x", NULL,
-	 OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID | VMX_PROC2_XSAVES},
+	 OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID | VMX_PROC2_PML | VMX_PROC2_XSAVES},
 };
 
 static void test_vmx_caps_of_each_model(void)
@@ -245,10 +245,15 @@ static const struct {
 	uint32_t bit;
 	const char *name;
 } forced[] = {
-	{PROC, VMX_PROC_INVLPG, "INVLPG"},	   {PROC, VMX_PROC_RDTSC, "RDTSC"},
-	{PROC, VMX_PROC_CR3_LOAD, "CR3-load"},	   {PROC, VMX_PROC_CR3_STORE, "CR3-store"},
-	{PROC, VMX_PROC_PAUSE, "PAUSE"},	   {PROC, VMX_PROC_INTR_WINDOW, "interrupt-window"},
-	{PROC, VMX_PROC_NMI_WINDOW, "NMI-window"}, {ENTRY, VMX_ENTRY_CTL_GUEST_64, "64-bit guests"},
+	{PIN, VMX_PIN_PREEMPTION_TIMER, "preemption timer"},
+	{PROC, VMX_PROC_INVLPG, "INVLPG"},
+	{PROC, VMX_PROC_RDTSC, "RDTSC"},
+	{PROC, VMX_PROC_CR3_LOAD, "CR3-load"},
+	{PROC, VMX_PROC_CR3_STORE, "CR3-store"},
+	{PROC, VMX_PROC_PAUSE, "PAUSE"},
+	{PROC, VMX_PROC_INTR_WINDOW, "interrupt-window"},
+	{PROC, VMX_PROC_NMI_WINDOW, "NMI-window"},
+	{ENTRY, VMX_ENTRY_CTL_GUEST_64, "64-bit guests"},
 };
 
 static void test_vmx_caps_names_what_cannot_be_off(void)

@@ -23,6 +23,7 @@
 #define V3_PC_PCI_MMIO_END  0xfec00000 /* exclusive */
 #define V3_PC_IOAPIC_BASE   0xfec00000
 #define V3_PC_IOAPIC_SIZE   0x00001000
+#define V3_PC_HPET_BASE	    0xfed00000
 #define V3_PC_LAPIC_BASE    0xfee00000
 #define V3_PC_LAPIC_SIZE    0x00001000
 

@@ -22,10 +22,14 @@ struct v3_vm;
 struct v3_arch_caps {
 	bool nested_1g;	       /* 1 GiB nested leaves */
 	bool nested_exec_only; /* a nested entry may forbid reading yet allow execution */
+	bool xsaves;	       /* a guest may execute XSAVES and XRSTORS if the CPU has them */
+	bool nested_dirty; /* the CPU sets dirty bits in nested leaves, if v3_mem.dirty.how asks for it */
+	bool dirty_log;	       /* and keeps a log of them: drain_log() */
 	uint8_t hpa_bits;      /* physical address width */
 	uint8_t nested_levels; /* of the nested tables: 4 or 5 */
 	uint8_t nested_format; /* enum v3_nested_format */
 };
+#define V3_NO_DEADLINE (~0ull) /* of set_deadline() */
 enum v3_nested_format { V3_NESTED_NPT, V3_NESTED_EPT };
 
 struct v3_arch_ops {
@@ -104,12 +108,25 @@ struct v3_arch_ops {
 	void (*clear_shadow)(struct v3_vcpu *vcpu);
 
 	void (*set_tsc_offset)(struct v3_vcpu *vcpu, uint64_t offset);
+	/**
+	 * End the guest (exit TIMER) when the host's TSC reaches @p tsc, in place of a host timer. Holds for all
+	 * entries until it is set again. V3_NO_DEADLINE: never. NULL: the hardware cannot do that.
+	 * @return false: not @p tsc, which is too far away; then none is set
+	 */
+	bool (*set_deadline)(struct v3_vcpu *vcpu, uint64_t tsc);
 	/** Exceptions that exit, as a bit mask by vector, beyond those the back end needs itself. */
 	void (*set_exception_mask)(struct v3_vcpu *vcpu, uint32_t mask);
-	/** Use another nested root from the next entry on (flushes). */
+	/** Use another nested root from the next entry on (flushes), with dirty bits or without. */
 	void (*set_nested_root)(struct v3_vcpu *vcpu, v3_hpa_t root);
 	/** Drop all translations of the vcpu's guest at the next entry. Only v3_flush_*() of mmu/ calls this. */
 	void (*flush)(struct v3_vcpu *vcpu);
+
+	/**
+	 * Pass what the vcpu's log of written pages has to v3_dirty_note(), once. Any thread, whether the vcpu runs
+	 * or not. NULL without caps.dirty_log.
+	 * @param full  the log is full, and on the own thread: make it empty, too
+	 */
+	void (*drain_log)(struct v3_vcpu *vcpu, bool full);
 
 	/**
 	 * Would the next entry fail the checks that the CPU makes, or why did the last one? Between load() and

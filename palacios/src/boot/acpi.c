@@ -189,7 +189,7 @@ static void acpi_pci(struct acpi *a)
 	v3_aml_name_number(&a->aml, "_UID", 0);
 	v3_aml_name_number(&a->aml, "_BBN", 0);
 	crs = v3_aml_resources(&a->aml);
-	v3_aml_res_bus(&a->aml, 0, 0);
+	v3_aml_res_bus(&a->aml, 0, 255);
 	v3_aml_res_io(&a->aml, V3_PC_PORT_PCI_ADDR, 8);
 	v3_aml_res_io_window(&a->aml, 0, V3_PC_PORT_PCI_ADDR - 1);
 	v3_aml_res_io_window(&a->aml, V3_PC_PORT_PCI_ADDR + 8, 0xffff);

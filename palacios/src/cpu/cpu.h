@@ -39,7 +39,8 @@ struct v3_cpu {
 	uint32_t fpu_pages;
 	bool fpu_loaded; /* the registers hold the guest's state (own thread) */
 	bool fpu_xsave;	 /* the host CPU has XSAVE: XCR0 is switched */
-	uint64_t host_xcr0;
+	bool has_xss;	 /* the guest has XSAVES: IA32_XSS is switched */
+	uint64_t host_xcr0, host_xss;
 	uint64_t xcr0;	       /* guest's */
 	uint64_t xcr0_mask;    /* components that are switched: all the host has */
 	uint64_t xcr0_offered; /* those the guest may enable; 0: no XSAVE */

@@ -78,7 +78,8 @@ static const struct cpuid_policy cpuid_policies[] = {
 #define CPUID_LEAF_XSAVE       0xdu
 #define CPUID_LEAF_TOPO	       0xbu
 #define CPUID_LEAF_TOPO2       0x1fu
-#define CPUID_XSAVE_SUB1       (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1; not XSAVES */
+#define CPUID_XSAVE_SUB1       (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1 */
+#define CPUID_XSAVES	       B(3)
 #define CPUID_APIC	       B(9)
 #define CPUID_OSXSAVE	       B(27)
 #define CPUID_GENU	       0x756e6547u /* the first letters of "GenuineIntel" */
@@ -275,7 +276,7 @@ static void cpuid_xsave(struct v3_vcpu *vcpu, uint32_t sub, struct v3_cpuid_regs
 		r->ecx = v3_fpu_image_size(offered);
 	} else if (sub == 1) {
 		v3_cpuid(CPUID_LEAF_XSAVE, 1, &r->eax, &b, &c, &d);
-		r->eax &= CPUID_XSAVE_SUB1;
+		r->eax &= CPUID_XSAVE_SUB1 | (vcpu->cpu.has_xss ? CPUID_XSAVES : 0);
 		r->ebx = v3_fpu_image_size(v3_fpu_xcr0(vcpu));
 	} else if (sub < 63 && (offered >> sub & 1)) {
 		v3_cpuid(CPUID_LEAF_XSAVE, sub, &r->eax, &r->ebx, &c, &d);

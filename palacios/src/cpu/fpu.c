@@ -3,6 +3,10 @@
  * @file fpu.c
  * Switching of extended state between host and guest, XSETBV, vector registers for the emulator.
  * AMD APM vol. 2 11.5 (XSAVE); SDM 1 ch. 13.
+ *
+ * Supervisor components: a guest may use XSAVES and XRSTORS, for the compact format and what they leave out, but it is
+ * offered no component of IA32_XSS. So that register is 0 while it runs, and the host's own supervisor state stays
+ * where it is.
  */
 #include "cpu/fpu.h"
 
@@ -15,6 +19,7 @@
 #include "state.h"
 
 #define FPU_CPUID_XSAVE 0xdu
+#define FPU_CPUID_XSS	(1u << 3) /* subleaf 1, EAX: XSAVES, XRSTORS, IA32_XSS */
 #define FPU_LEGACY_SIZE 512u
 #define FPU_HEADER_SIZE 64u
 #define FPU_AVX_OFFSET	576u /* of YMM_Hi128, fixed by the architecture for component 2 */
@@ -37,6 +42,14 @@ static uint64_t fpu_host_components(void)
 		return 0;
 	v3_cpuid(FPU_CPUID_XSAVE, 0, &a, &b, &c, &d);
 	return ((uint64_t)d << 32) | a;
+}
+
+static bool fpu_has_xss(void)
+{
+	uint32_t a, b, c, d;
+
+	v3_cpuid(FPU_CPUID_XSAVE, 1, &a, &b, &c, &d);
+	return v3_lib.caps.xsaves && (a & FPU_CPUID_XSS);
 }
 
 uint32_t v3_fpu_image_size(uint64_t xcr0)
@@ -65,6 +78,7 @@ int v3_fpu_init(struct v3_vcpu *vcpu)
 	cpu->xcr0_mask = fpu_host_components();
 	cpu->fpu_xsave = cpu->xcr0_mask != 0;
 	cpu->xcr0_offered = cpu->xcr0_mask & FPU_OFFERED;
+	cpu->has_xss = cpu->fpu_xsave && fpu_has_xss();
 	bytes = cpu->fpu_xsave ? v3_fpu_image_size(cpu->xcr0_mask) : FPU_LEGACY_SIZE;
 	cpu->fpu_pages = 1;
 	while (cpu->fpu_pages * V3_PAGE_SIZE < bytes)
@@ -118,6 +132,11 @@ void v3_fpu_load(struct v3_vcpu *vcpu)
 	} else {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(cpu->fpu_area) : "memory");
 	}
+	if (cpu->has_xss) {
+		cpu->host_xss = v3_rdmsr(V3_MSR_XSS);
+		if (cpu->host_xss)
+			v3_wrmsr(V3_MSR_XSS, 0);
+	}
 	if (cpu->has_tsc_aux) {
 		cpu->host_tsc_aux = v3_rdmsr(V3_MSR_TSC_AUX);
 		v3_wrmsr(V3_MSR_TSC_AUX, cpu->tsc_aux);
@@ -144,6 +163,8 @@ void v3_fpu_put(struct v3_vcpu *vcpu)
 	} else {
 		__asm__ volatile("fxsave64 (%0)" ::"r"(cpu->fpu_area) : "memory");
 	}
+	if (cpu->has_xss && cpu->host_xss)
+		v3_wrmsr(V3_MSR_XSS, cpu->host_xss);
 	if (cpu->has_tsc_aux)
 		v3_wrmsr(V3_MSR_TSC_AUX, cpu->host_tsc_aux);
 	if (vcpu->arch->put)

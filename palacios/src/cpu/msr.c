@@ -200,6 +200,22 @@ static int msr_tsc_aux_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value,
 	return V3_OK;
 }
 
+/* No supervisor component is offered: 0 is the only value. */
+static int msr_xss_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
+{
+	(void)msr;
+	(void)priv;
+	*value = 0;
+	return vcpu->cpu.has_xss ? V3_OK : V3_EINVAL;
+}
+
+static int msr_xss_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
+{
+	(void)msr;
+	(void)priv;
+	return vcpu->cpu.has_xss && !value ? V3_OK : V3_EINVAL;
+}
+
 /* Memory types 0, 1, 4, 5, 6, 7 in each byte. */
 static bool msr_pat_valid(uint64_t value)
 {
@@ -293,6 +309,7 @@ static const struct msr_builtin {
 	{V3_MSR_MISC_ENABLE, 1, msr_misc_enable_read, msr_ignore_write},
 	{V3_MSR_DEBUGCTL, 1, msr_zero_read, msr_ignore_write},
 	{V3_MSR_PAT, 1, msr_hw_read, msr_pat_write},
+	{V3_MSR_XSS, 1, msr_xss_read, msr_xss_write},
 	{V3_MSR_EFER, 1, msr_efer_read, msr_efer_write},
 	{V3_MSR_TSC_AUX, 1, msr_tsc_aux_read, msr_tsc_aux_write},
 	{MSR_SYSCFG, 1, msr_zero_read, msr_ignore_write},

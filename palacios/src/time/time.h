@@ -2,7 +2,8 @@
 /**
  * @file time.h
  * Guest time. The guest's TSC is the host's plus an offset; guest nanoseconds are host nanoseconds minus
- * the time the VM did not run. Each vcpu has one host one-shot timer for the earliest of its v3_timers.
+ * the time the VM did not run. Each vcpu has one host one-shot timer for the earliest of its v3_timers. It is not
+ * armed while the vcpu is in the guest if the hardware ends the guest in time (v3_arch_ops.set_deadline).
  */
 #ifndef V3_TIME_TIME_H
 #define V3_TIME_TIME_H
@@ -25,16 +26,17 @@ struct v3_vm_time {
 	uint64_t wall_base_s; /* UTC seconds at guest time 0 */
 	uint64_t paused_tsc;  /* host TSC then */
 	uint64_t ns_per_tick; /* of the TSC, 32.32 fixed point */
+	uint64_t tick_per_ns; /* the same the other way round */
 	uint32_t tsc_khz;
 	bool paused;
 };
 
 struct v3_vcpu_time {
-	struct v3_lock lock;	/* guards queue and armed_ns */
+	struct v3_lock lock;	/* guards queue */
 	struct v3_timer *queue; /* not owned, earliest first */
 	void *host_timer;	/* owned */
 	bool fired;		/* the host timer has; set in interrupt context, atomic */
-	uint64_t armed_ns;	/* host deadline that is armed, 0 = none */
+	uint64_t armed_ns;	/* host deadline that is armed, 0 = none; own thread */
 	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
 };
 
@@ -44,8 +46,10 @@ void v3_time_vcpu_fini(struct v3_vcpu *vcpu);
 /** Guest time stands still, runs on. The VM's vcpus are outside the guest. */
 void v3_time_pause(struct v3_vm *vm);
 void v3_time_continue(struct v3_vm *vm);
-/** Run what is due and arm the host timer for what comes next. Own thread (V3_REQ_TIMER). */
+/** Run what is due and see to it that what comes next is noticed. Own thread (V3_REQ_TIMER). */
 void v3_time_service(struct v3_vcpu *vcpu);
+/** The vcpu will not enter the guest until it is woken: only a host timer can do that. Own thread. */
+void v3_time_sleep(struct v3_vcpu *vcpu);
 /** The vcpu has moved to another CPU: its host timer must be armed there. Own thread. */
 void v3_time_rearm(struct v3_vcpu *vcpu);
 /** All TSCs of the guest read 0 now, and so stay equal; the vcpus are outside the guest. */

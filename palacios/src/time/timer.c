@@ -75,6 +75,7 @@ int v3_time_vm_init(struct v3_vm *vm)
 	if (!t->tsc_khz)
 		return V3_EINVAL;
 	t->ns_per_tick = (1000000ull << 32) / t->tsc_khz;
+	t->tick_per_ns = ((uint64_t)t->tsc_khz << 32) / 1000000;
 	t->wall_base_s = v3_host_wall_clock_s();
 	t->paused_tsc = v3_rdtsc();
 	t->paused = true;
@@ -239,20 +240,43 @@ static uint64_t timer_head_ns(const struct v3_vcpu *vcpu)
 	return head && head->deadline_ns <= ~0ull - base ? head->deadline_ns + base : 0;
 }
 
-/* Arm the host timer for the head of the queue, if it is not armed for just that. */
-static void timer_arm_host(struct v3_vcpu *vcpu)
+/* Host TSC at a host time, rounded up: an exit must not come early. */
+static uint64_t timer_tsc(const struct v3_vcpu *vcpu, uint64_t ns)
+{
+	uint64_t now = v3_host_time_ns(), tsc = v3_rdtsc();
+	unsigned __int128 ticks;
+
+	if (ns <= now)
+		return tsc;
+	ticks = ((unsigned __int128)(ns - now) * vcpu->vm->time.tick_per_ns >> 32) + 1;
+	return ticks < V3_NO_DEADLINE - tsc ? tsc + (uint64_t)ticks : V3_NO_DEADLINE - 1;
+}
+
+/* Have the hardware end the guest at this host time, 0: never. @return false: it cannot */
+static bool timer_in_guest(struct v3_vcpu *vcpu, uint64_t ns)
+{
+	return vcpu->arch->set_deadline &&
+	       vcpu->arch->set_deadline(vcpu, ns ? timer_tsc(vcpu, ns) : V3_NO_DEADLINE);
+}
+
+/*
+ * Arm the host timer for the head of the queue, if it is not armed for just that. In the guest the hardware may take
+ * its place; if it is armed already, for a sleep that ended earlier, it stays: the next sleep may need it.
+ */
+static void timer_arm(struct v3_vcpu *vcpu, bool asleep)
 {
 	struct v3_vcpu_time *q = &vcpu->time;
 	unsigned long flags = v3_lock_acquire(&q->lock);
 	uint64_t want = timer_head_ns(vcpu);
 	/* What fired is spent, on time or not: an equal deadline must be armed anew. */
-	bool change =
-		__atomic_exchange_n(&q->fired, false, __ATOMIC_ACQUIRE) || want != q->armed_ns;
+	bool fired = __atomic_exchange_n(&q->fired, false, __ATOMIC_ACQUIRE);
 
-	q->armed_ns = want;
 	v3_lock_release(&q->lock, flags);
-	if (!change)
+	if (!asleep && timer_in_guest(vcpu, want) && (fired || want != q->armed_ns))
+		want = 0;
+	if (want == q->armed_ns && !fired)
 		return;
+	q->armed_ns = want;
 	if (want)
 		v3_host_timer_arm(q->host_timer, want);
 	else
@@ -266,5 +290,11 @@ void v3_time_service(struct v3_vcpu *vcpu)
 
 	while ((t = timer_take_due(&vcpu->time, now)) != NULL)
 		t->fn(vcpu, t->priv);
-	timer_arm_host(vcpu);
+	timer_arm(vcpu, false);
+}
+
+void v3_time_sleep(struct v3_vcpu *vcpu)
+{
+	if (vcpu->arch->set_deadline)
+		timer_arm(vcpu, true);
 }

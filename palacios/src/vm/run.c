@@ -40,6 +40,7 @@ static bool run_may_wake(void *arg)
 static void run_sleep(struct v3_vcpu *vcpu)
 {
 	v3_vcpu_may_sleep(vcpu);
+	v3_time_sleep(vcpu);
 	__atomic_store_n(&vcpu->sleeping, 1, __ATOMIC_SEQ_CST);
 	v3_host_wq_sleep(vcpu->wq, run_may_wake, vcpu);
 	__atomic_store_n(&vcpu->sleeping, 0, __ATOMIC_RELAXED);

@@ -313,6 +313,7 @@ enum {
 #define MSR_APIC_BASE	 0x1b
 #define MSR_TSC		 0x10
 #define MSR_TSC_DEADLINE 0x6e0
+#define MSR_XSS		 0xda0
 #define MSR_EFER	 0xc0000080
 #define MSR_X2APIC	 0x800
 

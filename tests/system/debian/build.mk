@@ -17,7 +17,7 @@ debian-guests := \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
 	disk:256:1:job=disk:disk.cpio \
-	net:256:1:job=net:disk.cpio \
+	net:256:2:job=net:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)

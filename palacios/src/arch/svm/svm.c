@@ -69,6 +69,9 @@ static int svm_probe(struct v3_arch_caps *caps, const char **why)
 	v3_cpuid(0x80000001u, 0, &a, &b, &c, &d);
 	caps->nested_1g = d & (1u << 26);
 	caps->nested_exec_only = false;
+	caps->xsaves = true;	   /* no control forbids it */
+	caps->nested_dirty = true; /* 15.25.5: always */
+	caps->dirty_log = false;
 	v3_cpuid(0x80000008u, 0, &a, &b, &c, &d);
 	caps->hpa_bits = a & 0xff;
 	/* NPT walks with the host's paging mode, LA57 included; 15.25.3. */

@@ -213,7 +213,7 @@ void v3_vmx_apic_exit(struct v3_vcpu *vcpu, struct vmx_apic *a)
 }
 
 /*
- * Quirk B12: if the delivery of a virtual interrupt exits, this CPU reports the event before it. The interrupt is in
+ * Quirk B13: if the delivery of a virtual interrupt exits, this CPU reports the event before it. The interrupt is in
  * service already, though its handler has not begun: interrupts are on. A handler that has switched them on itself,
  * before its EOI, looks the same; should then the delivery of an exception exit, the exception is lost.
  */

@@ -41,6 +41,9 @@ static const struct caps_row caps_rows[] = {
 	{CAPS_PIN, CAPS_ON, VMX_PIN_NMI, CAPS_NO("NMI exiting")},
 	{CAPS_PIN, CAPS_ON, VMX_PIN_VIRTUAL_NMI, CAPS_NO("virtual NMIs")},
 
+	{CAPS_PIN, CAPS_OFF, VMX_PIN_PREEMPTION_TIMER,
+	 CAPS_FORCED("the preemption timer")}, /* at first: timer.c switches it */
+
 	{CAPS_PROC, CAPS_SWITCH, VMX_PROC_INTR_WINDOW, CAPS_NO("interrupt-window exiting")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_TSC_OFFSET, CAPS_NO("TSC offsetting")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_HLT, CAPS_NO("HLT exiting")},
@@ -64,6 +67,7 @@ static const struct caps_row caps_rows[] = {
 	{CAPS_PROC2, CAPS_ON, VMX_PROC2_WBINVD, CAPS_NO("WBINVD exiting")},
 	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_PAUSE_LOOP, NULL},
 	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_INVPCID, NULL},
+	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_PML, NULL},
 	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_XSAVES, NULL},
 
 	{CAPS_EXIT, CAPS_ON, VMX_EXIT_CTL_SAVE_DEBUG, CAPS_NO("saving of debug controls")},

@@ -116,6 +116,8 @@ static int run_guest(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	run_prepare(vcpu, vv);
 	if (V3_UNLIKELY(vv->flush))
 		run_flush(vv);
+	if (vv->timer)
+		v3_vmx_prepare_timer(vv);
 	if (vmx_read_cr2() != vcpu->cr2)
 		vmx_write_cr2(vcpu->cr2);
 	if (V3_UNLIKELY(vv->value[VMX_DR7] & RUN_DR7_ENABLES))

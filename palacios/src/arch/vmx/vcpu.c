@@ -43,6 +43,9 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	vmx_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
 	if (vv->vpid)
 		vmx_write(VMCS_VPID, vv->vpid);
+	if (ctl->proc2 & VMX_PROC2_XSAVES) /* IA32_XSS is 0 in a guest: none exits (cpu/fpu.c) */
+		vmx_write(VMCS_XSS_EXIT_BITMAP, ~0ull);
+	v3_vmx_pml_init_vmcs(vv);
 	if (ctl->proc2 & VMX_PROC2_PAUSE_LOOP) {
 		vmx_write(VMCS_PLE_GAP, VCPU_PLE_GAP);
 		vmx_write(VMCS_PLE_WINDOW, VCPU_PLE_WINDOW);
@@ -100,16 +103,21 @@ int v3_vmx_vcpu_create(struct v3_vcpu *vcpu)
 		return V3_ENOMEM;
 	vv->vmx = v3_lib.arch_state;
 	vv->cpu = ~0u;
+	vv->deadline = V3_NO_DEADLINE;
 	vv->vmcs_pa = v3_host_page_alloc(1, V3_NODE_ANY);
 	if (vv->vmcs_pa == V3_HPA_NONE)
 		goto free_vcpu;
 	vv->vpid = vcpu_take_vpid(vv->vmx);
 	if (!vv->vpid && (vv->vmx->ctl.proc2 & VMX_PROC2_VPID))
 		goto free_vmcs;
+	if (v3_vmx_pml_create(vv) != V3_OK)
+		goto drop_vpid;
 	vcpu->arch_vcpu = vv;
 	vcpu_init_vmcs(vcpu, vv);
 	return V3_OK;
 
+drop_vpid:
+	vcpu_drop_vpid(vv->vmx, vv->vpid);
 free_vmcs:
 	v3_host_page_free(vv->vmcs_pa, 1);
 free_vcpu:
@@ -128,6 +136,7 @@ void v3_vmx_vcpu_destroy(struct v3_vcpu *vcpu)
 		if (vv->vmx->cpu[i].last_vcpu == vv)
 			vv->vmx->cpu[i].last_vcpu =
 				vv->vmx; /* a new vcpu may get the same address */
+	v3_vmx_pml_destroy(vv);
 	vcpu_drop_vpid(vv->vmx, vv->vpid);
 	v3_host_page_free(vv->vmcs_pa, 1);
 	v3_free(vv);

@@ -61,6 +61,9 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 	caps->hpa_bits = vc.pa_bits;
 	caps->nested_1g = v3_vmx_caps_ept(&vc, VMX_EPT_1G);
 	caps->nested_exec_only = v3_vmx_caps_ept(&vc, VMX_EPT_EXEC_ONLY);
+	caps->xsaves = ctl.proc2 & VMX_PROC2_XSAVES;
+	caps->nested_dirty = v3_vmx_caps_ept(&vc, VMX_EPT_AD);
+	caps->dirty_log = caps->nested_dirty && (ctl.proc2 & VMX_PROC2_PML);
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;
@@ -95,6 +98,19 @@ static int vmx_alloc_cpus(struct vmx_state *vmx)
 	return complete ? V3_OK : V3_ENOMEM;
 }
 
+static void vmx_say(const struct vmx_state *vmx)
+{
+	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
+		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
+		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
+		vmx->has_timer ? ", preemption timer" : "",
+		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "",
+		vmx->ctl.proc2 & VMX_PROC2_PML ? ", page-modification log" : "",
+		vmx->apic.proc2 & VMX_PROC2_VIRT_INTR ? ", APIC virtualization"
+		: vmx->apic.tpr_shadow		      ? ", TPR shadow"
+						      : "");
+}
+
 static int vmx_init(uint32_t ncpus, void **arch)
 {
 	struct vmx_state *vmx = v3_alloc(sizeof(*vmx) + ncpus * sizeof(vmx->cpu[0]));
@@ -114,20 +130,14 @@ static int vmx_init(uint32_t ncpus, void **arch)
 		vmx_fini(vmx);
 		return err;
 	}
-	/* Not offered to guests, and it would show them components of the host's IA32_XSS. */
-	vmx->ctl.proc2 &= ~VMX_PROC2_XSAVES;
 	if (!v3_lib.software_apic)
 		v3_vmx_apic_caps(&vmx->caps, &vmx->apic);
 	vmx->forgets_virtual = VMX_BASIC_REVISION(vmx->caps.basic) == VMX_REVISION_BOCHS;
 	v3_cpuid(7, 0, &a, &b, &c, &d);
 	vmx->ibpb = d & VMX_CPUID_SPEC;
-	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
-		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
-		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
-		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "",
-		vmx->apic.proc2 & VMX_PROC2_VIRT_INTR ? ", APIC virtualization"
-		: vmx->apic.tpr_shadow		      ? ", TPR shadow"
-						      : "");
+	vmx->has_timer = v3_vmx_caps_may(vmx->caps.pinbased, VMX_PIN_PREEMPTION_TIMER);
+	vmx->timer_shift = VMX_MISC_TIMER_SHIFT(vmx->caps.misc);
+	vmx_say(vmx);
 	*arch = vmx;
 	return V3_OK;
 }
@@ -211,9 +221,13 @@ static void vmx_set_tsc_offset(struct v3_vcpu *vcpu, uint64_t offset)
 
 static void vmx_set_nested_root(struct v3_vcpu *vcpu, v3_hpa_t root)
 {
+	const uint8_t how = vcpu->vm->mem.dirty.how;
+	const bool bits = how == V3_DIRTY_BITS || how == V3_DIRTY_LOG;
 	struct vmx_vcpu *vv = vcpu->arch_vcpu;
 
-	v3_vmx_set(vv, VMX_EPTP, root | VMX_EPTP_LEVELS(v3_lib.caps.nested_levels) | VMX_EPTP_WB);
+	v3_vmx_set(vv, VMX_EPTP,
+		   root | VMX_EPTP_LEVELS(v3_lib.caps.nested_levels) | VMX_EPTP_WB |
+			   (bits ? VMX_EPTP_AD : 0));
 	vv->flush = true;
 }
 
@@ -258,9 +272,11 @@ const struct v3_arch_ops v3_vmx_ops = {
 	.inject = v3_vmx_inject,
 	.clear_shadow = v3_vmx_clear_shadow,
 	.set_tsc_offset = vmx_set_tsc_offset,
+	.set_deadline = v3_vmx_set_deadline,
 	.set_exception_mask = v3_vmx_set_exception_mask,
 	.set_nested_root = vmx_set_nested_root,
 	.flush = vmx_flush,
+	.drain_log = v3_vmx_drain_log,
 	.check_entry = v3_vmx_check_entry,
 	.dump = v3_vmx_dump,
 };

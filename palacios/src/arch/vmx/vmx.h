@@ -97,10 +97,12 @@ struct vmx_apic_caps {
 struct vmx_state {
 	struct vmx_caps caps;
 	struct vmx_apic_caps apic; /* all 0: not wanted */
-	bool forgets_virtual;	   /* quirk B12 of the README */
+	bool forgets_virtual;	   /* quirk B13 of the README */
 	struct vmx_controls ctl;
 	uint32_t ncpus;
 	bool ibpb;
+	bool has_timer;		      /* the preemption timer */
+	uint8_t timer_shift;	      /* it counts once in 2^this ticks of the TSC */
 	uint32_t vpids[0x10000 / 32]; /* in use, atomic; 0 is the host's */
 	struct vmx_cpu cpu[];	      /* ncpus */
 };
@@ -131,6 +133,7 @@ struct vmx_vcpu {
 	v3_hpa_t vmcs_pa; /* owned */
 	struct vmx_state *vmx;
 	uint16_t vpid; /* 0: the CPU has none */
+	uint64_t *pml; /* owned, NULL: the CPU keeps no log; pml.c */
 	uint32_t cpu;  /* where it was loaded last */
 	bool loaded;   /* the VMCS is this CPU's current one */
 	bool launched; /* since it was cleared last */
@@ -144,6 +147,9 @@ struct vmx_vcpu {
 	uint64_t host_debugctl; /* each exit clears it: put() brings it back */
 	uint64_t dr[4], dr6;
 	struct vmx_apic apic;
+	uint64_t deadline; /* host TSC at which the guest is to exit, V3_NO_DEADLINE: none */
+	bool timer;	   /* the next entry has to do with the preemption timer */
+	bool timer_on;	   /* as in the VMCS */
 };
 
 /* entry.S: one world switch. @return 0: the guest ran; 1: a request came first; 2: the CPU refused. */
@@ -184,7 +190,7 @@ bool v3_vmx_set_apic_mode(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool ena
 void v3_vmx_sync_apic(struct v3_vcpu *vcpu);
 /** Write what changed to the VMCS, which is current. */
 void v3_vmx_apic_write(struct v3_vcpu *vcpu, struct vmx_vcpu *vv);
-/** What event was being delivered at an exit, on a CPU with quirk B12. @p info: what it says itself */
+/** What event was being delivered at an exit, on a CPU with quirk B13. @p info: what it says itself */
 uint32_t v3_vmx_apic_aborted(const struct vmx_vcpu *vv, uint32_t info);
 /** With watch_tpr: before an entry and after the exit. */
 void v3_vmx_apic_entry(struct vmx_apic *a);
@@ -195,6 +201,15 @@ int v3_vmx_vcpu_create(struct v3_vcpu *vcpu);
 void v3_vmx_vcpu_destroy(struct v3_vcpu *vcpu);
 void v3_vmx_vcpu_reset(struct v3_vcpu *vcpu, bool init);
 void v3_vmx_dump(struct v3_vcpu *vcpu, const struct v3_text *text);
+
+/* pml.c: the log of written pages, if the controls have it. */
+int v3_vmx_pml_create(struct vmx_vcpu *vv);
+void v3_vmx_pml_destroy(struct vmx_vcpu *vv);
+/** Its fields; the VMCS is current. */
+void v3_vmx_pml_init_vmcs(const struct vmx_vcpu *vv);
+/** The CPU starts at its end again; the VMCS is current, v3_vmx_drain_log() follows before the next entry. */
+void v3_vmx_pml_rewind(void);
+void v3_vmx_drain_log(struct v3_vcpu *vcpu, bool full);
 
 /* regs.c */
 void v3_vmx_get_seg(struct v3_vcpu *vcpu, enum v3_seg_num num, struct v3_seg *seg);
@@ -215,6 +230,11 @@ int v3_vmx_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr);
 void v3_vmx_save_state(struct v3_vcpu *vcpu);
 /** Read the page directory pointers that CR3 names; before an entry with load_pdptes set. */
 void v3_vmx_load_pdptes(struct v3_vcpu *vcpu);
+
+/* timer.c */
+bool v3_vmx_set_deadline(struct v3_vcpu *vcpu, uint64_t tsc);
+/** Set the preemption timer for an entry; the VMCS is current, vv->timer is set. */
+void v3_vmx_prepare_timer(struct vmx_vcpu *vv);
 
 /* events.c */
 bool v3_vmx_intr_ready(struct v3_vcpu *vcpu);

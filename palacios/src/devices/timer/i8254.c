@@ -13,6 +13,7 @@
  */
 #include "devices/devices.h"
 #include "devices/port8.h"
+#include "devices/timer/timers.h"
 #include "palacios/error.h"
 #include "palacios/intr.h"
 #include "palacios/platform.h"
@@ -93,6 +94,7 @@ struct pit {
 	uint8_t speaker;	/* stored bits of port 0x61 */
 	uint64_t edge_ns;	/* guest time of the last interrupt */
 	uint64_t due_ns;	/* guest time of the next one; 0: none will come */
+	bool unwired;		/* the HPET has the interrupt line */
 	struct pit_channel ch[PIT_NCHANNEL];
 };
 
@@ -378,7 +380,7 @@ static void pit_arm(struct pit *pit, uint64_t now)
 	uint64_t rise = pit_next_rise(&pit->ch[0], now);
 
 	pit->due_ns = 0;
-	if (!rise) {
+	if (!rise || pit->unwired) {
 		v3_timer_cancel(pit->timer);
 		return;
 	}
@@ -441,7 +443,8 @@ static void pit_write_control(struct pit *pit, uint8_t value, uint64_t now)
 	}
 	pit_program(&pit->ch[n], value);
 	if (n == 0) {
-		v3_irq_set(pit->vm, V3_PC_IRQ_TIMER, false);
+		if (!pit->unwired)
+			v3_irq_set(pit->vm, V3_PC_IRQ_TIMER, false);
 		pit_arm(pit, now);
 	}
 }
@@ -519,6 +522,21 @@ static int pit_speaker_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	return V3_OK;
 }
 
+void v3_i8254_wire(void *state, bool wired)
+{
+	struct pit *pit = state;
+	unsigned long flags = v3_lock_acquire(&pit->lock);
+	uint64_t now = pit_ticks(v3_time_ns(pit->vm));
+
+	if (pit->unwired == wired) {
+		v3_irq_set(pit->vm, V3_PC_IRQ_TIMER, false);
+		pit->unwired = !wired;
+		pit_sync(&pit->ch[0], now);
+		pit_arm(pit, now);
+	}
+	v3_lock_release(&pit->lock, flags);
+}
+
 /* ---- device ---- */
 
 /* Power-on leaves a real chip undefined; here nothing counts until it is programmed. */
@@ -533,6 +551,7 @@ static void pit_reset(void *state)
 	pit->speaker = 0;
 	pit->edge_ns = 0;
 	pit->due_ns = 0;
+	pit->unwired = false;
 	for (i = 0; i < PIT_NCHANNEL; i++) {
 		pit->ch[i] = (struct pit_channel){.gate = i != 2};
 		pit_program(&pit->ch[i], PIT_RW_BOTH << 4 | PIT_MODE_SQUARE << 1);

@@ -11,6 +11,7 @@
  */
 #include "devices/devices.h"
 #include "devices/port8.h"
+#include "devices/timer/timers.h"
 #include "palacios/error.h"
 #include "palacios/intr.h"
 #include "palacios/mem.h"
@@ -85,6 +86,7 @@ struct rtc {
 	int64_t seen_s;		 /* clock up to which AF and UF are worked out */
 	uint64_t seen_tick;	 /* 32768 Hz ticks up to which PF is */
 	bool level;		 /* state of the interrupt line */
+	bool unwired;		 /* which the HPET has */
 };
 
 /* ---- calendar ---- */
@@ -307,7 +309,8 @@ static void rtc_sync(struct rtc *rtc)
 	if (level == rtc->level)
 		return;
 	rtc->level = level;
-	v3_irq_set(rtc->vm, V3_PC_IRQ_RTC, level);
+	if (!rtc->unwired)
+		v3_irq_set(rtc->vm, V3_PC_IRQ_RTC, level);
 }
 
 /*
@@ -502,6 +505,18 @@ static void rtc_store_sizes(struct rtc *rtc)
 }
 
 /* The RESET pin clears interrupt enables and flags; a clock left in the middle of being set runs again. */
+void v3_rtc_wire(void *state, bool wired)
+{
+	struct rtc *rtc = state;
+	unsigned long flags = v3_lock_acquire(&rtc->lock);
+
+	if (rtc->unwired == wired) {
+		rtc->unwired = !wired;
+		v3_irq_set(rtc->vm, V3_PC_IRQ_RTC, wired && rtc->level);
+	}
+	v3_lock_release(&rtc->lock, flags);
+}
+
 static void rtc_reset(void *state)
 {
 	struct rtc *rtc = state;
@@ -515,6 +530,7 @@ static void rtc_reset(void *state)
 	rtc->reg[RTC_A] = RTC_A_POWER_ON;
 	rtc->reg[RTC_B] = RTC_B_24H;
 	rtc->reg[RTC_C] = 0;
+	rtc->unwired = false;
 	rtc->seen_s = rtc_now(rtc);
 	rtc->seen_tick = rtc_ticks(v3_time_ns(rtc->vm));
 	rtc_store_sizes(rtc);
