@@ -66,7 +66,11 @@ struct v3_vcpu {
 	bool nmi_blocked;	 /* between NMI delivery and IRET */
 	bool nmi_pending;	 /* an NMI waits for its window; own thread */
 	uint8_t state;		 /* enum v3_vcpu_state; own thread */
+	uint8_t apic_mode;	 /* enum v3_apic_mode; atomic */
+	bool apic_by_cpu;	 /* the CPU delivers the local APIC's interrupts; own thread */
 	uint8_t sipi_vector;
+
+	v3_hpa_t apic_pa; /* owned: v3_apic_page() */
 
 	struct v3_cpu cpu;	    /* cpu/: xcr0, FPU area, guest MSRs kept in software */
 	struct v3_vcpu_time time;   /* time/: TSC offset, timer queue */

@@ -16,6 +16,7 @@
  *   mirror       copy the guest's memory while it runs, and compare at the end (dirty.c)
  *   selftest     test the host functions instead of running a guest
  *   checks       let the library look for mistakes of its own before each entry
+ *   software_apic  emulate local APICs also where the CPU can virtualize them
  *   vmxcaps      print the VMX capability MSRs instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
@@ -325,8 +326,10 @@ static int main_check_leaks(const struct bm_usage *before, int status)
 
 static int main_use_library(void)
 {
-	const struct v3_init_params params = {
-		.host = &bm_host_ops, .devices = v3_pc_devices, .checks = bm_option_is("checks")};
+	const struct v3_init_params params = {.host = &bm_host_ops,
+					      .devices = v3_pc_devices,
+					      .checks = bm_option_is("checks"),
+					      .software_apic = bm_option_is("software_apic")};
 	uint64_t runs = bm_option("repeat", 1);
 	struct bm_usage before, inside;
 	int err, status = 0;

@@ -19,6 +19,7 @@ int fake_arch_enable_fails_on;
 uint64_t fake_arch_enabled;
 unsigned fake_arch_passed;
 const char *fake_arch_rule;
+bool fake_arch_apic_by_cpu;
 uint64_t fake_arch_deadlines;
 
 /* MSRs the "hardware" keeps, as SVM's control block does. */
@@ -38,6 +39,7 @@ void fake_arch_reset(void)
 	fake_arch_enabled = 0;
 	fake_arch_passed = 0;
 	fake_arch_rule = NULL;
+	fake_arch_apic_by_cpu = false;
 	fake_arch_deadlines = 0;
 }
 
@@ -479,6 +481,22 @@ static int arch_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	return V3_OK;
 }
 
+static bool arch_set_apic_mode(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool enabled)
+{
+	struct fake_cpu *c = vcpu->arch_vcpu;
+
+	c->apic_mode = mode;
+	c->apic_enabled = enabled;
+	return fake_arch_apic_by_cpu && enabled && mode >= V3_APIC_XAPIC;
+}
+
+static void arch_sync_apic(struct v3_vcpu *vcpu)
+{
+	struct fake_cpu *c = vcpu->arch_vcpu;
+
+	c->apic_syncs++;
+}
+
 const struct v3_arch_ops fake_arch_ops = {
 	.name = "fake",
 	.probe = arch_probe,
@@ -504,6 +522,8 @@ const struct v3_arch_ops fake_arch_ops = {
 	.get_msr = arch_get_msr,
 	.set_msr = arch_set_msr,
 	.pass_msr = arch_pass_msr,
+	.set_apic_mode = arch_set_apic_mode,
+	.sync_apic = arch_sync_apic,
 	.intr_ready = arch_intr_ready,
 	.nmi_ready = arch_nmi_ready,
 	.want_intr_window = arch_want_intr_window,

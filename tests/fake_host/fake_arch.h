@@ -55,6 +55,9 @@ struct fake_cpu {
 	unsigned resets, inits; /* vcpu_reset() calls */
 	unsigned checks;	/* check_entry() calls */
 	unsigned dumps;
+	uint8_t apic_mode; /* set_apic_mode(): enum v3_apic_mode, V3_APIC_NONE before */
+	bool apic_enabled;
+	unsigned apic_syncs; /* sync_apic() calls */
 
 	/* What to do next. */
 	struct v3_exit queue[64];
@@ -80,6 +83,8 @@ extern unsigned fake_arch_passed;
 extern uint64_t fake_arch_deadlines;
 /** What check_entry() says; NULL at the beginning of each test. */
 extern const char *fake_arch_rule;
+/** The CPU delivers the interrupts of local APICs that are enabled: a test plays it. Not at the beginning of each test. */
+extern bool fake_arch_apic_by_cpu;
 
 /**
  * Let CPUID of the simulated host CPU answer @p regs (EAX, EBX, ECX, EDX) for this leaf. Before

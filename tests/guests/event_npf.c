@@ -41,6 +41,7 @@ int main(void)
 	for (i = 0; i < 16; i++) {
 		use_stack(1, FRESH + (i + 1) * 0x3000); /* each time a new page */
 		before = count;
+		CHECK(try_write_cr8(16) == X_GP); /* another event before it */
 		g_apic_icr(0, ICR_SELF | VECTOR);
 		sti();
 		__asm__ volatile("nop; nop; nop");

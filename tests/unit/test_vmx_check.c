@@ -29,6 +29,7 @@ static struct {
 	struct vmx_controls ctl;
 	uint64_t value[NFIELDS];
 	bool known[NFIELDS];
+	uint32_t apic[1024]; /* the virtual-APIC page */
 } world;
 
 static uint64_t read_field(void *vmcs, uint32_t field)
@@ -52,7 +53,8 @@ static void add(uint32_t field, uint64_t bits)
 
 static const char *check(void)
 {
-	const struct vmx_check c = {.caps = &world.caps, .read = read_field, .vmcs = &world};
+	const struct vmx_check c = {
+		.caps = &world.caps, .read = read_field, .vmcs = &world, .apic = world.apic};
 
 	return v3_vmx_check(&c);
 }
@@ -204,6 +206,7 @@ static void state_full(void)
 					 VMX_PROC2_VE | VMX_PROC2_MODE_EXEC | VMX_PROC2_SPP);
 	add(VMCS_EXIT_CONTROLS, VMX_EXIT_CTL_SAVE_PREEMPTION);
 	add(VMCS_ENTRY_CONTROLS, VMX_ENTRY_CTL_LOAD_BNDCFGS);
+	world.apic[0x20] = 0x3f; /* TPR */
 	set(VMCS_POSTED_INTR_VECTOR, 0xf2);
 	set(VMCS_POSTED_INTR_DESC, 0x30040);
 	set(VMCS_VM_FUNCTIONS, 1);
@@ -348,6 +351,8 @@ static const struct violation violations[] = {
 	 {{VMCS_VIRTUAL_APIC_ADDR, SET, 8}}},
 	{state_full, "27.2.1.1: TPR threshold must be 15 at most",
 	 {{VMCS_PROC2_CONTROLS, CLEAR, VMX_PROC2_VIRT_INTR}, {VMCS_TPR_THRESHOLD, SET, 16}}},
+	{state_full, "27.2.1.1: TPR threshold must not be above the TPR of the virtual-APIC page",
+	 {{VMCS_PROC2_CONTROLS, CLEAR, VMX_PROC2_VIRT_INTR | VMX_PROC2_APIC_ACCESS}, {VMCS_TPR_THRESHOLD, SET, 4}}},
 	{state_long, "27.2.1.1: virtual NMIs need NMI exiting", {{VMCS_PIN_CONTROLS, CLEAR, VMX_PIN_NMI}}},
 	{state_long, "27.2.1.1: NMI-window exiting needs virtual NMIs",
 	 {{VMCS_PIN_CONTROLS, CLEAR, VMX_PIN_VIRTUAL_NMI}, {VMCS_PROC_CONTROLS, OR, VMX_PROC_NMI_WINDOW}}},

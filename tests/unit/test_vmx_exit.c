@@ -55,6 +55,9 @@ static const struct {
 	{VMX_EXIT_MONITOR, V3_EXIT_MONITOR, false},
 	{VMX_EXIT_PAUSE, V3_EXIT_PAUSE, true},
 	{VMX_EXIT_ENTRY_MCE, V3_EXIT_ENTRY_FAILED, false},
+	{VMX_EXIT_TPR_THRESHOLD, V3_EXIT_INTR_WINDOW, false},
+	{VMX_EXIT_APIC_ACCESS, V3_EXIT_NESTED_FAULT, false},
+	{VMX_EXIT_VIRTUAL_EOI, V3_EXIT_APIC_EOI, false},
 	{VMX_EXIT_EPT_VIOLATION, V3_EXIT_NESTED_FAULT, false},
 	{VMX_EXIT_GDTR_IDTR, V3_EXIT_SYS_INSN, true},
 	{VMX_EXIT_LDTR_TR, V3_EXIT_SYS_INSN, true},
@@ -65,6 +68,7 @@ static const struct {
 	{VMX_EXIT_INVVPID, V3_EXIT_VIRT_INSN, false},
 	{VMX_EXIT_WBINVD, V3_EXIT_CACHE, true},
 	{VMX_EXIT_XSETBV, V3_EXIT_XSETBV, true},
+	{VMX_EXIT_APIC_WRITE, V3_EXIT_APIC_WRITE, false},
 	{VMX_EXIT_RDRAND, V3_EXIT_SYS_INSN, true},
 	{VMX_EXIT_INVPCID, V3_EXIT_SYS_INSN, true},
 	{VMX_EXIT_RDSEED, V3_EXIT_SYS_INSN, true},
@@ -150,6 +154,38 @@ static void test_vmx_exit_stalled(void)
 	CHECK(vcpu->nmi_blocked);
 	vrig.vectoring = INFO(VMX_INTR_NMI, 2);
 	CHECK_EQ(vrig_exit(VMX_EXIT_INSN_TIMEOUT, 0).aborted.type, V3_EVENT_NMI);
+}
+
+/* Table 28-6. What is not a write or a fetch is a read, if only for the CPU's own ends. */
+static void test_vmx_exit_apic_access(void)
+{
+	static const uint8_t access[16] = {
+		[VMX_QUAL_APIC_READ] = V3_ACC_READ,	 [VMX_QUAL_APIC_WRITE] = V3_ACC_WRITE,
+		[VMX_QUAL_APIC_FETCH] = V3_ACC_EXEC,	 [VMX_QUAL_APIC_EVENT] = V3_ACC_READ,
+		[VMX_QUAL_APIC_GPA_EVENT] = V3_ACC_READ, [VMX_QUAL_APIC_GPA] = V3_ACC_READ,
+	};
+
+	REQUIRE(vrig_init());
+	vrig.gpa = 0x5000; /* not defined for this exit */
+	for (unsigned type = 0; type < 16; type++) {
+		struct v3_exit exit = vrig_exit(VMX_EXIT_APIC_ACCESS, type << 12 | 0x394);
+
+		if (!access[type])
+			continue;
+		CHECK_EQ(exit.u.fault.gpa, 0xfee00394);
+		CHECK_EQ(exit.u.fault.access, access[type]);
+		CHECK(exit.u.fault.present);
+	}
+	vrig.vectoring = INFO(VMX_INTR_EXTERNAL, 0x51);
+	CHECK_EQ(vrig_exit(VMX_EXIT_APIC_ACCESS, 3 << 12).aborted.vector, 0x51);
+}
+
+static void test_vmx_exit_apic_write_and_eoi(void)
+{
+	REQUIRE(vrig_init());
+	CHECK_EQ(vrig_exit(VMX_EXIT_APIC_WRITE, 0x300).u.apic, 0x300);
+	CHECK_EQ(vrig_exit(VMX_EXIT_APIC_WRITE, 0x3f0).u.apic, 0x3f0);
+	CHECK_EQ(vrig_exit(VMX_EXIT_VIRTUAL_EOI, 0xfe).u.apic, 0xfe);
 }
 
 /* The exit has acknowledged it: nobody else knows the number. */
@@ -421,6 +457,8 @@ static void test_vmx_exit_refreshes_neutral_registers(void)
 static const struct tap_test tests[] = {
 	TAP(test_vmx_exit_reasons),
 	TAP(test_vmx_exit_failed_entry),
+	TAP(test_vmx_exit_apic_access),
+	TAP(test_vmx_exit_apic_write_and_eoi),
 	TAP(test_vmx_exit_ept_misconfiguration_has_its_address),
 	TAP(test_vmx_exit_stalled),
 	TAP(test_vmx_exit_host_interrupt_is_handed_on),

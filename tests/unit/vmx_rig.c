@@ -25,6 +25,7 @@ static void vrig_fini(void *arg)
 			break;
 		vrig.ops->put(&vrig.vcpu[i]);
 		vrig.ops->vcpu_destroy(&vrig.vcpu[i]);
+		v3_host_page_free(vrig.vcpu[i].apic_pa, 1);
 		v3_cpuid_fini(&vrig.vcpu[i]);
 	}
 	vrig.ops->vm_destroy(&vrig.vm);
@@ -68,6 +69,7 @@ bool vrig_init(void)
 		vrig.vcpu[i].vm = &vrig.vm;
 		vrig.vcpu[i].arch = vrig.ops;
 		vrig.vcpu[i].index = i;
+		vrig.vcpu[i].apic_pa = v3_host_page_alloc(1, V3_NODE_ANY);
 		if (!CHECK_EQ(v3_cpuid_init(&vrig.vcpu[i]), V3_OK) ||
 		    !CHECK_EQ(vrig.ops->vcpu_create(&vrig.vcpu[i]), V3_OK))
 			return false;
@@ -116,7 +118,7 @@ static uint64_t vrig_read(void *vmcs, uint32_t field)
 /* Everything that the manual wants of a VMCS at entry. */
 static bool vrig_entry_is_sound(struct vmx_vcpu *vv, struct vrig_vmcs *vmcs)
 {
-	const struct vmx_check check = {&vv->vmx->caps, vrig_read, vmcs};
+	const struct vmx_check check = {&vv->vmx->caps, vrig_read, vmcs, vv->apic.page};
 	const char *rule = v3_vmx_check(&check);
 
 	return CHECK_MSG(!rule, "the CPU refuses the entry: %s", rule ? rule : "");

@@ -71,6 +71,12 @@ struct v3_lapic_ops {
 	void (*ack)(void *priv, struct v3_vcpu *vcpu, uint8_t vector);
 	/** The guest's task priority changed by CR8 (0..15). Own thread. */
 	void (*set_cr8)(void *priv, struct v3_vcpu *vcpu, unsigned cr8);
+	/** The CPU has changed the TPR of the page. Own thread. */
+	void (*tpr_changed)(void *priv, struct v3_vcpu *vcpu);
+	/** The guest has written the register at @p offset of the page by itself: act on it. Own thread. */
+	void (*written)(void *priv, struct v3_vcpu *vcpu, unsigned offset);
+	/** The CPU has ended the interrupt @p vector, whose trigger mode in TMR is level. Own thread. */
+	void (*ended)(void *priv, struct v3_vcpu *vcpu, uint8_t vector);
 	/** Task priority as CR8 shows it. Own thread. */
 	unsigned (*get_cr8)(void *priv, struct v3_vcpu *vcpu);
 	/** Does the APIC accept ExtINT from the 8259 (LINT0 = ExtINT unmasked, or APIC globally disabled)? */
@@ -82,6 +88,20 @@ struct v3_lapic_ops {
 };
 int v3_lapic_register(struct v3_vm *vm, const struct v3_lapic_ops *ops, void *priv);
 void v3_lapic_unregister(struct v3_vm *vm);
+/** How a local APIC answers: IA32_APIC_BASE. NONE: the VM has none. */
+enum v3_apic_mode { V3_APIC_NONE, V3_APIC_OFF, V3_APIC_XAPIC, V3_APIC_X2APIC };
+/**
+ * The page for the registers of @p vcpu's local APIC, in the layout of SDM 3A table 10-1. It lives as long as the
+ * vcpu. A CPU with APIC virtualization reads and writes it while the guest runs, as the mode allows. Own thread.
+ */
+uint32_t *v3_apic_page(struct v3_vcpu *vcpu);
+/**
+ * Tell the mode of @p vcpu's local APIC, after each change and each reset. Own thread or stopped.
+ * @param enabled  by software, in SVR
+ * @return true: the CPU delivers interrupts from IRR and ends them by itself from now on: ack() is not called, and
+ *         what ISR, IRR and PPR say may be different after each stay in the guest
+ */
+bool v3_apic_set_mode(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool enabled);
 /** Send a message to the local APICs; dropped if the VM has none. any vcpu thread. */
 void v3_apic_send(struct v3_vm *vm, const struct v3_apic_msg *msg);
 /** A message-signalled interrupt: address and data as PCI MSI, SDM 3A 10.11. any vcpu thread. */

@@ -27,6 +27,7 @@ struct v3_init_params {
 	const struct v3_device_class *const *devices; /* NULL-terminated */
 	const struct v3_extension *const *extensions; /* NULL-terminated; may be NULL */
 	bool checks; /* look for mistakes of the library before each entry: slow, for tests */
+	bool software_apic; /* emulate local APICs also where the CPU can virtualize them: for tests */
 };
 
 /**

@@ -38,11 +38,13 @@ struct v3_vm;
 	X(MONITOR, "monitor")	  /* MONITOR, MWAIT: hidden */                                     \
 	X(VIRT_INSN, "virt_insn") /* VMRUN, VMXON ...: hidden */                                   \
 	X(TASK_SWITCH, "task_switch")                                                              \
-	X(SYS_INSN, "sys_insn") /* SGDT .. LTR, INVPCID, RDRAND, RDSEED: emulated */               \
-	X(STEP, "step")		/* the guest has executed one instruction */                       \
-	X(TIMER, "timer")	/* the vcpu's deadline has come */                                 \
-	X(BUS_LOCK, "bus_lock") /* the guest has locked the bus */                                 \
-	X(STALLED, "stalled")	/* the guest made the CPU stand still for a time */                \
+	X(APIC_WRITE, "apic_write") /* a register in the local APIC's page was written */          \
+	X(APIC_EOI, "apic_eoi")	    /* a level-triggered interrupt was ended */                    \
+	X(SYS_INSN, "sys_insn")	    /* SGDT .. LTR, INVPCID, RDRAND, RDSEED: emulated */           \
+	X(STEP, "step")		    /* the guest has executed one instruction */                   \
+	X(TIMER, "timer")	    /* the vcpu's deadline has come */                             \
+	X(BUS_LOCK, "bus_lock")	    /* the guest has locked the bus */                             \
+	X(STALLED, "stalled")	    /* the guest made the CPU stand still for a time */            \
 	X(TRIPLE_FAULT, "triple_fault")                                                            \
 	X(INIT, "init") /* host INIT */                                                            \
 	X(SMI, "smi")                                                                              \

@@ -10,6 +10,7 @@
 #define V3_ARCH_OPS_H
 
 #include "exit/exit.h"
+#include "palacios/intr.h"
 #include "palacios/regs.h"
 #include "palacios/types.h"
 
@@ -87,6 +88,16 @@ struct v3_arch_ops {
 	int (*set_msr)(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value);
 	/** Let the guest access an MSR of all vcpus without exit. Before the VM runs. V3_ENOTSUP: not in the map. */
 	int (*pass_msr)(struct v3_vm *vm, uint32_t msr, bool rd, bool wr);
+
+	/*
+	 * APIC virtualization; both are NULL in a back end without it. The local APIC's registers are in the page
+	 * v3_vcpu.apic_pa. The CPU may set its TPR by itself (lapic tpr_changed()); an exit of the kind INTR_WINDOW
+	 * tells that what waits in IRR is not held back any more.
+	 */
+	/** As v3_apic_set_mode(). Own thread or stopped. @return true: the CPU delivers interrupts from the page */
+	bool (*set_apic_mode)(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool enabled);
+	/** If so: IRR, ISR or TMR of the page have changed, have the CPU look. Own thread. */
+	void (*sync_apic)(struct v3_vcpu *vcpu);
 
 	/** Can the guest take an external interrupt at the next entry (IF, shadow, nothing queued)? */
 	bool (*intr_ready)(struct v3_vcpu *vcpu);

@@ -220,15 +220,6 @@ int v3_cr_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	}
 }
 
-static uint64_t cr_read(struct v3_vcpu *vcpu, unsigned n)
-{
-	const struct v3_intr *intr = &vcpu->vm->intr;
-
-	if (n == 8 && intr->lapic)
-		return intr->lapic->get_cr8(intr->lapic_priv, vcpu);
-	return v3_vcpu_get_cr(vcpu, n);
-}
-
 /* SMSW reads CR0 too and exits with it. */
 static int cr_smsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 {
@@ -250,7 +241,7 @@ static int cr_smsw(struct v3_vcpu *vcpu, const struct v3_insn *insn)
 /* MOV reg, CRn. */
 static int cr_move_from(struct v3_vcpu *vcpu, unsigned n, unsigned gpr, unsigned len)
 {
-	uint64_t value = cr_read(vcpu, n);
+	uint64_t value = v3_vcpu_get_cr(vcpu, n);
 
 	vcpu->regs.gpr[gpr] = v3_code_bits(vcpu) == 64 ? value : (uint32_t)value;
 	return cr_finish(vcpu, V3_OK, len);

@@ -68,6 +68,7 @@ struct v3_exit {
 			bool has_error;
 			uint32_t error;
 		} task;
+		uint32_t apic;	   /* APIC_WRITE: offset in the page; APIC_EOI: vector */
 		bool context_lost; /* STALLED: the guest's state is not what it should be */
 		int host_vector; /* INTR: acknowledged host vector, -1 if still pending in hardware */
 	} u;

@@ -25,6 +25,7 @@
 struct v3_library {
 	struct v3_host_ops ops;
 	const struct v3_device_class *const *devices;
+	bool software_apic; /* v3_init_params */
 	const struct v3_extension *const *extensions;
 	const struct v3_arch_ops *arch; /* NULL before v3_init() */
 	struct v3_arch_caps caps;

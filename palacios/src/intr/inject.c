@@ -53,6 +53,10 @@ void v3_intr_service(struct v3_vcpu *vcpu)
 	struct v3_event ev = {.type = V3_EVENT_INTR};
 	int vector = inject_apic_pending(vcpu);
 
+	if (V3_UNLIKELY(vcpu->apic_by_cpu)) { /* it takes what is pending in its own time */
+		vcpu->arch->sync_apic(vcpu);
+		vector = V3_EAGAIN;
+	}
 	if (vector < 0 && !inject_extint_pending(vcpu))
 		return;
 	/* A queued exception or aborted event goes first (APM vol. 2 8.5, 15.20). */
@@ -71,6 +75,22 @@ void v3_intr_service(struct v3_vcpu *vcpu)
 	/* The local APIC gave its highest vector, which now holds back the others; ExtINT is not
 	 * held back. */
 	inject_watch(vcpu, V3_EAGAIN);
+}
+
+int v3_apic_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
+	intr->lapic->written(intr->lapic_priv, vcpu, exit->u.apic);
+	return V3_OK;
+}
+
+int v3_apic_eoi_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
+{
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
+	intr->lapic->ended(intr->lapic_priv, vcpu, (uint8_t)exit->u.apic);
+	return V3_OK;
 }
 
 int v3_intr_window_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)

@@ -8,6 +8,7 @@
  */
 #include "intr/intr.h"
 
+#include "host/host.h"
 #include "palacios/error.h"
 #include "state.h"
 
@@ -73,6 +74,29 @@ void v3_lapic_unregister(struct v3_vm *vm)
 {
 	vm->intr.lapic = NULL;
 	vm->intr.lapic_priv = NULL;
+}
+
+uint64_t v3_intr_cr8(struct v3_vcpu *vcpu)
+{
+	const struct v3_intr *intr = &vcpu->vm->intr;
+
+	return intr->lapic ? intr->lapic->get_cr8(intr->lapic_priv, vcpu) : vcpu->cr8;
+}
+
+uint32_t *v3_apic_page(struct v3_vcpu *vcpu)
+{
+	return v3_host_pa_to_va(vcpu->apic_pa);
+}
+
+bool v3_apic_set_mode(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool enabled)
+{
+	__atomic_store_n(&vcpu->apic_mode, mode, __ATOMIC_SEQ_CST);
+	vcpu->apic_by_cpu =
+		vcpu->arch->set_apic_mode && vcpu->arch->set_apic_mode(vcpu, mode, enabled);
+	v3_mmu_apic_mode(vcpu->vm);
+	/* Who delivers must learn what waits. */
+	v3_vcpu_request_self(vcpu, V3_REQ_IRQ);
+	return vcpu->apic_by_cpu;
 }
 
 void v3_apic_send(struct v3_vm *vm, const struct v3_apic_msg *msg)

@@ -37,6 +37,13 @@ void v3_intr_service(struct v3_vcpu *vcpu);
 /** Exit: the guest can take an interrupt now. @return V3_OK. Own thread. */
 int v3_intr_window_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 
+/** CR8: the local APIC's task priority, if there is one. Own thread. */
+uint64_t v3_intr_cr8(struct v3_vcpu *vcpu);
+
+/** Exits of a CPU that virtualizes the local APIC. @return V3_OK. Own thread. */
+int v3_apic_write_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+int v3_apic_eoi_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+
 /**
  * Would an interrupt end HLT now: one is pending, passes the task priority, and RFLAGS.IF is set?
  * Own thread; changes nothing.

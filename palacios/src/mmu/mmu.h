@@ -38,6 +38,9 @@ struct v3_mmu {
 	struct v3_view *views; /* list, under v3_mem.lock; owned until v3_view_destroy() */
 	bool leaf_1g;	       /* 1 GiB nested leaves can be used */
 	bool exec_only;	       /* the hardware can forbid reading alone */
+	v3_hpa_t
+		apic_access; /* not owned: page at which the hardware answers for the local APIC; 0: none */
+	bool apic_shown; /* it is mapped; under v3_mem.lock */
 	/* Reserved in the guest's own 64-bit entries: address bits above the VM's width. */
 	uint64_t guest_rsvd;
 };
@@ -204,5 +207,15 @@ bool v3_mmu_clean(struct v3_vm *vm, v3_gpa_t gpa, uint64_t *words);
  * large leaf. Call without lock. @p view: only its table; NULL: the VM's and all views'. Flushes and waits.
  */
 void v3_mmu_relax(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, uint64_t size);
+
+/* ---- nested/apic.c ---- */
+
+/**
+ * A vcpu's v3_vcpu.apic_mode has changed: map v3_mmu.apic_access where the local APIC is, in all tables, while that
+ * is what every vcpu wants; else unmap it and wait. Takes v3_mem.lock. Any vcpu thread.
+ */
+void v3_mmu_apic_mode(struct v3_vm *vm);
+/** A new view: map it there as well. Under v3_mem.lock. */
+void v3_mmu_apic_view(struct v3_vm *vm, struct v3_nested *table);
 
 #endif

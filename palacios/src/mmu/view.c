@@ -40,6 +40,7 @@ int v3_view_create(struct v3_vm *vm, v3_view_fault_fn fault, void *priv, struct 
 	flags = v3_lock_acquire(&vm->mem.lock);
 	view->next = vm->mmu.views;
 	vm->mmu.views = view;
+	v3_mmu_apic_view(vm, &view->table);
 	v3_lock_release(&vm->mem.lock, flags);
 	*out = view;
 	return V3_OK;

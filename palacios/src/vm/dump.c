@@ -138,7 +138,7 @@ static void dump_vcpu(struct v3_vcpu *vcpu, const struct v3_text *text)
 	v3_text_line(text, "  cr0 %#llx cr2 %#llx cr3 %#llx cr4 %#llx cr8 %#llx efer %#llx",
 		     (unsigned long long)vcpu->cr0, (unsigned long long)vcpu->cr2,
 		     (unsigned long long)vcpu->cr3, (unsigned long long)vcpu->cr4,
-		     (unsigned long long)vcpu->cr8, (unsigned long long)vcpu->efer);
+		     (unsigned long long)v3_intr_cr8(vcpu), (unsigned long long)vcpu->efer);
 	if (vcpu->failed_rule)
 		v3_text_line(text, "  entry check: %s", vcpu->failed_rule);
 	dump_registers(vcpu, text);

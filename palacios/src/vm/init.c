@@ -54,6 +54,7 @@ int v3_init(const struct v3_init_params *params)
 	v3_lib.devices = params->devices;
 	v3_lib.extensions = params->extensions;
 	v3_lib.log_level = V3_LOG_INFO;
+	v3_lib.software_apic = params->software_apic;
 	v3_lib.watch = params->checks ? V3_WATCH_CHECKS : 0;
 
 	err = v3_net_init();

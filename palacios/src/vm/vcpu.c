@@ -29,8 +29,10 @@ static int vcpu_init(struct v3_vcpu *vcpu)
 		err = v3_fpu_init(vcpu);
 	if (err == V3_OK)
 		err = v3_cpuid_init(vcpu);
-	if (err == V3_OK)
-		err = vcpu->arch->vcpu_create(vcpu);
+	if (err == V3_OK) {
+		vcpu->apic_pa = v3_host_page_alloc(1, V3_NODE_ANY);
+		err = vcpu->apic_pa == V3_HPA_NONE ? V3_ENOMEM : vcpu->arch->vcpu_create(vcpu);
+	}
 	return err;
 }
 
@@ -44,6 +46,7 @@ int v3_vcpu_create(struct v3_vm *vm, uint32_t index, struct v3_vcpu **out)
 	vcpu->vm = vm;
 	vcpu->arch = vm->arch;
 	vcpu->index = index;
+	vcpu->apic_pa = V3_HPA_NONE;
 	err = vcpu_init(vcpu);
 	if (err != V3_OK) {
 		v3_vcpu_destroy(vcpu);
@@ -60,6 +63,8 @@ void v3_vcpu_destroy(struct v3_vcpu *vcpu)
 		return;
 	if (vcpu->arch_vcpu)
 		vcpu->arch->vcpu_destroy(vcpu);
+	if (vcpu->apic_pa != V3_HPA_NONE)
+		v3_host_page_free(vcpu->apic_pa, 1);
 	v3_cpuid_fini(vcpu);
 	v3_fpu_fini(vcpu);
 	v3_time_vcpu_fini(vcpu);
@@ -155,7 +160,7 @@ uint64_t v3_vcpu_get_cr(struct v3_vcpu *vcpu, unsigned n)
 	case 4:
 		return vcpu->cr4;
 	default:
-		return vcpu->cr8;
+		return v3_intr_cr8(vcpu);
 	}
 }
 

@@ -14,6 +14,7 @@
 #define VMFUNC_SWITCH	1ull
 #define SEL_RPL_TI	7u
 #define CR3_TARGETS_MAX 4u
+#define CHECK_TPR	0x20 /* 32-bit word of the virtual-APIC page */
 
 static const char *check_rules(const struct vmx_check *c, const struct vmx_rule *rule)
 {
@@ -87,6 +88,13 @@ static bool check_tpr_threshold(const struct vmx_check *c, uint32_t field)
 {
 	return !v3_vmx_check_proc(c, VMX_PROC_TPR_SHADOW) ||
 	       v3_vmx_check_proc2(c, VMX_PROC2_VIRT_INTR) || v3_vmx_check_get(c, field) <= 15;
+}
+
+static bool check_tpr_above(const struct vmx_check *c, uint32_t field)
+{
+	return !v3_vmx_check_proc(c, VMX_PROC_TPR_SHADOW) || !c->apic ||
+	       v3_vmx_check_proc2(c, VMX_PROC2_VIRT_INTR | VMX_PROC2_APIC_ACCESS) ||
+	       v3_vmx_check_get(c, field) <= (c->apic[CHECK_TPR] >> 4 & 15);
 }
 
 static bool check_virtual_nmis(const struct vmx_check *c, uint32_t arg)
@@ -387,6 +395,8 @@ const struct vmx_rule v3_vmx_control_rules[] = {
 	{check_msr_bitmap, VMCS_MSR_BITMAP, CTL "MSR bitmap" PAGE},
 	{check_virtual_apic, VMCS_VIRTUAL_APIC_ADDR, CTL "virtual-APIC page" PAGE},
 	{check_tpr_threshold, VMCS_TPR_THRESHOLD, CTL "TPR threshold must be 15 at most"},
+	{check_tpr_above, VMCS_TPR_THRESHOLD,
+	 CTL "TPR threshold must not be above the TPR of the virtual-APIC page"},
 	{check_virtual_nmis, 0, CTL "virtual NMIs need NMI exiting"},
 	{check_nmi_window, 0, CTL "NMI-window exiting needs virtual NMIs"},
 	{check_proc2_page, VMCS_APIC_ACCESS_ADDR, CTL "APIC-access page" PAGE},

@@ -4,7 +4,7 @@
  * The checks that a CPU makes at VM entry, in software: a CPU says only that one of them failed. They read
  * fields through a function, so what is checked may be a VMCS or, in unit tests, an array.
  *
- * Not looked at is what lies in memory behind a VMCS: MSR areas, the virtual-APIC page, a linked VMCS.
+ * Not looked at is what lies in memory behind a VMCS: MSR areas, a linked VMCS; of the virtual-APIC page the TPR is.
  */
 #ifndef V3_VMX_CHECK_H
 #define V3_VMX_CHECK_H
@@ -15,7 +15,8 @@
 struct vmx_check {
 	const struct vmx_caps *caps;
 	uint64_t (*read)(void *vmcs, uint32_t field);
-	void *vmcs; /* the argument of read */
+	void *vmcs;	      /* the argument of read */
+	const uint32_t *apic; /* the virtual-APIC page; NULL: there is none */
 };
 
 /** One rule of the manual. Rules that concern several fields alike share a function. */

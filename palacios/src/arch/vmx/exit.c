@@ -8,6 +8,7 @@
 
 #include "exit/exit.h"
 #include "host/host.h"
+#include "palacios/platform.h"
 #include "state.h"
 
 #define V3_LOG_TAG "vmx"
@@ -60,6 +61,9 @@ static const struct exit_reason exit_reasons[VMX_EXIT_COUNT] = {
 	[VMX_EXIT_MONITOR] = EXIT_KIND(MONITOR, 0),
 	[VMX_EXIT_PAUSE] = EXIT_KIND(PAUSE, EXIT_LEN),
 	[VMX_EXIT_ENTRY_MCE] = EXIT_KIND(ENTRY_FAILED, 0),
+	[VMX_EXIT_TPR_THRESHOLD] = EXIT_KIND(INTR_WINDOW, 0),
+	[VMX_EXIT_APIC_ACCESS] = EXIT_KIND(NESTED_FAULT, EXIT_EVENT),
+	[VMX_EXIT_VIRTUAL_EOI] = EXIT_KIND(APIC_EOI, 0),
 	[VMX_EXIT_EPT_VIOLATION] = EXIT_KIND(NESTED_FAULT, EXIT_EVENT),
 	[VMX_EXIT_GDTR_IDTR... VMX_EXIT_LDTR_TR] = EXIT_KIND(SYS_INSN, EXIT_LEN),
 	[VMX_EXIT_EPT_MISCONFIG] = EXIT_KIND(NESTED_BAD, EXIT_EVENT),
@@ -69,6 +73,7 @@ static const struct exit_reason exit_reasons[VMX_EXIT_COUNT] = {
 	[VMX_EXIT_INVVPID] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_WBINVD] = EXIT_KIND(CACHE, EXIT_LEN),
 	[VMX_EXIT_XSETBV] = EXIT_KIND(XSETBV, EXIT_LEN),
+	[VMX_EXIT_APIC_WRITE] = EXIT_KIND(APIC_WRITE, 0),
 	[VMX_EXIT_RDRAND] = EXIT_KIND(SYS_INSN, EXIT_LEN),
 	[VMX_EXIT_INVPCID] = EXIT_KIND(SYS_INSN, EXIT_LEN),
 	[VMX_EXIT_RDSEED] = EXIT_KIND(SYS_INSN, EXIT_LEN),
@@ -142,10 +147,27 @@ static void exit_block_nmi_again(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	vcpu->nmi_blocked = true;
 }
 
+/* 28.2.1, table 28-6: an access to the local APIC that the CPU does not virtualize. It has not happened. */
+static void exit_apic_access(uint64_t qual, struct v3_exit *exit)
+{
+	static const uint8_t access[16] = {
+		[VMX_QUAL_APIC_WRITE] = V3_ACC_WRITE, [VMX_QUAL_APIC_FETCH] = V3_ACC_EXEC};
+	unsigned type = VMX_QUAL_APIC_TYPE(qual);
+
+	exit->u.fault.gpa = V3_PC_LAPIC_BASE | VMX_QUAL_APIC_OFFSET(qual);
+	exit->u.fault.access = access[type] ? access[type] : V3_ACC_READ;
+	exit->u.fault.present = true;
+}
+
 /* 28.2.1, table 28-7 */
 static void exit_nested_fault(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, struct v3_exit *exit)
 {
 	uint64_t qual = exit_qualification();
+
+	if (VMX_REASON_BASIC(exit->code) == VMX_EXIT_APIC_ACCESS) {
+		exit_apic_access(qual, exit);
+		return;
+	}
 
 	exit->u.fault.gpa = vmx_read(VMCS_GUEST_PHYS_ADDR);
 	exit->u.fault.access = qual & VMX_QUAL_EPT_FETCH   ? V3_ACC_EXEC
@@ -303,6 +325,12 @@ static void exit_details(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, uint32_t vec
 	case V3_EXIT_INTR: /* acknowledged by the exit: the host gets it by number */
 		exit->u.host_vector = (int)VMX_INTR_VECTOR(vmx_read(VMCS_EXIT_INTR_INFO));
 		break;
+	case V3_EXIT_APIC_WRITE:
+		exit->u.apic = VMX_QUAL_APIC_OFFSET(exit_qualification());
+		break;
+	case V3_EXIT_APIC_EOI:
+		exit->u.apic = (uint8_t)exit_qualification();
+		break;
 	case V3_EXIT_INTR_WINDOW:
 		exit_close_window(vv, VMX_PROC_INTR_WINDOW);
 		break;
@@ -332,10 +360,13 @@ void v3_vmx_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 	vv->value[VMX_INJECT] = 0; /* the CPU has cleared it */
 	if (r->flags & EXIT_EVENT)
 		vectoring = (uint32_t)vmx_read(VMCS_IDT_VECTORING_INFO);
-	if (V3_UNLIKELY(vectoring & VMX_INTR_VALID))
+	if (V3_UNLIKELY(vectoring & VMX_INTR_VALID)) {
+		if (vv->vmx->forgets_virtual)
+			vectoring = v3_vmx_apic_aborted(vv, vectoring);
 		exit_aborted_event(vcpu, vectoring, &exit->aborted);
-	else
+	} else {
 		vectoring = 0;
+	}
 	exit_details(vcpu, vv, vectoring, exit);
 }
 

@@ -127,7 +127,7 @@ void v3_vmx_set_cr(struct v3_vcpu *vcpu, unsigned n, uint64_t value)
 	case 4:
 		regs_set_cr4(vcpu, vv, value);
 		break;
-	default: /* CR8 is emulated: both its reads and writes exit */
+	default: /* of the local APIC, if there is one, it is the task priority */
 		vcpu->cr8 = value;
 		return;
 	}
@@ -281,9 +281,8 @@ int v3_vmx_set_msr(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value)
 }
 
 /* One bit per MSR, for reads and for writes, of two ranges of 8192; 25.6.9. */
-int v3_vmx_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr)
+int v3_vmx_bitmap_pass(uint8_t *bitmap, uint32_t msr, bool rd, bool wr)
 {
-	struct vmx_vm *vx = vm->arch_vm;
 	uint32_t base;
 
 	if (msr < 0x2000)
@@ -294,8 +293,17 @@ int v3_vmx_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr)
 		return V3_ENOTSUP;
 	base += (msr & 0x1fff) / 8;
 	if (rd)
-		vx->msr_bitmap[base] &= (uint8_t) ~(1u << (msr % 8));
+		bitmap[base] &= (uint8_t) ~(1u << (msr % 8));
 	if (wr)
-		vx->msr_bitmap[base + 0x800] &= (uint8_t) ~(1u << (msr % 8));
+		bitmap[base + 0x800] &= (uint8_t) ~(1u << (msr % 8));
 	return V3_OK;
+}
+
+int v3_vmx_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr)
+{
+	struct vmx_vm *vx = vm->arch_vm;
+
+	if (vx->x2_bitmap)
+		v3_vmx_bitmap_pass(vx->x2_bitmap, msr, rd, wr);
+	return v3_vmx_bitmap_pass(vx->msr_bitmap, msr, rd, wr);
 }

@@ -47,6 +47,10 @@ static void run_prepare(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	run_stage(vv, VMX_RFLAGS, vcpu->regs.rflags);
 	run_refresh_host(vv);
 	v3_vmx_write_back(vv);
+	if (vv->apic.watch_tpr)
+		v3_vmx_apic_entry(&vv->apic);
+	if (V3_UNLIKELY(vv->apic.dirty))
+		v3_vmx_apic_write(vcpu, vv);
 }
 
 static uint64_t run_read_field(void *vmcs, uint32_t field)
@@ -57,7 +61,7 @@ static uint64_t run_read_field(void *vmcs, uint32_t field)
 const char *v3_vmx_check_entry(struct v3_vcpu *vcpu)
 {
 	struct vmx_vcpu *vv = vcpu->arch_vcpu;
-	const struct vmx_check check = {&vv->vmx->caps, run_read_field, vv};
+	const struct vmx_check check = {&vv->vmx->caps, run_read_field, vv, vv->apic.page};
 
 	if (vv->load_pdptes)
 		v3_vmx_load_pdptes(vcpu);
@@ -140,6 +144,8 @@ int v3_vmx_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		vv->launched = true;
 		vv->flush = false;
 		v3_vmx_save_state(vcpu);
+		if (vv->apic.watch_tpr)
+			v3_vmx_apic_exit(vcpu, &vv->apic);
 		v3_vmx_decode_exit(vcpu, exit);
 	} else if (ret == VMX_SWITCH_FAILED) {
 		v3_vmx_decode_failure(vcpu, exit);

@@ -36,6 +36,7 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 		proc2 |= VMX_PROC2_TSC_SCALING;
 		vmx_write(VMCS_TSC_MULTIPLIER, ratio);
 	}
+	vv->proc2 = proc2;
 	vmx_write(VMCS_PROC2_CONTROLS, proc2);
 	vmx_write(VMCS_EXIT_CONTROLS, ctl->exit);
 	vmx_write(VMCS_MSR_BITMAP, vx->msr_bitmap_pa);
@@ -257,4 +258,9 @@ void v3_vmx_dump(struct v3_vcpu *vcpu, const struct v3_text *text)
 		vcpu_field(vv, VMCS_ENTRY_CONTROLS), vcpu_field(vv, VMCS_EXCEPTION_BITMAP));
 	v3_text_line(text, "  eptp %#llx vpid %u dr6 %#llx dr7 %#llx", vcpu_field(vv, VMCS_EPTP),
 		     vv->vpid, (unsigned long long)vv->dr6, vcpu_field(vv, VMCS_GUEST_DR7));
+	if (vv->apic.page)
+		v3_text_line(text, "  apic: threshold %llu status %#llx page %#llx",
+			     vcpu_field(vv, VMCS_TPR_THRESHOLD),
+			     vcpu_field(vv, VMCS_GUEST_INTR_STATUS),
+			     (unsigned long long)vcpu->apic_pa);
 }

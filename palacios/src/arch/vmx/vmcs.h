@@ -475,6 +475,12 @@
 /* APIC access */
 #define VMX_QUAL_APIC_OFFSET(q)	       ((q)&0xfff)
 #define VMX_QUAL_APIC_TYPE(q)	       (((q) >> 12) & 15)
+#define VMX_QUAL_APIC_READ	       0 /* data, by an instruction */
+#define VMX_QUAL_APIC_WRITE	       1
+#define VMX_QUAL_APIC_FETCH	       2
+#define VMX_QUAL_APIC_EVENT	       3  /* while an event was delivered */
+#define VMX_QUAL_APIC_GPA_EVENT	       10 /* not by a linear address: likewise */
+#define VMX_QUAL_APIC_GPA	       15
 /* EPT violation */
 #define VMX_QUAL_EPT_READ	       (1ull << 0)
 #define VMX_QUAL_EPT_WRITE	       (1ull << 1)

@@ -16,6 +16,7 @@
 #define VMX_CPUID_SPEC	     (1u << 26) /* leaf 7, EDX: IBRS and IBPB */
 #define VMX_FEATURE_WANTED   (VMX_FEATURE_LOCKED | VMX_FEATURE_OUTSIDE_SMX)
 #define VMX_MSR_BITMAP_BYTES 4096
+#define VMX_REVISION_BOCHS   0x2b /* Bochs 2.7, whatever CPU it plays; no CPU is known to have it */
 
 static bool vmx_cpu_has(void)
 {
@@ -101,6 +102,19 @@ static int vmx_alloc_cpus(struct vmx_state *vmx)
 	return complete ? V3_OK : V3_ENOMEM;
 }
 
+static void vmx_say(const struct vmx_state *vmx)
+{
+	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
+		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
+		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
+		vmx->has_timer ? ", preemption timer" : "",
+		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "",
+		vmx->ctl.proc2 & VMX_PROC2_PML ? ", page-modification log" : "",
+		vmx->apic.proc2 & VMX_PROC2_VIRT_INTR ? ", APIC virtualization"
+		: vmx->apic.tpr_shadow		      ? ", TPR shadow"
+						      : "");
+}
+
 static int vmx_init(uint32_t ncpus, void **arch)
 {
 	struct vmx_state *vmx = v3_alloc(sizeof(*vmx) + ncpus * sizeof(vmx->cpu[0]));
@@ -120,16 +134,14 @@ static int vmx_init(uint32_t ncpus, void **arch)
 		vmx_fini(vmx);
 		return err;
 	}
+	if (!v3_lib.software_apic)
+		v3_vmx_apic_caps(&vmx->caps, &vmx->apic);
+	vmx->forgets_virtual = VMX_BASIC_REVISION(vmx->caps.basic) == VMX_REVISION_BOCHS;
 	v3_cpuid(7, 0, &a, &b, &c, &d);
 	vmx->ibpb = d & VMX_CPUID_SPEC;
 	vmx->has_timer = v3_vmx_caps_may(vmx->caps.pinbased, VMX_PIN_PREEMPTION_TIMER);
 	vmx->timer_shift = VMX_MISC_TIMER_SHIFT(vmx->caps.misc);
-	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
-		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
-		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
-		vmx->has_timer ? ", preemption timer" : "",
-		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "",
-		vmx->ctl.proc2 & VMX_PROC2_PML ? ", page-modification log" : "");
+	vmx_say(vmx);
 	*arch = vmx;
 	return V3_OK;
 }
@@ -173,8 +185,21 @@ static void vmx_cpu_disable(void *arch)
 	pc->enabled = false;
 }
 
+static void vmx_vm_destroy(struct v3_vm *vm)
+{
+	struct vmx_vm *vx = vm->arch_vm;
+
+	if (!vx)
+		return;
+	v3_vmx_apic_vm_destroy(vm, vx);
+	v3_host_page_free(vx->msr_bitmap_pa, 1);
+	v3_free(vx);
+	vm->arch_vm = NULL;
+}
+
 static int vmx_vm_create(struct v3_vm *vm)
 {
+	const struct vmx_state *vmx = v3_lib.arch_state;
 	struct vmx_vm *vx = v3_alloc(sizeof(*vx));
 
 	if (!vx)
@@ -187,18 +212,10 @@ static int vmx_vm_create(struct v3_vm *vm)
 	vx->msr_bitmap = v3_host_pa_to_va(vx->msr_bitmap_pa);
 	memset(vx->msr_bitmap, 0xff, VMX_MSR_BITMAP_BYTES);
 	vm->arch_vm = vx;
-	return V3_OK;
-}
-
-static void vmx_vm_destroy(struct v3_vm *vm)
-{
-	struct vmx_vm *vx = vm->arch_vm;
-
-	if (!vx)
-		return;
-	v3_host_page_free(vx->msr_bitmap_pa, 1);
-	v3_free(vx);
-	vm->arch_vm = NULL;
+	if (v3_vmx_apic_vm_create(vm, vx, &vmx->apic) == V3_OK)
+		return V3_OK;
+	vmx_vm_destroy(vm);
+	return V3_ENOMEM;
 }
 
 static void vmx_set_tsc_offset(struct v3_vcpu *vcpu, uint64_t offset)
@@ -250,6 +267,8 @@ const struct v3_arch_ops v3_vmx_ops = {
 	.get_msr = v3_vmx_get_msr,
 	.set_msr = v3_vmx_set_msr,
 	.pass_msr = v3_vmx_pass_msr,
+	.set_apic_mode = v3_vmx_set_apic_mode,
+	.sync_apic = v3_vmx_sync_apic,
 	.intr_ready = v3_vmx_intr_ready,
 	.nmi_ready = v3_vmx_nmi_ready,
 	.want_intr_window = v3_vmx_want_intr_window,

@@ -87,9 +87,17 @@ struct vmx_cpu {
 	bool enabled;
 };
 
+/* What the CPU can do of APIC virtualization: nothing without a TPR shadow. */
+struct vmx_apic_caps {
+	bool tpr_shadow;
+	uint32_t proc2; /* secondary controls that may be 1 at times */
+};
+
 /* The library-wide part. */
 struct vmx_state {
 	struct vmx_caps caps;
+	struct vmx_apic_caps apic; /* all 0: not wanted */
+	bool forgets_virtual;	   /* quirk B13 of the README */
 	struct vmx_controls ctl;
 	uint32_t ncpus;
 	bool ibpb;
@@ -102,16 +110,34 @@ struct vmx_state {
 struct vmx_vm {
 	v3_hpa_t msr_bitmap_pa; /* owned */
 	uint8_t *msr_bitmap;
+	v3_hpa_t
+		x2_bitmap_pa; /* owned: while the CPU virtualizes x2APIC mode; V3_HPA_NONE: it cannot */
+	uint8_t *x2_bitmap;
+	v3_hpa_t apic_access_pa; /* owned: where the CPU virtualizes xAPIC mode; likewise */
+};
+
+/* APIC virtualization of one vcpu; apicv.c. */
+struct vmx_apic {
+	uint32_t *page; /* not owned: the vcpu's */
+	uint32_t proc2; /* what the mode adds to the secondary controls */
+	uint32_t dirty; /* what is newer than the VMCS */
+	uint32_t tpr;	/* at the last entry; with watch_tpr */
+	bool by_cpu;	/* virtual-interrupt delivery */
+	bool watch_tpr; /* else, with a TPR shadow: the CPU does not apply the TPR */
+	uint8_t threshold;
+	uint16_t status; /* RVI and SVI as they were set last */
+	uint64_t eoi_exit[4];
 };
 
 struct vmx_vcpu {
 	v3_hpa_t vmcs_pa; /* owned */
 	struct vmx_state *vmx;
-	uint16_t vpid; /* 0: the CPU has none */
-	uint64_t *pml; /* owned, NULL: the CPU keeps no log; pml.c */
-	uint32_t cpu;  /* where it was loaded last */
-	bool loaded;   /* the VMCS is this CPU's current one */
-	bool launched; /* since it was cleared last */
+	uint16_t vpid;	/* 0: the CPU has none */
+	uint32_t proc2; /* secondary controls without those of the APIC */
+	uint64_t *pml;	/* owned, NULL: the CPU keeps no log; pml.c */
+	uint32_t cpu;	/* where it was loaded last */
+	bool loaded;	/* the VMCS is this CPU's current one */
+	bool launched;	/* since it was cleared last */
 	bool flush;
 	bool load_pdptes; /* the guest's PAE page directory pointers must be read before the next entry */
 	uint64_t valid; /* slots whose copy is right */
@@ -121,6 +147,7 @@ struct vmx_vcpu {
 	uint64_t host_cr3, host_cr4, host_fs_base, host_rsp; /* as in the VMCS */
 	uint64_t host_debugctl; /* each exit clears it: put() brings it back */
 	uint64_t dr[4], dr6;
+	struct vmx_apic apic;
 	uint64_t deadline; /* host TSC at which the guest is to exit, V3_NO_DEADLINE: none */
 	bool timer;	   /* the next entry has to do with the preemption timer */
 	bool timer_on;	   /* as in the VMCS */
@@ -155,6 +182,21 @@ void v3_vmx_read_host(struct vmx_cpu *pc);
 void v3_vmx_load(struct v3_vcpu *vcpu);
 void v3_vmx_put(struct v3_vcpu *vcpu);
 
+/* apicv.c */
+void v3_vmx_apic_caps(const struct vmx_caps *caps, struct vmx_apic_caps *out);
+/** The VM's pages for it. V3_ENOMEM: then, too, it must be destroyed. */
+int v3_vmx_apic_vm_create(struct v3_vm *vm, struct vmx_vm *vx, const struct vmx_apic_caps *caps);
+void v3_vmx_apic_vm_destroy(struct v3_vm *vm, struct vmx_vm *vx);
+bool v3_vmx_set_apic_mode(struct v3_vcpu *vcpu, enum v3_apic_mode mode, bool enabled);
+void v3_vmx_sync_apic(struct v3_vcpu *vcpu);
+/** Write what changed to the VMCS, which is current. */
+void v3_vmx_apic_write(struct v3_vcpu *vcpu, struct vmx_vcpu *vv);
+/** What event was being delivered at an exit, on a CPU with quirk B13. @p info: what it says itself */
+uint32_t v3_vmx_apic_aborted(const struct vmx_vcpu *vv, uint32_t info);
+/** With watch_tpr: before an entry and after the exit. */
+void v3_vmx_apic_entry(struct vmx_apic *a);
+void v3_vmx_apic_exit(struct v3_vcpu *vcpu, struct vmx_apic *a);
+
 /* vcpu.c */
 int v3_vmx_vcpu_create(struct v3_vcpu *vcpu);
 void v3_vmx_vcpu_destroy(struct v3_vcpu *vcpu);
@@ -182,6 +224,8 @@ void v3_vmx_set_dr(struct v3_vcpu *vcpu, unsigned n, uint64_t value);
 void v3_vmx_set_cpl(struct v3_vcpu *vcpu, unsigned cpl);
 int v3_vmx_get_msr(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value);
 int v3_vmx_set_msr(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value);
+/** Let reads or writes of an MSR pass. V3_ENOTSUP: not in the map. */
+int v3_vmx_bitmap_pass(uint8_t *bitmap, uint32_t msr, bool rd, bool wr);
 int v3_vmx_pass_msr(struct v3_vm *vm, uint32_t msr, bool rd, bool wr);
 /** Refresh the neutral copies after an exit. */
 void v3_vmx_save_state(struct v3_vcpu *vcpu);

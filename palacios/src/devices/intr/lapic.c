@@ -8,16 +8,10 @@
  * Fixed here: APIC ids follow from the topology and cannot be changed; the MMIO page stays at 0xfee00000; LINT0
  * carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the thermal or the performance
  * entry, which only keep what is written. Version 0x14: no CMCI entry, no suppression of the EOI broadcast.
- *
- * There is no firmware in front of the guest, so power-on leaves vcpu 0 as firmware would: APIC
- * enabled and LINT0 = ExtINT unmasked ("virtual wire", MultiProcessor Specification 1.4 3.6.2.2).
- * INIT goes to the state of SDM 3A 10.4.7.3 proper, with LINT0 masked.
  */
 #include "lapic.h"
 
-#include "palacios/device.h"
 #include "palacios/error.h"
-#include "palacios/io.h"
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/msr.h"
@@ -26,17 +20,10 @@
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
-#include "devices/devices.h"
-
 #define V3_LOG_TAG "lapic"
 
-#define BASE_FLAGS    (LAPIC_BASE_BSP | LAPIC_BASE_X2APIC | LAPIC_BASE_ENABLE)
-#define BASE_ADDR     0x000ffffffffff000ull
-#define BASE_MODE     (LAPIC_BASE_X2APIC | LAPIC_BASE_ENABLE)
-#define SVR_RESET     0x000000ffu
 #define DFR_RESET     0xffffffffu
 #define LVT_RESET     LAPIC_LVT_MASKED
-#define LVT_EXTINT    ((uint32_t)V3_DELIVER_EXTINT << 8)
 #define LVT_READ_ONLY ((1u << 12) | (1u << 14)) /* delivery status, remote IRR */
 /* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28. */
 #define ICR_X2_BITS   0xffffffff000ccfffull
@@ -84,53 +71,173 @@ static const struct lapic_reg lapic_regs[LAPIC_NREGS] = {
 	[LAPIC_SELF] = {X2W, 0xff},
 };
 
-static struct lapic *lapic_of(void *priv, const struct v3_vcpu *vcpu)
-{
-	struct lapic_set *set = priv;
-
-	return set->cpu[v3_vcpu_index(vcpu)];
-}
-
 /* ---- priorities ---- */
 
-void v3_lapic_recheck(struct lapic *l)
+/** Number of the highest set bit of four words of a 256-bit register that are not all 0. */
+static inline int lapic_top_of(const uint32_t *w, int first)
 {
-	int top = lapic_top(l->irr);
+	uint32_t v;
 
-	if (top >= 0 && (unsigned)top >> 4 > l->ppr >> 4)
+	if ((v = w[12]) != 0)
+		return first + 127 - __builtin_clz(v);
+	if ((v = w[8]) != 0)
+		return first + 95 - __builtin_clz(v);
+	if ((v = w[4]) != 0)
+		return first + 63 - __builtin_clz(v);
+	return first + 31 - __builtin_clz(w[0]);
+}
+
+/** The same of ISR or IRR. Unrolled: it is on every interrupt's way, and most often there is none. */
+static inline int lapic_top(const struct lapic *l, unsigned reg)
+{
+	const uint32_t *w = &l->page[LAPIC_AT(reg)];
+
+	if (w[28] | w[24] | w[20] | w[16])
+		return lapic_top_of(w + 16, 128);
+	if (w[12] | w[8] | w[4] | w[0])
+		return lapic_top_of(w, 0);
+	return LAPIC_NONE;
+}
+
+/** What other vcpus have sent goes into IRR, its trigger modes into TMR. */
+static __attribute__((__noinline__)) void lapic_take_incoming(struct lapic *l)
+{
+	/* Cleared first: what comes later sets it again. */
+	__atomic_store_n(&l->posted, 0, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t *irr = &l->page[LAPIC_AT(LAPIC_IRR + 2 * i)];
+		uint32_t *tmr = &l->page[LAPIC_AT(LAPIC_TMR + 2 * i)];
+		uint64_t in, level;
+
+		if (!lapic_load64(&l->incoming[i]))
+			continue;
+		in = __atomic_exchange_n(&l->incoming[i], 0, __ATOMIC_SEQ_CST);
+		level = lapic_load64(&l->level[i]) & in;
+		irr[0] |= (uint32_t)in;
+		irr[4] |= (uint32_t)(in >> 32);
+		tmr[0] = (tmr[0] & ~(uint32_t)in) | (uint32_t)level;
+		tmr[4] = (tmr[4] & ~(uint32_t)(in >> 32)) | (uint32_t)(level >> 32);
+	}
+}
+
+static inline void lapic_take(struct lapic *l)
+{
+	if (V3_UNLIKELY(lapic_load32(&l->posted)))
+		lapic_take_incoming(l);
+}
+
+void v3_lapic_raise(struct lapic *l, uint8_t vector)
+{
+	uint32_t *irr = lapic_word(l, LAPIC_IRR, vector), bit = lapic_bit(vector);
+
+	/* A software-disabled APIC takes no fixed interrupts, SDM 3A 10.4.7.2. */
+	if (!(l->svr & LAPIC_SVR_ENABLE) || !lapic_enabled(l))
+		return;
+	*lapic_word(l, LAPIC_TMR, vector) &= ~bit;
+	*irr |= bit;
+	v3_vcpu_irq_request(l->vcpu);
+}
+
+static __attribute__((__noinline__)) void lapic_recheck_irr(struct lapic *l)
+{
+	int top = lapic_top(l, LAPIC_IRR);
+
+	if ((unsigned)top >> 4 > l->page[LAPIC_AT(LAPIC_PPR)] >> 4)
 		v3_vcpu_irq_request(l->vcpu);
 }
 
-/** Processor priority, SDM 3A 10.8.3.1. */
-static void lapic_update_ppr(struct lapic *l)
+bool v3_lapic_others_wait(const struct lapic *l)
 {
-	uint32_t in_service = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
+	return lapic_load32(&l->posted) || lapic_top(l, LAPIC_IRR) >= 0;
+}
 
-	lapic_store32(&l->ppr, l->tpr >> 4 >= in_service >> 4 ? l->tpr : in_service);
+/** What was sent and not taken has asked already; only what waits in IRR, if anything, may need it. */
+static inline void lapic_recheck(struct lapic *l)
+{
+	const uint32_t *w = &l->page[LAPIC_AT(LAPIC_IRR)];
+
+	if (w[0] | w[4] | w[8] | w[12] | w[16] | w[20] | w[24] | w[28])
+		lapic_recheck_irr(l);
+}
+
+/** The highest vector in service. */
+static inline int lapic_in_service(const struct lapic *l)
+{
+	return V3_UNLIKELY(l->isr_top == LAPIC_BY_CPU) ? lapic_top(l, LAPIC_ISR) : l->isr_top;
+}
+
+/** Processor priority, SDM 3A 10.8.3.1; @p top: in service. @return it has become lower */
+static inline bool lapic_update_ppr(struct lapic *l, int top)
+{
+	uint32_t in_service = top < 0 ? 0 : (uint32_t)top & 0xf0;
+	uint32_t tpr = l->page[LAPIC_AT(LAPIC_TPR)], old = l->page[LAPIC_AT(LAPIC_PPR)];
+	uint32_t ppr = tpr >> 4 >= in_service >> 4 ? tpr : in_service;
+
+	lapic_store32(&l->page[LAPIC_AT(LAPIC_PPR)], ppr);
+	return ppr < old;
 }
 
 static void lapic_set_tpr(struct lapic *l, uint32_t tpr)
 {
-	l->tpr = tpr;
-	lapic_update_ppr(l);
-	v3_lapic_recheck(l);
+	l->page[LAPIC_AT(LAPIC_TPR)] = tpr;
+	if (lapic_update_ppr(l, lapic_in_service(l)))
+		lapic_recheck(l);
+}
+
+/** @p vector is not in service any more, the highest one is @p top. */
+static inline void lapic_end(struct lapic *l, uint8_t vector, int top)
+{
+	lapic_update_ppr(l, top);
+	/* Before the broadcast: the line may be asserted still, and then comes back at once. */
+	if (V3_UNLIKELY(*lapic_word(l, LAPIC_TMR, vector) & lapic_bit(vector)))
+		v3_eoi_broadcast(l->set->vm, vector);
+	lapic_recheck(l);
+}
+
+/** EOI of an access that the CPU has left to us: it must learn what is in service then. */
+static __attribute__((__noinline__)) void lapic_eoi_by_cpu(struct lapic *l)
+{
+	int vector = lapic_in_service(l);
+
+	if (vector < 0)
+		return;
+	*lapic_word(l, LAPIC_ISR, (uint8_t)vector) &= ~lapic_bit((uint8_t)vector);
+	v3_vcpu_irq_request(l->vcpu);
+	lapic_end(l, (uint8_t)vector, lapic_top(l, LAPIC_ISR));
 }
 
 void v3_lapic_eoi(struct lapic *l)
 {
 	int vector = l->isr_top;
-	uint64_t bit;
 
-	if (vector < 0)
+	if (V3_UNLIKELY(vector < 0)) {
+		lapic_eoi_by_cpu(l);
 		return;
-	bit = 1ull << (vector & 63);
-	l->isr[vector >> 6] &= ~bit;
-	l->isr_top = --l->nested ? lapic_top(l->isr) : -1;
-	lapic_update_ppr(l);
-	/* Before the broadcast: the line may be asserted still, and then comes back at once. */
-	if (V3_UNLIKELY(__atomic_load_n(&l->tmr[vector >> 6], __ATOMIC_RELAXED) & bit))
-		v3_eoi_broadcast(l->set->vm, (uint8_t)vector);
-	v3_lapic_recheck(l);
+	}
+	*lapic_word(l, LAPIC_ISR, (uint8_t)vector) &= ~lapic_bit((uint8_t)vector);
+	l->isr_top = --l->nested ? lapic_top(l, LAPIC_ISR) : LAPIC_NONE;
+	lapic_end(l, (uint8_t)vector, l->isr_top);
+}
+
+void v3_lapic_mode_changed(struct lapic *l)
+{
+	bool x2 = lapic_is_x2(l);
+	bool by_cpu;
+
+	v3_lapic_pv_disarm(l); /* a CPU that ends interrupts by itself knows nothing of it */
+	lapic_show(l, LAPIC_ID, x2 ? l->id : l->id << 24);
+	lapic_show(l, LAPIC_LDR, x2 ? lapic_x2_ldr(l) : l->ldr);
+	by_cpu = v3_apic_set_mode(l->vcpu,
+				  !lapic_enabled(l) ? V3_APIC_OFF
+				  : x2		    ? V3_APIC_X2APIC
+						    : V3_APIC_XAPIC,
+				  l->svr & LAPIC_SVR_ENABLE);
+	l->isr_top = by_cpu ? LAPIC_BY_CPU : lapic_top(l, LAPIC_ISR);
+	l->nested = 0;
+	for (unsigned i = 0; i < 8; i++)
+		for (uint32_t w = l->page[LAPIC_AT(LAPIC_ISR + i)]; w; w &= w - 1)
+			l->nested++;
+	lapic_update_ppr(l, lapic_in_service(l));
 }
 
 /** The guest's EOI. One that it has not told us comes before it. */
@@ -145,12 +252,14 @@ static void lapic_eoi(struct lapic *l)
 static int lapic_pending(void *priv, struct v3_vcpu *vcpu)
 {
 	struct lapic *l = lapic_of(priv, vcpu);
-	int top = lapic_top(l->irr);
+	int top;
 
+	lapic_take(l);
 	v3_lapic_pv_sync(l);
+	top = lapic_top(l, LAPIC_IRR);
 	if (top < 0 || !lapic_enabled(l))
 		return V3_EAGAIN;
-	if ((unsigned)top >> 4 > l->ppr >> 4)
+	if ((unsigned)top >> 4 > l->page[LAPIC_AT(LAPIC_PPR)] >> 4)
 		return top;
 	v3_lapic_pv_disarm(l); /* it waits for that EOI */
 	return V3_EAGAIN;
@@ -159,16 +268,22 @@ static int lapic_pending(void *priv, struct v3_vcpu *vcpu)
 static void lapic_ack(void *priv, struct v3_vcpu *vcpu, uint8_t vector)
 {
 	struct lapic *l = lapic_of(priv, vcpu);
-	uint64_t bit = 1ull << (vector & 63);
 
 	v3_lapic_pv_disarm(l);
-	__atomic_fetch_and(&l->irr[vector >> 6], ~bit, __ATOMIC_SEQ_CST);
-	l->isr[vector >> 6] |= bit;
+	*lapic_word(l, LAPIC_IRR, vector) &= ~lapic_bit(vector);
+	*lapic_word(l, LAPIC_ISR, vector) |= lapic_bit(vector);
 	/* It passed the priority check, so nothing in service is above or equal to it. */
 	l->isr_top = vector;
 	l->nested++;
-	lapic_update_ppr(l);
+	lapic_update_ppr(l, vector);
 	v3_lapic_pv_arm(l, vector);
+}
+
+static void lapic_tpr_changed(void *priv, struct v3_vcpu *vcpu)
+{
+	struct lapic *l = lapic_of(priv, vcpu);
+
+	lapic_set_tpr(l, l->page[LAPIC_AT(LAPIC_TPR)]);
 }
 
 static void lapic_set_cr8(void *priv, struct v3_vcpu *vcpu, unsigned cr8)
@@ -178,7 +293,7 @@ static void lapic_set_cr8(void *priv, struct v3_vcpu *vcpu, unsigned cr8)
 
 static unsigned lapic_get_cr8(void *priv, struct v3_vcpu *vcpu)
 {
-	return lapic_of(priv, vcpu)->tpr >> 4;
+	return lapic_of(priv, vcpu)->page[LAPIC_AT(LAPIC_TPR)] >> 4;
 }
 
 static bool lapic_is_enabled(void *priv, struct v3_vcpu *vcpu)
@@ -197,26 +312,38 @@ static bool lapic_accepts_extint(void *priv, struct v3_vcpu *vcpu)
 	return !(lvt & LAPIC_LVT_MASKED) && LAPIC_LVT_MODE(lvt) == V3_DELIVER_EXTINT;
 }
 
-/** Everything but id and IA32_APIC_BASE to the state after RESET or INIT, SDM 3A 10.4.7.1. */
-static void lapic_clear(struct lapic *l)
+void v3_lapic_set_svr(struct lapic *l, uint32_t value)
+{
+	lapic_store32(&l->svr, value);
+	lapic_show(l, LAPIC_SVR, value);
+}
+
+static void lapic_set_dfr(struct lapic *l, uint32_t value)
+{
+	lapic_store32(&l->dfr, value);
+	lapic_show(l, LAPIC_DFR, value);
+}
+
+void v3_lapic_set_lvt(struct lapic *l, unsigned n, uint32_t value)
+{
+	lapic_store32(&l->lvt[n], value);
+	lapic_show(l, LAPIC_LVT + n, value);
+}
+
+void v3_lapic_clear(struct lapic *l)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		__atomic_store_n(&l->irr[i], 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&l->tmr[i], 0, __ATOMIC_RELAXED);
-		l->isr[i] = 0;
+		__atomic_store_n(&l->incoming[i], 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&l->level[i], 0, __ATOMIC_RELAXED);
 	}
-	l->nested = 0;
-	l->isr_top = -1;
-	l->tpr = 0;
-	lapic_store32(&l->ppr, 0);
-	lapic_store32(&l->svr, SVR_RESET);
+	memset(l->page, 0, V3_PAGE_SIZE);
+	lapic_show(l, LAPIC_VERSION, LAPIC_VERSION_VALUE);
+	v3_lapic_set_svr(l, LAPIC_SVR_RESET);
 	lapic_store32(&l->ldr, 0);
-	lapic_store32(&l->dfr, DFR_RESET);
+	lapic_set_dfr(l, DFR_RESET);
 	for (unsigned i = 0; i < LAPIC_NLVT; i++)
-		lapic_store32(&l->lvt[i], LVT_RESET);
+		v3_lapic_set_lvt(l, i, LVT_RESET);
 	lapic_store32(&l->esr_pending, 0);
-	l->esr = 0;
-	l->icr = 0;
 	l->pv_eoi = 0;
 	l->pv_armed = false;
 	v3_lapic_timer_reset(l);
@@ -224,70 +351,22 @@ static void lapic_clear(struct lapic *l)
 
 static void lapic_init(void *priv, struct v3_vcpu *vcpu)
 {
-	lapic_clear(lapic_of(priv, vcpu));
-}
+	struct lapic *l = lapic_of(priv, vcpu);
 
-static const struct v3_lapic_ops lapic_ops = {
-	.send = v3_lapic_send,
-	.pending = lapic_pending,
-	.ack = lapic_ack,
-	.set_cr8 = lapic_set_cr8,
-	.get_cr8 = lapic_get_cr8,
-	.accepts_extint = lapic_accepts_extint,
-	.enabled = lapic_is_enabled,
-	.init = lapic_init,
-};
+	v3_lapic_clear(l);
+	v3_lapic_mode_changed(l);
+}
 
 /* ---- registers ---- */
 
-/** 32 bits of one of the 256-bit registers. */
-static uint32_t lapic_read_bits(const uint64_t *w, unsigned i)
-{
-	return (uint32_t)(__atomic_load_n(&w[i / 2], __ATOMIC_RELAXED) >> (i % 2 * 32));
-}
-
-/** Value of a readable register, xAPIC layout unless the APIC is in x2APIC mode. ICR: low half. */
+/** Value of a readable register. ICR: low half. */
 static uint32_t lapic_read_reg(struct lapic *l, unsigned reg)
 {
-	switch (reg) {
-	case LAPIC_ID:
-		return lapic_is_x2(l) ? l->id : l->id << 24;
-	case LAPIC_VERSION:
-		return LAPIC_VERSION_VALUE;
-	case LAPIC_TPR:
-		return l->tpr;
-	case LAPIC_PPR:
-		v3_lapic_pv_sync(l);
-		return l->ppr;
-	case LAPIC_LDR:
-		return lapic_is_x2(l) ? lapic_x2_ldr(l) : l->ldr;
-	case LAPIC_DFR:
-		return l->dfr;
-	case LAPIC_SVR:
-		return l->svr;
-	case LAPIC_ISR ... LAPIC_ISR + 7:
-		v3_lapic_pv_sync(l);
-		return lapic_read_bits(l->isr, reg - LAPIC_ISR);
-	case LAPIC_TMR ... LAPIC_TMR + 7:
-		return lapic_read_bits(l->tmr, reg - LAPIC_TMR);
-	case LAPIC_IRR ... LAPIC_IRR + 7:
-		return lapic_read_bits(l->irr, reg - LAPIC_IRR);
-	case LAPIC_ESR:
-		return l->esr;
-	case LAPIC_ICR:
-		return (uint32_t)l->icr;
-	case LAPIC_ICR2:
-		return (uint32_t)(l->icr >> 32);
-	case LAPIC_LVT ... LAPIC_LVT + LAPIC_NLVT - 1:
-		return l->lvt[reg - LAPIC_LVT];
-	case LAPIC_TICR:
-		return l->initial;
-	case LAPIC_TCCR:
+	if (V3_UNLIKELY(reg == LAPIC_TCCR))
 		return v3_lapic_timer_count(l);
-	case LAPIC_DCR:
-		return l->dcr;
-	}
-	return 0; /* SLOT registers */
+	lapic_take(l);
+	v3_lapic_pv_sync(l);
+	return l->page[LAPIC_AT(reg)];
 }
 
 static void lapic_write_lvt(struct lapic *l, enum lapic_lvt_num n, uint32_t value)
@@ -296,6 +375,7 @@ static void lapic_write_lvt(struct lapic *l, enum lapic_lvt_num n, uint32_t valu
 	/* A software-disabled APIC keeps every entry masked, SDM 3A 10.4.7.2. */
 	if (!(l->svr & LAPIC_SVR_ENABLE))
 		value |= LAPIC_LVT_MASKED;
+	lapic_show(l, LAPIC_LVT + n, value);
 	if (n == LAPIC_LVT_TIMER) {
 		v3_lapic_timer_set_lvt(l, value);
 		return;
@@ -307,7 +387,11 @@ static void lapic_write_lvt(struct lapic *l, enum lapic_lvt_num n, uint32_t valu
 
 static void lapic_write_svr(struct lapic *l, uint32_t value)
 {
-	lapic_store32(&l->svr, value);
+	bool changed = (value ^ l->svr) & LAPIC_SVR_ENABLE;
+
+	v3_lapic_set_svr(l, value);
+	if (changed)
+		v3_lapic_mode_changed(l);
 	if (value & LAPIC_SVR_ENABLE)
 		return;
 	for (unsigned n = 0; n < LAPIC_NLVT; n++)
@@ -326,22 +410,23 @@ static void lapic_write_reg(struct lapic *l, unsigned reg, uint32_t value)
 		return;
 	case LAPIC_LDR:
 		lapic_store32(&l->ldr, value);
+		lapic_show(l, reg, value);
 		return;
 	case LAPIC_DFR:
-		lapic_store32(&l->dfr, value | 0x0fffffff);
+		lapic_set_dfr(l, value | 0x0fffffff);
 		return;
 	case LAPIC_SVR:
 		lapic_write_svr(l, value);
 		return;
 	case LAPIC_ESR:
-		l->esr = __atomic_exchange_n(&l->esr_pending, 0, __ATOMIC_RELAXED);
+		lapic_show(l, reg, __atomic_exchange_n(&l->esr_pending, 0, __ATOMIC_RELAXED));
 		return;
 	case LAPIC_ICR:
-		l->icr = (l->icr & ~0xffffffffull) | value;
-		v3_lapic_send_icr(l, l->icr);
+		lapic_show(l, reg, value);
+		v3_lapic_send_icr(l, (uint64_t)l->page[LAPIC_AT(LAPIC_ICR2)] << 32 | value);
 		return;
 	case LAPIC_ICR2:
-		l->icr = (uint64_t)value << 32 | (uint32_t)l->icr;
+		lapic_show(l, reg, value);
 		return;
 	case LAPIC_LVT ... LAPIC_LVT + LAPIC_NLVT - 1:
 		lapic_write_lvt(l, reg - LAPIC_LVT, value);
@@ -352,7 +437,35 @@ static void lapic_write_reg(struct lapic *l, unsigned reg, uint32_t value)
 	case LAPIC_DCR:
 		v3_lapic_timer_set_divide(l, value);
 		return;
+	case LAPIC_SELF:
+		v3_lapic_send_icr(l, 1u << 18 | value); /* shorthand self, fixed; SDM 3A 10.12.11 */
+		return;
 	}
+}
+
+/**
+ * The guest has written a register in the page and the CPU leaves the rest to us; SDM 3C 30.4.3.3. The
+ * page has what it wrote, whatever the register can hold.
+ */
+static void lapic_written(void *priv, struct v3_vcpu *vcpu, unsigned offset)
+{
+	struct lapic *l = lapic_of(priv, vcpu);
+	unsigned num = offset >> 4;
+	const struct lapic_reg *reg = &lapic_regs[num & (LAPIC_NREGS - 1)];
+
+	if (num >= LAPIC_NREGS)
+		return;
+	if (num == LAPIC_ID)
+		lapic_show(l, num, l->id << 24); /* the id cannot be changed */
+	else if (reg->access & (W | XW | X2W))
+		lapic_write_reg(l, num, l->page[LAPIC_AT(num)] & reg->bits);
+	if (!(reg->access & (R | XR)))
+		lapic_show(l, num, 0);
+}
+
+static void lapic_ended(void *priv, struct v3_vcpu *vcpu, uint8_t vector)
+{
+	v3_eoi_broadcast(lapic_of(priv, vcpu)->set->vm, vector);
 }
 
 /* ---- xAPIC: memory-mapped ---- */
@@ -368,14 +481,14 @@ static void lapic_mmio_odd(struct lapic *l, const struct v3_mmio *mmio)
 		v3_lapic_error(l, LAPIC_ESR_ILL_REG);
 }
 
-static int lapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
+int v3_lapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 {
 	struct lapic *l = lapic_of(priv, vcpu);
 	unsigned offset = (unsigned)(mmio->gpa & ~V3_PAGE_MASK);
 	const struct lapic_reg *reg;
 
 	/* The page is nobody's while the APIC is disabled or answers by MSR (SDM 3A 10.12.2). */
-	if (V3_UNLIKELY((l->base & BASE_MODE) != LAPIC_BASE_ENABLE)) {
+	if (V3_UNLIKELY((l->base & LAPIC_BASE_MODE) != LAPIC_BASE_ENABLE)) {
 		mmio->value = ~0ull;
 		return V3_OK;
 	}
@@ -399,18 +512,20 @@ static int lapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 
 /* ---- x2APIC: MSRs ---- */
 
-static int lapic_msr_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
+int v3_lapic_msr_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
 {
 	struct lapic *l = lapic_of(priv, vcpu);
 	unsigned num = msr - V3_MSR_X2APIC_FIRST;
 
 	if (!lapic_is_x2(l) || num >= LAPIC_NREGS || !(lapic_regs[num].access & R))
 		return V3_EINVAL;
-	*value = num == LAPIC_ICR ? l->icr : lapic_read_reg(l, num);
+	*value = lapic_read_reg(l, num);
+	if (num == LAPIC_ICR)
+		*value |= (uint64_t)l->page[LAPIC_AT(LAPIC_ICR) + 1] << 32;
 	return V3_OK;
 }
 
-static int lapic_msr_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
+int v3_lapic_msr_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
 {
 	struct lapic *l = lapic_of(priv, vcpu);
 	unsigned num = msr - V3_MSR_X2APIC_FIRST;
@@ -421,180 +536,27 @@ static int lapic_msr_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, v
 	if (num == LAPIC_ICR) {
 		if (value & ~ICR_X2_BITS)
 			return V3_EINVAL;
-		l->icr = value;
+		lapic_show(l, num, (uint32_t)value);
+		l->page[LAPIC_AT(LAPIC_ICR) + 1] = (uint32_t)(value >> 32);
 		v3_lapic_send_icr(l, value);
 		return V3_OK;
 	}
 	if (value & ~(uint64_t)reg->bits)
 		return V3_EINVAL;
-	if (num == LAPIC_SELF)
-		v3_lapic_send_icr(l, 1u << 18 | value); /* shorthand self, fixed; SDM 3A 10.12.11 */
-	else
-		lapic_write_reg(l, num, (uint32_t)value);
+	lapic_write_reg(l, num, (uint32_t)value);
 	return V3_OK;
 }
 
-static int lapic_base_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
-{
-	(void)msr;
-	*value = lapic_of(priv, vcpu)->base;
-	return V3_OK;
-}
-
-/** Transitions of SDM 3A figure 10-27; the boot-processor flag is the machine's and stays. */
-static int lapic_base_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
-{
-	struct lapic *l = lapic_of(priv, vcpu);
-	uint64_t old_mode = l->base & BASE_MODE, mode = value & BASE_MODE;
-
-	(void)msr;
-	if (value & ~(BASE_FLAGS | BASE_ADDR) || mode == LAPIC_BASE_X2APIC)
-		return V3_EINVAL;
-	if ((value & BASE_ADDR) != V3_PC_LAPIC_BASE) {
-		V3_GUEST_WARN(l->set->vm, "apic %u: moving the base to %#llx is not supported, #GP",
-			      l->id, (unsigned long long)(value & BASE_ADDR));
-		return V3_EINVAL;
-	}
-	if (mode == BASE_MODE && !old_mode)
-		return V3_EINVAL; /* disabled to x2APIC */
-	if (mode == LAPIC_BASE_ENABLE && old_mode == BASE_MODE)
-		return V3_EINVAL; /* x2APIC to xAPIC */
-	if (mode == old_mode)
-		return V3_OK;
-	if (!mode || !old_mode)
-		lapic_clear(l);
-	__atomic_store_n(&l->base, (l->base & ~BASE_MODE) | mode, __ATOMIC_RELAXED);
-	if (!mode && l->id == 0)
-		v3_extint_request(l->set->vm);
-	return V3_OK;
-}
-
-/* ---- device class ---- */
-
-static void lapic_reset(void *state)
-{
-	struct lapic_set *set = state;
-
-	for (uint32_t i = 0; i < set->n; i++) {
-		struct lapic *l = set->cpu[i];
-
-		l->base = V3_PC_LAPIC_BASE | LAPIC_BASE_ENABLE | (i == 0 ? LAPIC_BASE_BSP : 0);
-		lapic_clear(l);
-	}
-	/* Virtual wire, as firmware leaves it: see the head of the file. */
-	set->cpu[0]->svr = SVR_RESET | LAPIC_SVR_ENABLE;
-	set->cpu[0]->lvt[LAPIC_LVT_LINT0] = LVT_EXTINT;
-}
-
-static void lapic_free_all(struct lapic_set *set)
-{
-	for (uint32_t i = 0; i < V3_PC_MAX_VCPUS; i++) {
-		if (!set->cpu[i])
-			continue;
-		v3_timer_destroy(set->cpu[i]->timer);
-		v3_free(set->cpu[i]);
-	}
-	v3_free(set);
-}
-
-static int lapic_create_one(struct lapic_set *set, uint32_t index)
-{
-	struct lapic *l = v3_alloc(sizeof(*l));
-
-	if (!l)
-		return V3_ENOMEM;
-	set->cpu[index] = l;
-	l->set = set;
-	l->id = v3_topology_apic_id(v3_vm_topology(set->vm), index);
-	set->by_id[l->id] = l;
-	l->vcpu = v3_vm_vcpu(set->vm, index);
-	return v3_timer_create(set->vm, l->vcpu, v3_lapic_timer_fire, l, &l->timer);
-}
-
-static const struct {
-	uint32_t first, count;
-	v3_msr_read_fn rd;
-	v3_msr_write_fn wr;
-} lapic_msrs[] = {
-	{V3_MSR_X2APIC_FIRST, V3_MSR_X2APIC_LAST - V3_MSR_X2APIC_FIRST + 1, lapic_msr_read,
-	 lapic_msr_write},
-	{V3_MSR_APIC_BASE, 1, lapic_base_read, lapic_base_write},
-	{V3_MSR_TSC_DEADLINE, 1, v3_lapic_timer_read, v3_lapic_timer_write},
-	{LAPIC_MSR_PV_EOI, 1, v3_lapic_pv_read, v3_lapic_pv_write},
-};
-
-/** Give back what is claimed; of the MSRs the first @p nmsrs. */
-static void lapic_release(struct lapic_set *set, unsigned nmsrs)
-{
-	while (nmsrs--)
-		v3_msr_unregister(set->vm, lapic_msrs[nmsrs].first);
-	v3_mmio_unregister(set->vm, V3_PC_LAPIC_BASE);
-}
-
-/** Claim the registers. On failure nothing stays claimed. */
-static int lapic_claim(struct lapic_set *set)
-{
-	struct v3_vm *vm = set->vm;
-	unsigned i;
-	int err;
-
-	err = v3_mmio_register(vm, V3_PC_LAPIC_BASE, V3_PC_LAPIC_SIZE, lapic_mmio, set);
-	if (err)
-		return err;
-	for (i = 0; i < V3_ARRAY_SIZE(lapic_msrs); i++) {
-		err = v3_msr_register(vm, lapic_msrs[i].first, lapic_msrs[i].count,
-				      lapic_msrs[i].rd, lapic_msrs[i].wr, set);
-		if (err)
-			break;
-	}
-	if (!err)
-		err = v3_lapic_register(vm, &lapic_ops, set);
-	if (err)
-		lapic_release(set, i);
-	return err;
-}
-
-static int lapic_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
-{
-	struct lapic_set *set;
-	int err = V3_OK;
-
-	(void)cfg;
-	if (v3_vm_vcpu_count(vm) > V3_PC_MAX_VCPUS)
-		return V3_ERANGE;
-	set = v3_alloc(sizeof(*set));
-	if (!set)
-		return V3_ENOMEM;
-	set->vm = vm;
-	set->n = v3_vm_vcpu_count(vm);
-	for (uint32_t i = 0; i < set->n && !err; i++)
-		err = lapic_create_one(set, i);
-	if (err)
-		goto free_all;
-	lapic_reset(set);
-	err = lapic_claim(set);
-	if (err)
-		goto free_all;
-	*state = set;
-	return V3_OK;
-
-free_all:
-	lapic_free_all(set);
-	return err;
-}
-
-static void lapic_destroy(void *state)
-{
-	struct lapic_set *set = state;
-
-	v3_lapic_unregister(set->vm);
-	lapic_release(set, V3_ARRAY_SIZE(lapic_msrs));
-	lapic_free_all(set);
-}
-
-const struct v3_device_class v3_device_lapic = {
-	.name = "lapic",
-	.create = lapic_create,
-	.reset = lapic_reset,
-	.destroy = lapic_destroy,
+const struct v3_lapic_ops v3_lapic_device_ops = {
+	.send = v3_lapic_send,
+	.pending = lapic_pending,
+	.ack = lapic_ack,
+	.set_cr8 = lapic_set_cr8,
+	.get_cr8 = lapic_get_cr8,
+	.tpr_changed = lapic_tpr_changed,
+	.written = lapic_written,
+	.ended = lapic_ended,
+	.accepts_extint = lapic_accepts_extint,
+	.enabled = lapic_is_enabled,
+	.init = lapic_init,
 };

@@ -4,19 +4,27 @@
  * State of the local APICs, shared by lapic.c (registers), lapic_bus.c (messages) and
  * lapic_timer.c.
  *
+ * The registers as the guest sees them are in a page in the architecture's own layout (SDM 3A table
+ * 10-1, v3_apic_page()), which a CPU with APIC virtualization reads and writes while the guest runs.
+ * TPR, PPR, ICR, ISR, TMR and IRR are nowhere else. Of the others a guest may have written what they
+ * cannot hold, before we hear of it: what they hold is in struct lapic, and the page shows it.
+ *
  * Who may touch what: a vcpu's own thread touches everything of its APIC. Other vcpus post into
- * irr, tmr and esr_pending, and read id, base, svr, ldr, dfr, lvt[error] and ppr to match and
- * choose destinations; these are accessed by atomics, relaxed where no order matters. There is no
- * lock.
+ * incoming, level and esr_pending, and read id, base, svr, ldr, dfr, lvt[error] and the page's PPR to
+ * match and choose destinations; these are accessed by atomics, relaxed where no order matters. There
+ * is no lock. Nobody else writes the page: a CPU does not expect that while it uses it (SDM 3C
+ * 25.11.4). The own thread takes what came in before it looks at IRR.
  */
 #ifndef V3_DEVICES_INTR_LAPIC_H
 #define V3_DEVICES_INTR_LAPIC_H
 
 #include "palacios/intr.h"
+#include "palacios/mem.h"
 #include "palacios/platform.h"
 #include "palacios/timer.h"
 #include "palacios/topology.h"
 #include "palacios/types.h"
+#include "palacios/vcpu.h"
 
 /* Register numbers: MMIO offset >> 4 = x2APIC MSR - 0x800; SDM 3A table 10-1 and 10-6. */
 enum lapic_reg_num {
@@ -72,13 +80,24 @@ enum lapic_lvt_num {
 
 #define LAPIC_MSR_PV_EOI 0x4b564d04u /* MSR_KVM_PV_EOI_EN */
 
+/* Where a register is in the page. */
+#define LAPIC_AT(reg) ((reg)*4)
+
+#define LAPIC_NONE   (-1) /* no vector */
+#define LAPIC_BY_CPU (-2) /* the CPU delivers and ends interrupts: look into the page */
+
+#define LAPIC_BASE_MODE (LAPIC_BASE_X2APIC | LAPIC_BASE_ENABLE)
+#define LAPIC_SVR_RESET 0x000000ffu
+
 enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };
 
 struct lapic_set;
 
 struct lapic {
 	/* posted to by any vcpu */
-	uint64_t irr[4], tmr[4];
+	uint64_t incoming[4]; /* accepted, on their way into IRR */
+	uint64_t level[4];    /* trigger mode with which each vector came last */
+	uint32_t posted;      /* incoming has something, or is about to */
 	uint32_t esr_pending; /* errors since the last write to ESR */
 
 	/* written by the own thread, read by senders */
@@ -86,15 +105,11 @@ struct lapic {
 	uint64_t base;		/* IA32_APIC_BASE */
 	uint32_t svr, ldr, dfr; /* ldr, dfr: xAPIC only; the x2APIC value follows from id */
 	uint32_t lvt[LAPIC_NLVT];
-	uint32_t ppr;
 
 	/* own thread */
-	uint64_t isr[4];
-	uint32_t nested; /* bits set in isr */
-	int isr_top;	 /* the highest of them, -1 if none */
-	uint32_t tpr;
-	uint32_t esr; /* as latched by the last write */
-	uint64_t icr;
+	uint32_t *page;	 /* not owned, lives as long as the vcpu: LAPIC_AT() */
+	uint32_t nested; /* bits set in ISR; means something while isr_top >= -1 */
+	int isr_top;	 /* the highest of them, LAPIC_NONE, or LAPIC_BY_CPU */
 	uint32_t dcr, initial;
 	bool running;	   /* the timer counts; deadline is its next expiry */
 	uint64_t deadline; /* guest time, ns */
@@ -147,33 +162,54 @@ static inline uint64_t lapic_load64(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-/**
- * Number of the highest set bit of a 256-bit register, -1 if none. Unrolled: it is on every
- * interrupt's way.
- */
-static inline int lapic_top(const uint64_t *w)
+/** One of the 256-bit registers ISR, TMR and IRR: eight words, each at the place of a register. */
+static inline uint32_t *lapic_word(struct lapic *l, unsigned reg, uint8_t vector)
 {
-	uint64_t v;
+	return &l->page[LAPIC_AT(reg + vector / 32)];
+}
 
-	if ((v = lapic_load64(&w[3])) != 0)
-		return 255 - __builtin_clzll(v);
-	if ((v = lapic_load64(&w[2])) != 0)
-		return 191 - __builtin_clzll(v);
-	if ((v = lapic_load64(&w[1])) != 0)
-		return 127 - __builtin_clzll(v);
-	if ((v = lapic_load64(&w[0])) != 0)
-		return 63 - __builtin_clzll(v);
-	return -1;
+static inline uint32_t lapic_bit(uint8_t vector)
+{
+	return 1u << (vector & 31);
 }
 
 /* lapic.c */
 
-/**
- * Something changed that may have made a posted vector deliverable: ask the run loop if so. Own
- * thread.
- */
-void v3_lapic_recheck(struct lapic *l);
+/** A register that the page only shows. Own thread. */
+static inline void lapic_show(struct lapic *l, unsigned reg, uint32_t value)
+{
+	l->page[LAPIC_AT(reg)] = value;
+}
 
+static inline struct lapic *lapic_of(void *priv, const struct v3_vcpu *vcpu)
+{
+	struct lapic_set *set = priv;
+
+	return set->cpu[v3_vcpu_index(vcpu)];
+}
+
+extern const struct v3_lapic_ops v3_lapic_device_ops;
+
+/** Set registers and the page that shows them. Own thread or stopped, as the next four. */
+void v3_lapic_set_svr(struct lapic *l, uint32_t value);
+void v3_lapic_set_lvt(struct lapic *l, unsigned n, uint32_t value);
+/** Everything but id and IA32_APIC_BASE to the state after RESET or INIT, SDM 3A 10.4.7.1. */
+void v3_lapic_clear(struct lapic *l);
+/**
+ * Mode, software enable or the vcpu's reset have changed: show the registers that depend on the mode,
+ * and ask whether the CPU delivers interrupts by itself from now on.
+ */
+void v3_lapic_mode_changed(struct lapic *l);
+/** The registers, by MMIO (xAPIC) and by MSR (x2APIC); priv: struct lapic_set. */
+int v3_lapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv);
+int v3_lapic_msr_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv);
+int v3_lapic_msr_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv);
+
+/** Accept a fixed interrupt, 16..255, edge-triggered, into IRR and ask the run loop to look. Own thread. */
+void v3_lapic_raise(struct lapic *l, uint8_t vector);
+
+/** Is any vector requested that is not in service yet? Own thread. */
+bool v3_lapic_others_wait(const struct lapic *l);
 /** End of the highest interrupt in service, SDM 3A 10.8.5. Own thread. */
 void v3_lapic_eoi(struct lapic *l);
 

@@ -3,8 +3,8 @@
  * @file lapic_bus.c
  * Messages between APICs: choosing destinations, accepting interrupts, interprocessor interrupts;
  * SDM 3A 10.6 to 10.8. Called by lapic.c and, through v3_apic_send(), by the I/O APIC and
- * message-signalled devices on any vcpu's thread. Lock-free: a sender only sets bits in the
- * receiver's IRR and TMR.
+ * message-signalled devices on any vcpu's thread. Lock-free: a sender only sets bits in what comes
+ * in at the receiver, whose own thread takes them into IRR and TMR.
  */
 #include "lapic.h"
 
@@ -25,8 +25,8 @@ enum icr_shorthand { ICR_NO_SHORTHAND, ICR_SELF, ICR_ALL, ICR_OTHERS };
 #define DFR_FLAT    0xfu
 #define DFR_CLUSTER 0x0u
 
-/** Set a vector in IRR and ask the vcpu to look. Any vcpu. */
-static void lapic_bus_set_irr(struct lapic *l, uint8_t vector, bool level)
+/** Accept a vector and ask the vcpu to take it into IRR. Any vcpu. */
+static void lapic_bus_accept_vector(struct lapic *l, uint8_t vector, bool level)
 {
 	uint64_t bit = 1ull << (vector & 63);
 	unsigned w = vector >> 6;
@@ -35,18 +35,20 @@ static void lapic_bus_set_irr(struct lapic *l, uint8_t vector, bool level)
 	if (!(lapic_load32(&l->svr) & LAPIC_SVR_ENABLE) || !lapic_enabled(l))
 		return;
 	if (level)
-		__atomic_fetch_or(&l->tmr[w], bit, __ATOMIC_RELAXED);
-	else if (lapic_load64(&l->tmr[w]) & bit)
-		__atomic_fetch_and(&l->tmr[w], ~bit, __ATOMIC_RELAXED);
+		__atomic_fetch_or(&l->level[w], bit, __ATOMIC_RELAXED);
+	else if (lapic_load64(&l->level[w]) & bit)
+		__atomic_fetch_and(&l->level[w], ~bit, __ATOMIC_RELAXED);
 	/* If the bit was set already, whoever set it has asked or is about to. */
-	if (!(__atomic_fetch_or(&l->irr[w], bit, __ATOMIC_SEQ_CST) & bit))
-		v3_vcpu_irq_request(l->vcpu);
+	if (__atomic_fetch_or(&l->incoming[w], bit, __ATOMIC_SEQ_CST) & bit)
+		return;
+	__atomic_store_n(&l->posted, 1, __ATOMIC_SEQ_CST);
+	v3_vcpu_irq_request(l->vcpu);
 }
 
 void v3_lapic_post(struct lapic *l, uint8_t vector, bool level)
 {
 	if (V3_LIKELY(vector >= 16))
-		lapic_bus_set_irr(l, vector, level);
+		lapic_bus_accept_vector(l, vector, level);
 	else
 		v3_lapic_error(l, LAPIC_ESR_RECV_ILL);
 }
@@ -62,15 +64,19 @@ void v3_lapic_error(struct lapic *l, uint32_t bits)
 	if ((uint8_t)lvt < 16)
 		__atomic_fetch_or(&l->esr_pending, LAPIC_ESR_RECV_ILL, __ATOMIC_RELAXED);
 	else
-		lapic_bus_set_irr(l, (uint8_t)lvt, false);
+		lapic_bus_accept_vector(l, (uint8_t)lvt, false);
 }
 
 void v3_lapic_local(struct lapic *l, enum lapic_lvt_num n)
 {
 	uint32_t lvt = l->lvt[n];
 
-	if (!(lvt & LAPIC_LVT_MASKED))
-		v3_lapic_post(l, (uint8_t)lvt, false);
+	if (lvt & LAPIC_LVT_MASKED)
+		return;
+	if (V3_LIKELY((uint8_t)lvt >= 16))
+		v3_lapic_raise(l, (uint8_t)lvt);
+	else
+		v3_lapic_error(l, LAPIC_ESR_RECV_ILL);
 }
 
 /** Logical destination, SDM 3A 10.6.2.2 and 10.12.10.2. */
@@ -150,8 +156,8 @@ static struct lapic *lapic_bus_lowest(struct lapic_set *set, const struct v3_api
 		i = i + 1 == set->n ? 0 : i + 1;
 		if (!lapic_bus_match(l, msg) || !(lapic_load32(&l->svr) & LAPIC_SVR_ENABLE))
 			continue;
-		if (lapic_load32(&l->ppr) < best_ppr) {
-			best_ppr = lapic_load32(&l->ppr);
+		if (lapic_load32(&l->page[LAPIC_AT(LAPIC_PPR)]) < best_ppr) {
+			best_ppr = lapic_load32(&l->page[LAPIC_AT(LAPIC_PPR)]);
 			best = l;
 		}
 	}
@@ -225,7 +231,7 @@ void v3_lapic_send_icr(struct lapic *l, uint64_t icr)
 
 	/* What kernels send most; the general way below would do the same. */
 	if (ICR_SHORT(icr) == ICR_SELF && msg.mode == V3_DELIVER_FIXED && msg.vector >= 16) {
-		v3_lapic_post(l, msg.vector, false);
+		v3_lapic_raise(l, msg.vector);
 		return;
 	}
 	/* INIT level de-assert only exists for compatibility and does nothing, SDM 3A 10.6.1. */

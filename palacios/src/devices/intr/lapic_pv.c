@@ -50,8 +50,8 @@ void v3_lapic_pv_sync(struct lapic *l)
 
 void v3_lapic_pv_arm(struct lapic *l, uint8_t vector)
 {
-	if (V3_LIKELY(!(l->pv_eoi & PV_EOI_ENABLED)) || lapic_top(l->irr) >= 0 ||
-	    (lapic_load64(&l->tmr[vector >> 6]) >> (vector & 63) & 1))
+	if (V3_LIKELY(!(l->pv_eoi & PV_EOI_ENABLED)) || v3_lapic_others_wait(l) ||
+	    (*lapic_word(l, LAPIC_TMR, vector) & lapic_bit(vector)))
 		return;
 	lapic_pv_set_bit(l, true);
 	l->pv_armed = true;

@@ -130,9 +130,11 @@ void v3_lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
 void v3_lapic_timer_set_initial(struct lapic *l, uint32_t value)
 {
 	/* Ignored in TSC-deadline mode, SDM 3A 10.5.4.1; mode 3 does not exist and never counts. */
+	if (lapic_timer_mode(l) <= LAPIC_PERIODIC)
+		l->initial = value;
+	lapic_show(l, LAPIC_TICR, l->initial);
 	if (lapic_timer_mode(l) > LAPIC_PERIODIC)
 		return;
-	l->initial = value;
 	if (value) {
 		l->running = true;
 		l->deadline = lapic_timer_now(l) + (lapic_timer_mode(l) == LAPIC_PERIODIC
@@ -173,6 +175,7 @@ void v3_lapic_timer_set_divide(struct lapic *l, uint32_t value)
 	lapic_timer_poll(l);
 	left = v3_lapic_timer_count(l);
 	l->dcr = value;
+	lapic_show(l, LAPIC_DCR, value);
 	if (l->running && lapic_timer_mode(l) != LAPIC_TSC_DEADLINE) {
 		l->deadline = lapic_timer_now(l) + lapic_timer_ns(l, left);
 		lapic_timer_program(l);
