@@ -23,7 +23,7 @@ struct v3_arch_caps {
 	bool nested_exec_only; /* a nested entry may forbid reading yet allow execution */
 	bool xsaves;	       /* a guest may execute XSAVES and XRSTORS if the CPU has them */
 	bool nested_dirty; /* the CPU sets dirty bits in nested leaves, if v3_mem.dirty.how asks for it */
-	bool dirty_log;	       /* and keeps a log of them: drain_log() */
+	bool dirty_log; /* and keeps a log of them: drain_log() */
 	uint8_t tsc_frac_bits; /* of the guest TSC's ratio to the host's, fixed point; 0: it cannot be scaled */
 	uint8_t tsc_int_bits;
 	uint8_t hpa_bits;      /* physical address width */

@@ -74,7 +74,7 @@ static int svm_probe(struct v3_arch_caps *caps, const char **why)
 		caps->tsc_frac_bits = SVM_TSC_FRACTION;
 		caps->tsc_int_bits = SVM_TSC_INTEGER;
 	}
-	caps->xsaves = true; /* no control forbids it */
+	caps->xsaves = true;	   /* no control forbids it */
 	caps->nested_dirty = true; /* 15.25.5: always */
 	caps->dirty_log = false;
 	v3_cpuid(0x80000008u, 0, &a, &b, &c, &d);
