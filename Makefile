@@ -194,7 +194,7 @@ unit: $(unit-tests)
 
 # ---- fragments ----
 include guest_tools/image/build.mk tests/baremetal_host/build.mk tests/guests/build.mk tests/bench/build.mk \
-	tests/fuzz/build.mk tests/system/debian/build.mk linux_module/build.mk linux_module/tools/build.mk \
+	tests/fuzz/build.mk tests/system/debian/build.mk tests/system/bios/build.mk linux_module/build.mk linux_module/tools/build.mk \
 	linux_module/install.mk tests/system/linux/build.mk
 
 # ---- targets ----
@@ -226,7 +226,7 @@ check-lint: $(if $(early),,$(products) check-clang)
 	$(call prove,lint,$(LINTS),-j2)
 check-unit: $(if $(early),,unit $(B)/bin/v3-mkimage)
 	$(call prove,unit,$(unit-tests) $(wildcard tests/unit/*.t),-j2)
-check-svm: $(if $(early),,$(products) debian-guest)
+check-svm: $(if $(early),,$(products) debian-guest bios-guest)
 	$(call prove,svm,$(sort $(filter-out tests/system/linux%.t,$(wildcard tests/system/*.t))))
 
 check-vmx: $(if $(early),,$(products) debian-guest)

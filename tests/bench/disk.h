@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/** Find the disk in PCI slot 1 and set it up. @return false: there is none, or it does not work */
+/** Find the disk in PCI slot 2 and set it up. @return false: there is none, or it does not work */
 bool bench_disk_open(void);
 /** Read 4 KiB and wait for the end. */
 void bench_disk_read(void);

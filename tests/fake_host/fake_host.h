@@ -75,6 +75,8 @@ void fake_host_at_end(void (*fn)(void *arg), void *arg);
 
 /** Bytes of guest RAM that ram_alloc() may give out in all, at most 3 GiB (default: all). */
 void fake_ram_limit(uint64_t bytes);
+/** Bytes of guest RAM that were asked for on host node @p node (-1: any; at most 7) since the test began. */
+uint64_t fake_ram_of_node(int node);
 /**
  * From now on guest RAM exists only in pieces of @p piece bytes (power of two >= 4096, 0: no
  * limit), no two of them adjacent. Only while no guest RAM is in use.

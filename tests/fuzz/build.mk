@@ -39,11 +39,11 @@ $(eval $(call fuzz-target,emulator,emulator))
 $(eval $(call fuzz-target,walk,walk))
 $(eval $(call fuzz-target,qcow2,qcow2))
 fuzz-device = -DFUZZ_DEVICE=v3_device_$(1) -DFUZZ_KEYS='$(2)'
-$(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size = \"256K\"")))
-$(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"")))
+$(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size = \"256K\"\nqueues = 2")))
+$(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"queues = 2")))
 $(eval $(call fuzz-target,virtio_console,virtio,$(call fuzz-device,virtio_console,"console = \"console\"")))
 # The rows of fuzz_machine.c's table.
-FUZZ_MACHINE := uart i8254 i8259 hpet rtc ioapic lapic chipset fw_cfg pci msr exits
+FUZZ_MACHINE := uart i8254 i8259 hpet rtc ioapic lapic chipset i8042 vga fw_cfg pci msr exits
 $(foreach t,$(FUZZ_MACHINE),$(eval $(call fuzz-target,$(t),machine,-DFUZZ_TARGET='"$(t)"')))
 all-objs += $(patsubst %,$(B)/fuzz/obj/%.o,$(FUZZ_TARGETS)) $(patsubst %,$(B)/replay/obj/%.o,$(FUZZ_TARGETS))
 

@@ -57,6 +57,14 @@ static const struct target targets[] = {
 	  {PORT, V3_PC_PORT_DEBUGCON, 1},
 	  {PORT, V3_PC_PORT_DEBUGEXIT, 4}},
 	 false},
+	{"i8042", "", {{PORT, V3_PC_PORT_KBC_DATA, 1}, {PORT, V3_PC_PORT_KBC, 1}}, false},
+	{"vga",
+	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\n",
+	 {{PORT, 0x3c0, 16},
+	  {PORT, 0x3d4, 2},
+	  {PORT, 0x3da, 1},
+	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE}},
+	 false},
 	{"fw_cfg", "", {{PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN}}, false},
 	{"pci",
 	 "[[device]]\nclass = \"virtio_rng\"\n[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\n",
@@ -206,7 +214,8 @@ static void step_exit(void)
 		V3_EXIT_HYPERCALL, V3_EXIT_XSETBV,  V3_EXIT_NESTED_FAULT, V3_EXIT_RDTSC,
 		V3_EXIT_RDTSCP,	   V3_EXIT_INVLPG,  V3_EXIT_CACHE,	  V3_EXIT_TASK_SWITCH,
 		V3_EXIT_IO,	   V3_EXIT_HLT,	    V3_EXIT_PAUSE,	  V3_EXIT_RDPMC,
-		V3_EXIT_MONITOR,   V3_EXIT_RDMSR,   V3_EXIT_WRMSR,	  V3_EXIT_VIRT_INSN};
+		V3_EXIT_MONITOR,   V3_EXIT_RDMSR,   V3_EXIT_WRMSR,	  V3_EXIT_VIRT_INSN,
+		V3_EXIT_SYS_INSN,  V3_EXIT_STEP,    V3_EXIT_TIMER,	  V3_EXIT_BUS_LOCK};
 	struct v3_vcpu *vcpu = vm->vcpu[0];
 	struct v3_exit exit = fake_exit(kinds[take(1) % V3_ARRAY_SIZE(kinds)], 0);
 	uint8_t code[15];

@@ -12,6 +12,7 @@
 #include "palacios/config.h"
 #include "palacios/device.h"
 #include "palacios/error.h"
+#include "palacios/fw_cfg.h"
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
@@ -45,12 +46,19 @@ struct v3_vm {
 		const void *data;
 		size_t len;
 	} file[8];
+	unsigned nfw; /* files offered to firmware */
+	struct {
+		const char *name;
+		const void *data;
+		size_t len;
+	} fw[8];
 	v3_gpa_t mmio_base;
 	uint64_t mmio_size;
 	v3_mmio_fn mmio;
 };
 
 static char boot_vm_log[512]; /* the last line */
+static unsigned boot_vm_fw_limit = 8;
 
 /* ---- memory ---- */
 
@@ -82,6 +90,21 @@ int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node)
 {
 	(void)node;
 	return boot_vm_add(vm, gpa, size, true);
+}
+
+int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
+{
+	return boot_vm_add(vm, gpa, size, false);
+}
+
+int v3_fw_cfg_add_file(struct v3_vm *vm, const char *name, const void *data, size_t len)
+{
+	if (vm->nfw == boot_vm_fw_limit)
+		return V3_ENOSPC;
+	vm->fw[vm->nfw].name = name;
+	vm->fw[vm->nfw].data = data;
+	vm->fw[vm->nfw++].len = len;
+	return V3_OK;
 }
 
 int v3_mem_range(struct v3_vm *vm, unsigned i, struct v3_mem_range *out)
@@ -211,7 +234,8 @@ static const struct v3_device_class boot_vm_uart = {.name = "uart", .keys = boot
 	}
 static const struct v3_device_class *const boot_vm_classes[] = {
 	PLAIN(lapic), PLAIN(ioapic),   PLAIN(i8259),  PLAIN(rtc),    PLAIN(acpi_pm),
-	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, NULL};
+	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, PLAIN(vga),
+	NULL};
 
 static const struct v3_device_class *const *boot_vm_offered = boot_vm_classes; /* by the embedder */
 

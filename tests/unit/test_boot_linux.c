@@ -105,6 +105,21 @@ static void test_linux_entry_state(void)
 	boot_vm_end();
 }
 
+/* The display, if there is one, is in text mode 3. */
+static void test_linux_screen(void)
+{
+	static const uint8_t none[0x20],
+		vga[0x20] = {[0x06] = 3, [0x07] = 80, [0x0e] = 25, [0x0f] = 1, [0x10] = 16};
+
+	make_image();
+	if (load(TOML("64M", "")))
+		CHECK_MEM(boot_vm_ptr(&boot_vm, boot_state.info, 0x20), none, 0x20);
+	boot_vm_end();
+	if (load(TOML("64M", "[[device]]\nclass='vga'\n")))
+		CHECK_MEM(boot_vm_ptr(&boot_vm, boot_state.info, 0x20), vga, 0x20);
+	boot_vm_end();
+}
+
 static void test_linux_boot_params(void)
 {
 	const uint8_t *params;
@@ -485,6 +500,7 @@ static void test_linux_setup_out_of_memory_at_each_step(void)
 
 static const struct tap_test tests[] = {
 	TAP(test_linux_entry_state),
+	TAP(test_linux_screen),
 	TAP(test_linux_boot_params),
 	TAP(test_linux_memory_map_small),
 	TAP(test_linux_memory_map_above_4g),

@@ -6,6 +6,7 @@
  */
 #include "fake_vm.h"
 #include "host/host.h"
+#include "host/net_flow.h"
 #include "palacios/net.h"
 #include "tap.h"
 
@@ -617,6 +618,159 @@ static void test_net_oom(void)
 	CHECK(fake_host_oom_each_step(oom_open, oom_close, NULL) >= 3);
 }
 
+/* ---- flows ---- */
+
+/* Kinds of headers in front of two addresses, and of ports behind them; as 0x45, say, in hexadecimal. */
+static const struct {
+	const char *what, *front, *behind;
+	uint8_t address; /* length */
+	bool ports;	 /* count */
+} kinds[] = {
+	{"TCP over IPv4",
+	 "0800"
+	 "4500002800000000"
+	 "40060000",
+	 "", 4, true},
+	{"UDP over IPv4",
+	 "0800"
+	 "4500002800004000"
+	 "40110000",
+	 "", 4, true},
+	{"options",
+	 "0800"
+	 "4600002800000000"
+	 "40060000",
+	 "01010101", 4, true},
+	{"a VLAN",
+	 "8100e005"
+	 "0800"
+	 "4500002800000000"
+	 "40060000",
+	 "", 4, true},
+	{"TCP over IPv6",
+	 "86dd"
+	 "60000000"
+	 "0014"
+	 "0640",
+	 "", 16, true},
+	{"ICMP",
+	 "0800"
+	 "4500002800000000"
+	 "40010000",
+	 "", 4, false},
+	{"a first fragment",
+	 "0800"
+	 "4500002800002000"
+	 "40060000",
+	 "", 4, false},
+	{"a later fragment",
+	 "0800"
+	 "4500002800000010"
+	 "40060000",
+	 "", 4, false},
+	{"another protocol",
+	 "88b5"
+	 "4500002800000000"
+	 "40060000",
+	 "", 4, false},
+};
+
+static uint32_t put_hex(uint8_t *p, const char *hex)
+{
+	uint32_t n = 0;
+	unsigned byte;
+
+	for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+		p[n++] = (uint8_t)byte;
+	return n;
+}
+
+/* @return the flow of a frame of @p kind from @p a, port @p pa, to @p b, port @p pb */
+static uint32_t flow_of(unsigned kind, uint8_t a, uint8_t pa, uint8_t b, uint8_t pb)
+{
+	uint8_t frame[V3_NET_FLOW_HEAD + 8] = {2, 0, 0, 0, 0, b, 2, 0, 0, 0, 0, a};
+	uint32_t at = 12;
+
+	at += put_hex(frame + at, kinds[kind].front);
+	memset(frame + at, a, kinds[kind].address);
+	at += kinds[kind].address;
+	memset(frame + at, b, kinds[kind].address);
+	at += kinds[kind].address;
+	at += put_hex(frame + at, kinds[kind].behind);
+	frame[at + 1] = pa;
+	frame[at + 3] = pb;
+	return v3_net_flow(frame, V3_NET_FLOW_HEAD);
+}
+
+static void test_net_flow_kinds(void)
+{
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(kinds); i++) {
+		uint32_t flow = flow_of(i, 1, 10, 2, 80);
+
+		CHECK_MSG(flow_of(i, 2, 80, 1, 10) == flow, "%s: not the same back", kinds[i].what);
+		CHECK_MSG((flow_of(i, 1, 11, 2, 80) != flow) == kinds[i].ports, "%s: ports",
+			  kinds[i].what);
+		CHECK_MSG(flow_of(i, 1, 10, 3, 80) != flow, "%s: addresses", kinds[i].what);
+	}
+}
+
+/* Frames that end anywhere: only what is there is looked at (the sanitizer watches). */
+static void test_net_flow_short_frames(void)
+{
+	for (uint32_t len = 0; len <= V3_NET_FLOW_HEAD; len++) {
+		uint8_t *frame = malloc(len ? len : 1);
+
+		REQUIRE(frame);
+		for (unsigned round = 0; round < 50; round++) {
+			for (uint32_t i = 0; i < len; i++)
+				frame[i] = (uint8_t)tap_rand();
+			if (len >= 24) {
+				memcpy(frame + 12, round & 1 ? "\x08\x00\x4f" : "\x86\xdd\x60", 3);
+				frame[round & 1 ? 23 : 20] = round & 2 ? 6 : 17;
+			}
+			v3_net_flow(frame, len);
+		}
+		free(frame);
+	}
+}
+
+/* A card with several queues is one card: it hears nothing of its own, and others hear it once. */
+static void test_net_queues_are_one_card(void)
+{
+	struct card a[V3_NET_QUEUES], b[1], spare;
+	unsigned got = 0;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(a, 1, "lan") && open_cards(b, 1, "lan"));
+	for (unsigned i = 1; i < V3_NET_QUEUES; i++) {
+		a[i].ready = 0;
+		REQUIRE_EQ(v3_net_open_queue(a[0].port, card_ready, &a[i], &a[i].port), V3_OK);
+	}
+	CHECK_EQ(v3_net_open_queue(a[0].port, card_ready, &spare, &spare.port), V3_ENOSPC);
+	v3_net_use_queues(a[0].port, V3_NET_QUEUES);
+	v3_net_use_queues(a[0].port, V3_NET_QUEUES + 1); /* has no effect */
+	v3_net_use_queues(a[0].port, 0);
+	v3_net_use_queues(b[0].port, 1);
+	CHECK_EQ(send_frame(&a[3], 1, 2, 60, 7), V3_OK);
+	CHECK_EQ(take(&b[0], NULL), 60);
+	CHECK_EQ(take(&b[0], NULL), 0);
+	for (unsigned i = 0; i < V3_NET_QUEUES; i++)
+		CHECK_EQ(take(&a[i], NULL), 0);
+	CHECK_EQ(send_frame(&b[0], 2, 1, 61, 7), V3_OK); /* an answer goes where it was asked */
+	CHECK_EQ(a[3].ready, 1);
+	CHECK_EQ(take(&a[3], NULL), 61);
+	for (uint8_t from = 10; from < 50; from++)
+		CHECK_EQ(send_frame(&b[0], from, 1, 60, 7), V3_OK);
+	for (unsigned i = 0; i < V3_NET_QUEUES; i++) {
+		CHECK(a[i].ready > 0);
+		while (take(&a[i], NULL))
+			got++;
+	}
+	CHECK_EQ(got, 40);
+	close_cards(b, 1);
+	v3_net_close(a[0].port);
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_net_learns),
 	TAP(test_net_names_are_apart),
@@ -631,5 +785,8 @@ static const struct tap_test tests[] = {
 	TAP(test_net_segments_tcp),
 	TAP(test_net_segments_refuse),
 	TAP(test_net_ports_come_and_go),
+	TAP(test_net_flow_kinds),
+	TAP(test_net_flow_short_frames),
+	TAP(test_net_queues_are_one_card),
 };
 TAP_MAIN(tests)

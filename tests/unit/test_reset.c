@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_reset.c
- * Ports 0xcf9, 0x92 and 0x60/0x64: which writes reset the VM, and what reads back.
+ * Ports 0xcf9 and 0x92: which writes reset the VM, and what reads back.
  */
 #include "device_bench.h"
 
 #define CF9    0xcf9
 #define PORT92 0x92
-#define KBC    0x64
-#define KBCD   0x60
 
 static bool was_reset(void)
 {
@@ -65,48 +63,15 @@ static void test_reset_port92(void)
 		  {PORT92, 0x02, false, 0x02}, {PORT92, 0x01, true, 0x01});
 }
 
-static void test_reset_kbc_pulse(void)
-{
-	RUN_STEPS({KBC, 0xfe, true, 0x1c}, {KBC, 0xff, false, 0x1c}, {KBC, 0xf0, true, 0x1c},
-		  {KBC, 0xfd, false, 0x1c}, {KBC, 0x20, false, 0x1c}, {KBC, 0xaa, false, 0x1c});
-}
-
-static void test_reset_kbc_output_port(void)
-{
-	REQUIRE(bench_open(&v3_device_reset, ""));
-	CHECK_EQ(in8(KBC), 0x1c);
-	CHECK_EQ(in8(KBCD), 0);
-	out8(KBC, 0xd0);
-	CHECK_EQ(in8(KBC), 0x1d);
-	CHECK_EQ(in8(KBCD), 0x03);
-	CHECK_EQ(in8(KBC), 0x1c);
-	out8(KBCD, 0xdd); /* without command D1 nothing happens */
-	out8(KBC, 0xd1);
-	out8(KBCD, 0xdd);
-	CHECK(!was_reset());
-	out8(KBC, 0xd0);
-	CHECK_EQ(in8(KBCD), 0xdd);
-	out8(KBC, 0xd1);
-	out8(KBCD, 0xfe);
-	CHECK(was_reset());
-	out8(KBCD, 0xfe); /* one operand per command */
-	CHECK(!was_reset());
-}
-
 static void test_reset_power_on_values(void)
 {
 	REQUIRE(bench_open(&v3_device_reset, ""));
 	bench_hostile(CF9, 1, 300);
 	bench_hostile(PORT92, 1, 300);
-	bench_hostile(KBCD, 1, 300);
-	bench_hostile(KBC, 1, 300);
 	was_reset();
 	bench_reset();
 	CHECK_EQ(in8(CF9), 0);
 	CHECK_EQ(in8(PORT92), 0x02);
-	CHECK_EQ(in8(KBC), 0x1c);
-	out8(KBC, 0xd0);
-	CHECK_EQ(in8(KBCD), 0x03);
 	CHECK(!was_reset());
 }
 
@@ -122,7 +87,7 @@ static void test_reset_wide_accesses(void)
 
 static void test_reset_ports(void)
 {
-	static const uint16_t ports[] = {CF9, PORT92, KBCD, KBC};
+	static const uint16_t ports[] = {CF9, PORT92};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(ports); i++) {
 		bench_ports_released(&v3_device_reset, "", ports[i]);
@@ -133,7 +98,7 @@ static void test_reset_ports(void)
 /* Whichever of its ports is taken, create leaves the others free. */
 static void test_reset_port_taken(void)
 {
-	static const uint16_t ports[] = {CF9, PORT92, KBCD, KBC};
+	static const uint16_t ports[] = {CF9, PORT92};
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(ports); i++) {
 		void *dev;
@@ -158,8 +123,6 @@ static void test_reset_hostile(void)
 	REQUIRE(bench_open(&v3_device_reset, ""));
 	bench_hostile(CF9, 1, 25000);
 	bench_hostile(PORT92, 1, 25000);
-	bench_hostile(KBCD, 1, 25000);
-	bench_hostile(KBC, 1, 25000);
 }
 
 static const struct tap_test tests[] = {
@@ -167,8 +130,6 @@ static const struct tap_test tests[] = {
 	TAP(test_reset_cf9_single_write),
 	TAP(test_reset_cf9_reserved_bits),
 	TAP(test_reset_port92),
-	TAP(test_reset_kbc_pulse),
-	TAP(test_reset_kbc_output_port),
 	TAP(test_reset_power_on_values),
 	TAP(test_reset_wide_accesses),
 	TAP(test_reset_ports),

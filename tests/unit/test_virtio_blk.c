@@ -35,18 +35,20 @@ static void header(uint32_t type, uint64_t sector)
 	rig_poke(STATUS, 0xee, 1);
 }
 
+static unsigned queue; /* that request() uses */
+
 /* Header, data (none if @p len is 0) and status in buffers of their own. @return status; -1: not used */
 static int request(uint32_t type, uint64_t sector, uint32_t len)
 {
 	bool in = type == T_IN || type == T_GET_ID;
 
 	header(type, sector);
-	rig_desc(0, 0, HEADER, 16, RIG_NEXT, len ? 1 : 2);
-	rig_desc(0, 1, DATA, len, RIG_NEXT | (in ? RIG_WRITE : 0), 2);
-	rig_desc(0, 2, STATUS, 1, RIG_WRITE, 0);
-	rig_offer(0, 0);
-	rig_kick(0);
-	return rig_used(0, NULL) < 0 ? -1 : (int)rig_peek(STATUS, 1);
+	rig_desc(queue, 0, HEADER, 16, RIG_NEXT, len ? 1 : 2);
+	rig_desc(queue, 1, DATA, len, RIG_NEXT | (in ? RIG_WRITE : 0), 2);
+	rig_desc(queue, 2, STATUS, 1, RIG_WRITE, 0);
+	rig_offer(queue, 0);
+	rig_kick(queue);
+	return rig_used(queue, NULL) < 0 ? -1 : (int)rig_peek(STATUS, 1);
 }
 
 static void fill(uint8_t byte, uint32_t len)
@@ -301,6 +303,33 @@ static void test_virtio_blk_read_only(void)
 	CHECK_EQ(rig_peek(DATA, 2), 0x4242);
 }
 
+static void test_virtio_blk_queues(void)
+{
+	REQUIRE(open_blk("size = \"64K\"\nqueues = 3\n"));
+	CHECK_EQ(rig_read(RIG_NUMQ, 2), 3);
+	CHECK_EQ(rig_read(RIG_CONFIG + 34, 2), 3);
+	CHECK_EQ(rig_offered() & 0xffffff, 0x7246); /* with MQ */
+	for (queue = 0; queue < 3; queue++) {
+		fill((uint8_t)(0x10 + queue), 512);
+		CHECK_EQ(request(T_OUT, queue, 512), OK);
+		CHECK_EQ(pci_bench_vector(), (int)(0x51 + queue));
+	}
+	queue = 0; /* one disk behind all of them */
+	CHECK_EQ(request(T_IN, 0, 1536), OK);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(rig_peek(DATA + 512 * i, 1), 0x10 + i);
+}
+
+static void test_virtio_blk_packed(void)
+{
+	rig_extra = VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+	test_virtio_blk_reads_what_it_wrote();
+	test_virtio_blk_limits();
+	test_virtio_blk_discard_and_zero();
+	test_virtio_blk_id();
+	rig_extra = 0;
+}
+
 static void test_virtio_blk_two_disks(void)
 {
 	struct v3_vm *vm;
@@ -351,9 +380,9 @@ static void oom_destroy(void *arg)
 static void test_virtio_blk_oom(void)
 {
 	REQUIRE(pci_bench_open());
-	bench_cfg = fake_cfg(&v3_device_virtio_blk, "size = \"64K\"\n");
+	bench_cfg = fake_cfg(&v3_device_virtio_blk, "size = \"64K\"\nqueues = 3\n");
 	REQUIRE(bench_cfg);
-	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 8);
+	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 14);
 }
 
 #define BATCH 5
@@ -448,6 +477,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_blk_discard_and_zero), TAP(test_virtio_blk_id),
 	TAP(test_virtio_blk_broken_frames),    TAP(test_virtio_blk_image_overlay),
 	TAP(test_virtio_blk_read_only),	       TAP(test_virtio_blk_two_disks),
+	TAP(test_virtio_blk_queues),	       TAP(test_virtio_blk_packed),
 	TAP(test_virtio_blk_create_refuses),   TAP(test_virtio_blk_oom),
 	TAP(test_virtio_blk_hostile),	       TAP(test_virtio_blk_on_a_file),
 };

@@ -17,8 +17,9 @@ enum v3_cfg_type {
 	V3_CFG_STRING, /* text; high = longest length in bytes, 0 = 4095 */
 	V3_CFG_BOOL,   /* true or false */
 	V3_CFG_FILE, /* text naming a section of the container (a file beside the definition for v3-mkimage) */
-	V3_CFG_UINTS,  /* list of numbers; low..high apply to each */
-	V3_CFG_STRINGS /* list of texts; high = longest length of each, 0 = 4095 */
+	V3_CFG_UINTS,	/* list of numbers; low..high apply to each */
+	V3_CFG_STRINGS, /* list of texts; high = longest length of each, 0 = 4095 */
+	V3_CFG_TABLES /* list of tables in braces, or, if high is not 0, of numbers; not for devices */
 };
 
 /** A text, or each of a list, that names a file of the host, which is not packed; and what the disk does to it. */

@@ -19,6 +19,9 @@
 #define V3_PC_HIGH_RAM_BASE 0x00100000
 #define V3_PC_RAM_LOW_MAX   0xc0000000 /* RAM below 4 GiB ends here at the latest */
 #define V3_PC_RAM_HIGH_BASE 0x100000000ull
+#define V3_PC_ROM_END	    0x100000000ull /* firmware ROM ends here, its last 128 KiB also at 1 MiB */
+#define V3_PC_ROM_ALIAS	    0x00020000
+#define V3_PC_ROM_MAX	    0x01000000
 #define V3_PC_PCI_MMIO_BASE 0xc0000000 /* window for PCI memory BARs */
 #define V3_PC_PCI_MMIO_END  0xfec00000 /* exclusive */
 #define V3_PC_IOAPIC_BASE   0xfec00000
@@ -29,7 +32,7 @@
 
 /* ---- interrupt controllers ---- */
 
-/* APIC ids: vcpu number n has local APIC id n; the I/O APIC's id is apart from all of them. */
+/* Local APIC ids follow from the topology (topology.h); the I/O APIC's id is apart from all of them. */
 #define V3_PC_MAX_VCPUS	     32
 #define V3_PC_IOAPIC_ID	     0xf0
 #define V3_PC_IOAPIC_PINS    24
@@ -49,22 +52,28 @@
 #define V3_PC_IRQ_SCI	   9  /* level-triggered, active high */
 #define V3_PC_IRQ_PCI_A	   10 /* PCI INTx while the guest uses the 8259 pair: see V3_PC_INTX_* */
 #define V3_PC_IRQ_PCI_B	   11
+#define V3_PC_IRQ_MOUSE	   12
 #define V3_PC_TIMER_PIN	   2 /* I/O APIC pin of line 0 */
 
 /*
  * PCI INTx. pin: 1 = INTA .. 4 = INTD (0x3d of configuration space). The bus drives both lines: the
- * guest listens to one of them, depending on the interrupt controller it chose (\_PIC).
+ * guest listens to one of them, depending on the interrupt controller it chose (\_PIC). The ISA bridge routes
+ * PIRQA..PIRQD to ISA lines; V3_PC_INTX_ISA() is how firmware, or the VMM in its place, programs it.
  */
-#define V3_PC_INTX_GSI(slot, pin) (16 + (((slot) + (pin)-1) & 3))
-#define V3_PC_INTX_ISA(slot, pin) ((((slot) + (pin)-1) & 1) ? V3_PC_IRQ_PCI_B : V3_PC_IRQ_PCI_A)
+#define V3_PC_INTX_GSI(slot, pin)  (16 + (((slot) + (pin)-1) & 3))
+#define V3_PC_INTX_PIRQ(slot, pin) (((slot) + (pin) + 2) & 3) /* 0 = PIRQA */
+#define V3_PC_INTX_ISA(slot, pin)                                                                  \
+	(V3_PC_INTX_PIRQ(slot, pin) < 2 ? V3_PC_IRQ_PCI_A : V3_PC_IRQ_PCI_B)
+#define V3_PC_ISA_BRIDGE_SLOT 1
 
 /* ---- I/O ports ---- */
 
 #define V3_PC_PORT_PIC1	      0x0020 /* 2 ports */
 #define V3_PC_PORT_PIT	      0x0040 /* 4 ports */
 #define V3_PC_PORT_SPEAKER    0x0061 /* PIT channel 2 gate and output, refresh toggle */
-#define V3_PC_PORT_KBC	      0x0064 /* no keyboard controller: only command 0xfe (reset) works */
-#define V3_PC_KBC_RESET	      0xfe
+#define V3_PC_PORT_KBC_DATA   0x0060
+#define V3_PC_PORT_KBC	      0x0064
+#define V3_PC_KBC_RESET	      0xfe   /* command to 0x64 */
 #define V3_PC_PORT_RTC	      0x0070 /* 2 ports: index, data */
 #define V3_PC_PORT_POST	      0x0080 /* POST code, used for I/O delays; nobody answers */
 #define V3_PC_PORT_SYSTEM_A   0x0092 /* bit 0: reset, bit 1: A20 */

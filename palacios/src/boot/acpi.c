@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file acpi.c
- * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT.
- * They are made anew at each power-on from the definition and palacios/platform.h, and lie in
- * 0xe0000..0xfffff, which the memory map reserves. Legacy-free in two respects: no SMI command port
- * (ACPI mode is always on) and no keyboard controller.
+ * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT; SRAT and SLIT if the
+ * definition has nodes. They are made from the definition and palacios/platform.h: for a kernel that is booted
+ * directly at each power-on, in 0xe0000..0xfffff, which the memory map reserves; for firmware once, see bios.c. There
+ * is no SMI command port: ACPI mode is always on.
  */
 #include "boot/aml.h"
+#include "boot/boot.h"
 #include "boot/loader.h"
 
 #include "config/vm_cfg.h"
@@ -17,16 +18,14 @@
 #include "palacios/util/str.h"
 #include "palacios/vm.h"
 
-#define ACPI_BUF_SIZE	16384 /* 32 vcpus and all devices take about 7 KiB */
 #define ACPI_HEADER_LEN 36
 
-#define RSDP_LEN    36
-#define RSDP_LEN_V1 20 /* what the first checksum covers */
-#define FACS_LEN    64
-#define FACS_ALIGN  64
+#define FACS_LEN   64
+#define FACS_ALIGN 64
 
 /* FADT: IA-PC boot flags (table 5.10) and feature flags (table 5.9). */
 #define FADT_BOOT_LEGACY    (1u << 0) /* ISA devices such as a UART */
+#define FADT_BOOT_8042	    (1u << 1)
 #define FADT_BOOT_NO_VGA    (1u << 2)
 #define FADT_BOOT_NO_RTC    (1u << 5)
 #define FADT_WBINVD	    (1u << 0)
@@ -52,14 +51,24 @@
 #define MADT_LEVEL	 (3 << 2)
 #define MADT_ALL_CPUS	 0xff
 
-_Static_assert(V3_PC_MAX_VCPUS < 255, "processor local APIC entries hold 8-bit ids");
+/* SRAT entry types (table 5.50) and SLIT distances (5.2.17). */
+#define SRAT_LAPIC   0
+#define SRAT_MEMORY  1
+#define SRAT_ENABLED 1
+#define SLIT_LOCAL   10
+#define SLIT_REMOTE  20
+
+_Static_assert(V3_MAX_APIC_IDS <= 255, "processor local APIC entries hold 8-bit ids");
 _Static_assert(V3_PC_MAX_VCPUS == V3_VM_CFG_MAX_VCPUS, "two names of one limit");
 
-/* The tables while they are made: offset in the buffer = address - V3_PC_TABLES_BASE. */
+/* The tables while they are made. */
 struct acpi {
 	struct v3_aml aml;
 	const struct v3_vm_cfg *cfg;
+	struct v3_acpi_block *out;
+	uint32_t base; /* address of offset V3_ACPI_RSDP_ROOM */
 	uint32_t facs, dsdt, fadt, madt;
+	uint32_t srat, slit; /* 0: none */
 };
 
 static uint8_t acpi_sum(const uint8_t *p, uint32_t len)
@@ -69,6 +78,25 @@ static uint8_t acpi_sum(const uint8_t *p, uint32_t len)
 	while (len--)
 		sum = (uint8_t)(sum + *p++);
 	return (uint8_t)-sum;
+}
+
+static uint32_t acpi_address(const struct acpi *a, uint32_t table)
+{
+	return a->base + (table - V3_ACPI_RSDP_ROOM);
+}
+
+/* The address of another table, in @p width bytes. */
+static void acpi_pointer(struct acpi *a, uint32_t table, unsigned width)
+{
+	struct v3_acpi_block *out = a->out;
+
+	if (out->npointers == V3_ACPI_MAX_POINTERS) {
+		a->aml.overflow = true;
+		return;
+	}
+	out->pointer[out->npointers].at = a->aml.len;
+	out->pointer[out->npointers++].width = width;
+	v3_aml_int(&a->aml, acpi_address(a, table), width);
 }
 
 /* System description table header (5.2.6); length and checksum follow in acpi_end(). */
@@ -92,9 +120,14 @@ static uint32_t acpi_begin(struct acpi *a, const char *signature, uint8_t revisi
 static void acpi_end(struct acpi *a, uint32_t start)
 {
 	uint32_t len = a->aml.len - start;
+	struct v3_acpi_block *out = a->out;
 
+	if (out->ntables == V3_ACPI_MAX_TABLES)
+		a->aml.overflow = true;
 	if (a->aml.overflow)
 		return;
+	out->table[out->ntables].start = start;
+	out->table[out->ntables++].len = len;
 	memcpy(a->aml.buf + start + 4, &len, 4);
 	a->aml.buf[start + 9] = acpi_sum(a->aml.buf + start, len);
 }
@@ -144,6 +177,27 @@ static void acpi_isa_device(struct acpi *a, const char *name, const char *hid, u
 	v3_aml_end(&a->aml, device);
 }
 
+/* Keyboard and mouse behind one controller, whose ports are the keyboard's. */
+static void acpi_i8042(struct acpi *a)
+{
+	uint32_t device, crs;
+
+	device = v3_aml_device(&a->aml, "KBD");
+	v3_aml_hid(&a->aml, "PNP0303");
+	crs = v3_aml_resources(&a->aml);
+	v3_aml_res_io(&a->aml, V3_PC_PORT_KBC_DATA, 1);
+	v3_aml_res_io(&a->aml, V3_PC_PORT_KBC, 1);
+	v3_aml_res_irq(&a->aml, V3_PC_IRQ_KEYBOARD);
+	v3_aml_end_resources(&a->aml, crs);
+	v3_aml_end(&a->aml, device);
+	device = v3_aml_device(&a->aml, "MOU");
+	v3_aml_hid(&a->aml, "PNP0F13");
+	crs = v3_aml_resources(&a->aml);
+	v3_aml_res_irq(&a->aml, V3_PC_IRQ_MOUSE);
+	v3_aml_end_resources(&a->aml, crs);
+	v3_aml_end(&a->aml, device);
+}
+
 static void acpi_fw_cfg(struct acpi *a)
 {
 	uint32_t device, crs;
@@ -189,7 +243,7 @@ static void acpi_pci(struct acpi *a)
 	v3_aml_name_number(&a->aml, "_UID", 0);
 	v3_aml_name_number(&a->aml, "_BBN", 0);
 	crs = v3_aml_resources(&a->aml);
-	v3_aml_res_bus(&a->aml, 0, 0);
+	v3_aml_res_bus(&a->aml, 0, 255);
 	v3_aml_res_io(&a->aml, V3_PC_PORT_PCI_ADDR, 8);
 	v3_aml_res_io_window(&a->aml, 0, V3_PC_PORT_PCI_ADDR - 1);
 	v3_aml_res_io_window(&a->aml, V3_PC_PORT_PCI_ADDR + 8, 0xffff);
@@ -238,6 +292,8 @@ static void acpi_make_dsdt(struct acpi *a)
 		acpi_pci(a);
 	if (v3_vm_cfg_has_device(a->cfg, "rtc"))
 		acpi_isa_device(a, "RTC", "PNP0B00", V3_PC_PORT_RTC, 2, V3_PC_IRQ_RTC);
+	if (v3_vm_cfg_has_device(a->cfg, "i8042"))
+		acpi_i8042(a);
 	if (acpi_has_com1(a->cfg))
 		acpi_isa_device(a, "COM1", "PNP0501", V3_PC_PORT_COM1, 8, V3_PC_IRQ_COM1);
 	/* The fixed hardware's ports, so that no PCI device is moved there. */
@@ -291,18 +347,28 @@ static void acpi_fadt_x_blocks(struct acpi *a)
 	acpi_gas(a, 0, 0);
 }
 
+/* What of a PC is there, IAPC_BOOT_ARCH (table 5.10). */
+static uint32_t acpi_boot_flags(const struct v3_vm_cfg *cfg)
+{
+	return FADT_BOOT_LEGACY | (v3_vm_cfg_has_device(cfg, "i8042") ? FADT_BOOT_8042 : 0) |
+	       (v3_vm_cfg_has_device(cfg, "vga") ? 0 : FADT_BOOT_NO_VGA) |
+	       (v3_vm_cfg_has_device(cfg, "rtc") ? 0 : FADT_BOOT_NO_RTC);
+}
+
 /* Fixed ACPI description table (5.2.9). */
 static void acpi_make_fadt(struct acpi *a)
 {
 	bool rtc = v3_vm_cfg_has_device(a->cfg, "rtc");
 	uint32_t flags = FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLP_BUTTON | FADT_NO_FIXED_RTC |
-			 FADT_TMR_VAL_EXT | FADT_HEADLESS;
+			 FADT_TMR_VAL_EXT;
 
 	if (v3_vm_cfg_has_device(a->cfg, "reset"))
 		flags |= FADT_RESET_REG;
+	if (!v3_vm_cfg_has_device(a->cfg, "vga"))
+		flags |= FADT_HEADLESS;
 	a->fadt = acpi_begin(a, "FACP", 6);
-	v3_aml_int(&a->aml, V3_PC_TABLES_BASE + a->facs, 4);
-	v3_aml_int(&a->aml, V3_PC_TABLES_BASE + a->dsdt, 4);
+	acpi_pointer(a, a->facs, 4);
+	acpi_pointer(a, a->dsdt, 4);
 	v3_aml_int(&a->aml, 0, 1);
 	v3_aml_int(&a->aml, FADT_PROFILE_SERVER, 1);
 	v3_aml_int(&a->aml, V3_PC_IRQ_SCI, 2);
@@ -313,7 +379,7 @@ static void acpi_make_fadt(struct acpi *a)
 	v3_aml_int(&a->aml, 0,
 		   8); /* cache flush size and stride, duty cycle, day and month alarm */
 	v3_aml_int(&a->aml, rtc ? RTC_CENTURY_REG : 0, 1);
-	v3_aml_int(&a->aml, FADT_BOOT_LEGACY | FADT_BOOT_NO_VGA | (rtc ? 0 : FADT_BOOT_NO_RTC), 2);
+	v3_aml_int(&a->aml, acpi_boot_flags(a->cfg), 2);
 	v3_aml_int(&a->aml, 0, 1);
 	v3_aml_int(&a->aml, flags, 4);
 	acpi_gas(a, V3_PC_PORT_RESET, 1);
@@ -321,7 +387,7 @@ static void acpi_make_fadt(struct acpi *a)
 	v3_aml_int(&a->aml, 0, 2); /* ARM boot flags */
 	v3_aml_int(&a->aml, 4, 1); /* minor version: 6.4 */
 	v3_aml_int(&a->aml, 0, 8); /* X_FIRMWARE_CTRL: FIRMWARE_CTRL counts */
-	v3_aml_int(&a->aml, V3_PC_TABLES_BASE + a->dsdt, 8);
+	acpi_pointer(a, a->dsdt, 8);
 	acpi_fadt_x_blocks(a);
 	v3_aml_int(&a->aml, 0, 8); /* hypervisor vendor identity */
 	acpi_end(a, a->fadt);
@@ -349,7 +415,7 @@ static void acpi_make_madt(struct acpi *a)
 		v3_aml_int(&a->aml, MADT_LAPIC, 1);
 		v3_aml_int(&a->aml, 8, 1);
 		v3_aml_int(&a->aml, i, 1); /* _UID of the processor device */
-		v3_aml_int(&a->aml, i, 1); /* APIC id */
+		v3_aml_int(&a->aml, v3_topology_apic_id(&a->cfg->topology, i), 1);
 		v3_aml_int(&a->aml, MADT_CPU_ENABLED, 4);
 	}
 	if (v3_vm_cfg_has_device(a->cfg, "ioapic")) {
@@ -370,6 +436,49 @@ static void acpi_make_madt(struct acpi *a)
 	acpi_end(a, a->madt);
 }
 
+/* System resource affinity table (5.2.16): which node each vcpu and each range of RAM belongs to. */
+static void acpi_make_srat(struct acpi *a)
+{
+	struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM];
+	unsigned n = v3_platform_ram(a->cfg, ram), i;
+
+	a->srat = acpi_begin(a, "SRAT", 3);
+	v3_aml_int(&a->aml, 1, 4);
+	v3_aml_int(&a->aml, 0, 8);
+	for (i = 0; i < a->cfg->vcpus; i++) {
+		v3_aml_int(&a->aml, SRAT_LAPIC, 1);
+		v3_aml_int(&a->aml, 16, 1);
+		v3_aml_int(&a->aml, a->cfg->vcpu_node[i], 1);
+		v3_aml_int(&a->aml, v3_topology_apic_id(&a->cfg->topology, i), 1);
+		v3_aml_int(&a->aml, SRAT_ENABLED, 4);
+		v3_aml_int(&a->aml, 0, 8); /* SAPIC id, high bits of the node, clock domain */
+	}
+	for (i = 0; i < n; i++) {
+		v3_aml_int(&a->aml, SRAT_MEMORY, 1);
+		v3_aml_int(&a->aml, 40, 1);
+		v3_aml_int(&a->aml, ram[i].node, 4);
+		v3_aml_int(&a->aml, 0, 2);
+		v3_aml_int(&a->aml, ram[i].gpa, 8);
+		v3_aml_int(&a->aml, ram[i].size, 8);
+		v3_aml_int(&a->aml, 0, 4);
+		v3_aml_int(&a->aml, SRAT_ENABLED, 4);
+		v3_aml_int(&a->aml, 0, 8);
+	}
+	acpi_end(a, a->srat);
+}
+
+/* System locality information table (5.2.17): the nodes are equally far from each other. */
+static void acpi_make_slit(struct acpi *a)
+{
+	uint32_t n = a->cfg->nnodes, i;
+
+	a->slit = acpi_begin(a, "SLIT", 1);
+	v3_aml_int(&a->aml, n, 8);
+	for (i = 0; i < n * n; i++)
+		v3_aml_int(&a->aml, i / n == i % n ? SLIT_LOCAL : SLIT_REMOTE, 1);
+	acpi_end(a, a->slit);
+}
+
 /* Firmware ACPI control structure (5.2.10): has no checksum. */
 static void acpi_make_facs(struct acpi *a)
 {
@@ -387,10 +496,14 @@ static void acpi_make_facs(struct acpi *a)
 /* RSDT and XSDT (5.2.7, 5.2.8): the same list in 32 and 64 bits. @return offset */
 static uint32_t acpi_make_list(struct acpi *a, const char *signature, unsigned width)
 {
+	const uint32_t tables[] = {a->fadt, a->madt, a->srat, a->slit};
 	uint32_t start = acpi_begin(a, signature, 1);
+	unsigned i;
 
-	v3_aml_int(&a->aml, V3_PC_TABLES_BASE + a->fadt, width);
-	v3_aml_int(&a->aml, V3_PC_TABLES_BASE + a->madt, width);
+	for (i = 0; i < V3_ARRAY_SIZE(tables); i++) {
+		if (tables[i])
+			acpi_pointer(a, tables[i], width);
+	}
 	acpi_end(a, start);
 	return start;
 }
@@ -398,7 +511,7 @@ static uint32_t acpi_make_list(struct acpi *a, const char *signature, unsigned w
 /* Root system description pointer (5.2.5.3), at the beginning of the buffer. */
 static void acpi_fill_rsdp(uint8_t *rsdp, uint64_t rsdt, uint64_t xsdt)
 {
-	const uint32_t len = RSDP_LEN;
+	const uint32_t len = V3_ACPI_RSDP_LEN;
 
 	memcpy(rsdp, "RSD PTR ", 8);
 	memcpy(rsdp + 9, "V3VEE ", 6);
@@ -406,37 +519,60 @@ static void acpi_fill_rsdp(uint8_t *rsdp, uint64_t rsdt, uint64_t xsdt)
 	memcpy(rsdp + 16, &rsdt, 4);
 	memcpy(rsdp + 20, &len, 4);
 	memcpy(rsdp + 24, &xsdt, 8);
-	rsdp[8] = acpi_sum(rsdp, RSDP_LEN_V1);
-	rsdp[32] = acpi_sum(rsdp, RSDP_LEN);
+	rsdp[8] = acpi_sum(rsdp, V3_ACPI_RSDP_LEN_V1);
+	rsdp[32] = acpi_sum(rsdp, V3_ACPI_RSDP_LEN);
 }
 
-int v3_acpi_setup(struct v3_vm *vm, struct v3_boot *b)
+int v3_acpi_make(const struct v3_vm_cfg *cfg, uint32_t base, uint8_t *buf,
+		 struct v3_acpi_block *out)
 {
-	static const uint8_t room[RSDP_LEN];
-	struct acpi a = {.cfg = b->cfg, .aml = {.size = ACPI_BUF_SIZE}};
+	struct acpi a = {.cfg = cfg,
+			 .aml = {.buf = buf, .size = V3_ACPI_BUF_SIZE, .len = V3_ACPI_RSDP_ROOM},
+			 .base = base,
+			 .out = out};
 	uint32_t rsdt, xsdt;
-	int err;
 
-	b->rsdp = 0;
-	if (b->cfg->platform != V3_PLATFORM_PC || !v3_vm_cfg_has_device(b->cfg, "acpi_pm"))
-		return V3_OK;
-	a.aml.buf = v3_alloc(ACPI_BUF_SIZE);
-	if (!a.aml.buf)
-		return V3_ENOMEM;
-	v3_aml_bytes(&a.aml, room, RSDP_LEN);
+	*out = (struct v3_acpi_block){.buf = buf};
 	acpi_make_facs(&a);
 	acpi_make_dsdt(&a);
 	acpi_make_fadt(&a);
 	acpi_make_madt(&a);
+	if (a.cfg->nnodes) {
+		acpi_make_srat(&a);
+		acpi_make_slit(&a);
+	}
 	rsdt = acpi_make_list(&a, "RSDT", 4);
 	xsdt = acpi_make_list(&a, "XSDT", 8);
-	err = a.aml.overflow ? V3_EOVERFLOW : V3_OK;
-	if (!err) {
-		acpi_fill_rsdp(a.aml.buf, V3_PC_TABLES_BASE + rsdt, V3_PC_TABLES_BASE + xsdt);
-		err = v3_mem_write(vm, V3_PC_TABLES_BASE, a.aml.buf, a.aml.len);
-	}
+	if (a.aml.overflow)
+		return V3_EOVERFLOW;
+	acpi_fill_rsdp(buf, acpi_address(&a, rsdt), acpi_address(&a, xsdt));
+	out->len = a.aml.len;
+	return V3_OK;
+}
+
+bool v3_acpi_wanted(const struct v3_vm_cfg *cfg)
+{
+	return cfg->platform == V3_PLATFORM_PC && v3_vm_cfg_has_device(cfg, "acpi_pm");
+}
+
+int v3_acpi_setup(struct v3_vm *vm, struct v3_boot *b)
+{
+	struct v3_acpi_block *block;
+	uint8_t *buf;
+	int err = V3_ENOMEM;
+
+	b->rsdp = 0;
+	if (!v3_acpi_wanted(b->cfg))
+		return V3_OK;
+	block = v3_alloc(sizeof(*block));
+	buf = v3_alloc(V3_ACPI_BUF_SIZE);
+	if (block && buf)
+		err = v3_acpi_make(b->cfg, V3_PC_TABLES_BASE + V3_ACPI_RSDP_ROOM, buf, block);
+	if (!err)
+		err = v3_mem_write(vm, V3_PC_TABLES_BASE, buf, block->len);
 	if (!err)
 		b->rsdp = V3_PC_TABLES_BASE;
-	v3_free(a.aml.buf);
+	v3_free(buf);
+	v3_free(block);
 	return err;
 }

@@ -47,6 +47,7 @@ static const struct v3_boot_loader *boot_choose(const struct v3_vm_cfg *cfg, con
 		[V3_BOOT_LINUX] = &v3_linux_loader,
 		[V3_BOOT_MULTIBOOT] = &v3_multiboot_loader,
 		[V3_BOOT_PVH] = &v3_pvh_loader,
+		[V3_BOOT_BIOS] = &v3_bios_loader,
 	};
 
 	if (cfg->boot == V3_BOOT_MULTIBOOT && v3_multiboot2_is(image, len))
@@ -87,6 +88,13 @@ int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cf
 	return err;
 }
 
+void v3_boot_unload(struct v3_boot *b)
+{
+	v3_bios_free(b->bios);
+	b->bios = NULL;
+	b->cfg = NULL;
+}
+
 int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	const struct v3_boot_copy *copy;
@@ -103,6 +111,8 @@ int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
 		if (err)
 			return err;
 	}
+	if (!b->loader->setup)
+		return V3_OK;
 	err = v3_acpi_setup(vm, b);
 	return err ? err : b->loader->setup(vm, b);
 }

@@ -41,7 +41,7 @@ struct v3_boot_copy {
 	uint64_t len, mem_len;
 };
 
-/** State of a VM's boot loader. The VM embeds it, zeroed. It owns nothing. */
+/** State of a VM's boot loader. The VM embeds it, zeroed. */
 struct v3_boot {
 	const struct v3_vm_cfg *cfg; /* not owned, outlives the VM; NULL: nothing loaded */
 	const struct v3_boot_loader *loader;
@@ -54,6 +54,7 @@ struct v3_boot {
 	uint32_t setup_len;    /* Linux: end of the setup header in it */
 	uint32_t initrd;       /* Linux: number of the initrd in copy[], 0: none */
 	uint32_t first_module; /* multiboot, PVH: copy[] from here on are the modules */
+	struct v3_bios *bios;  /* bios: files for the firmware; owned */
 
 	bool relocated; /* multiboot 2: the kernel asked for it */
 	uint64_t shift; /* and was put that many bytes above where its segments say */
@@ -65,14 +66,27 @@ struct v3_boot {
 	struct v3_boot_copy copy[V3_BOOT_MAX_LOADS];
 };
 
+#define V3_PLATFORM_MAX_RAM 9 /* each of 8 nodes one, and one is cut by the hole below 4 GiB */
+
+/** A range of guest RAM. */
+struct v3_platform_ram {
+	uint64_t gpa, size;
+	uint32_t node; /* of the guest */
+	int host_node; /* -1: any */
+};
+
+/** Where the platform puts the RAM of each node: ascending. @return number of ranges. any context. */
+unsigned v3_platform_ram(const struct v3_vm_cfg *cfg,
+			 struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM]);
+
 /**
  * Add guest RAM as the platform lays it out: 0 up to at most 3 GiB, the rest from 4 GiB. The RAM
  * below is one piece so that large host pages stay whole; on a PC a region that reads all ones
- * covers the display window 0xa0000..0xbffff.
+ * covers the display window 0xa0000..0xbffff, and firmware that shall boot gets ROM below 4 GiB.
  *
  * Thread, before the VM runs, before the devices are created.
  *
- * @param cfg  memory, numa_node and platform count
+ * @param cfg  memory, nodes, numa_node and platform count
  * @return V3_OK; the error of v3_mem_add_ram() or v3_mmio_register() (logged). What was added
  * before the failure stays until the VM is destroyed.
  */
@@ -88,6 +102,9 @@ int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg);
  *         Each with one log line that names file and field.
  */
 int v3_boot_load(struct v3_vm *vm, struct v3_boot *b, const struct v3_vm_cfg *cfg);
+
+/** Undo v3_boot_load(), successful or not, before the VM's memory goes. Thread. */
+void v3_boot_unload(struct v3_boot *b);
 
 /**
  * Power-on: write kernel, initrd, tables and boot parameters to guest RAM and set vcpu 0's

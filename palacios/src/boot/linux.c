@@ -61,6 +61,11 @@
 #define VID_MODE_NORMAL		   0xffff
 
 /* Boot parameters ("zero page"). */
+#define PARAMS_VIDEO_MODE   0x006 /* screen_info: mode, columns, ... */
+#define PARAMS_VIDEO_COLS   0x007
+#define PARAMS_VIDEO_LINES  0x00e /* ... rows, "a VGA", scan lines of a character */
+#define PARAMS_VIDEO_IS_VGA 0x00f
+#define PARAMS_VIDEO_POINTS 0x010
 #define PARAMS_ACPI_RSDP    0x070
 #define PARAMS_E820_ENTRIES 0x1e8
 #define PARAMS_HEADER	    0x1f1
@@ -257,6 +262,18 @@ static void linux_put32(uint8_t *page, unsigned off, uint32_t value)
 	memcpy(page + off, &value, sizeof(value));
 }
 
+/* Without firmware the display is in the mode it begins with: 80x25, characters of 16 lines. */
+static void linux_fill_screen(const struct v3_vm_cfg *cfg, uint8_t *page)
+{
+	if (!v3_vm_cfg_has_device(cfg, "vga"))
+		return;
+	page[PARAMS_VIDEO_MODE] = 3;
+	page[PARAMS_VIDEO_COLS] = 80;
+	page[PARAMS_VIDEO_LINES] = 25;
+	page[PARAMS_VIDEO_IS_VGA] = 1;
+	page[PARAMS_VIDEO_POINTS] = 16;
+}
+
 static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 {
 	const struct v3_boot_copy *initrd = &b->copy[b->initrd];
@@ -270,6 +287,7 @@ static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 	memcpy(page + PARAMS_ACPI_RSDP, &b->rsdp, sizeof(b->rsdp));
 	memcpy(page + HDR_VID_MODE, &vid_mode, sizeof(vid_mode));
 	page[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
+	linux_fill_screen(b->cfg, page);
 	page[HDR_LOADFLAGS] &=
 		(uint8_t)~HDR_LOADFLAGS_CAN_USE_HEAP; /* for the real-mode code only */
 	linux_put32(page, HDR_CMD_LINE_PTR, LINUX_CMDLINE);

@@ -151,17 +151,58 @@ struct v3_boot_loader {
 	/** As v3_boot_load(). */
 	int (*load)(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
 		    struct v3_boot_msg *msg);
-	/** As v3_boot_setup(), once b->copy[] and the ACPI tables are in RAM. */
+	/**
+	 * As v3_boot_setup(), once b->copy[] and the ACPI tables are in RAM. NULL: it is firmware, which begins
+	 * at the reset vector and places the tables itself.
+	 */
 	int (*setup)(struct v3_vm *vm, struct v3_boot *b);
 };
 
 extern const struct v3_boot_loader v3_linux_loader, v3_multiboot_loader, v3_multiboot2_loader,
-	v3_pvh_loader;
+	v3_pvh_loader, v3_bios_loader;
 
 /** Has the file a multiboot 2 header? */
 bool v3_multiboot2_is(const uint8_t *image, size_t len);
 
+/* ---- bios.c ---- */
+
+/** Is a file of @p len bytes firmware that fits its place? V3_OK; V3_EBADMSG */
+int v3_bios_check(size_t len, struct v3_boot_msg *msg);
+/** Free what loading left in b->bios; NULL is allowed. */
+void v3_bios_free(struct v3_bios *bios);
+
 /* ---- acpi.c ---- */
+
+#define V3_ACPI_BUF_SIZE     16384 /* 32 vcpus and all devices take about 7 KiB */
+#define V3_ACPI_MAX_TABLES   16
+#define V3_ACPI_MAX_POINTERS 48
+#define V3_ACPI_RSDP_LEN     36
+#define V3_ACPI_RSDP_LEN_V1  20 /* what the first checksum covers */
+#define V3_ACPI_RSDP_ROOM    64 /* the RSDP comes first, the other tables from here on */
+
+/** The ACPI tables in one buffer, and what of them depends on where they are. */
+struct v3_acpi_block {
+	uint8_t *buf; /* V3_ACPI_BUF_SIZE bytes, not owned */
+	uint32_t len;
+	uint32_t ntables, npointers;
+	struct {
+		uint32_t start, len;
+	} table[V3_ACPI_MAX_TABLES]; /* those with a checksum, in byte 9 of each; not the RSDP */
+	struct {
+		uint32_t at, width;
+	} pointer[V3_ACPI_MAX_POINTERS]; /* addresses of tables, but those in the RSDP */
+};
+
+/**
+ * Make the tables.
+ * @param base  guest-physical address of the byte at offset V3_ACPI_RSDP_ROOM
+ * @param buf   zeroed, V3_ACPI_BUF_SIZE bytes
+ * @return V3_OK; V3_EOVERFLOW
+ */
+int v3_acpi_make(const struct v3_vm_cfg *cfg, uint32_t base, uint8_t *buf,
+		 struct v3_acpi_block *out);
+/** Does the machine have ACPI tables? */
+bool v3_acpi_wanted(const struct v3_vm_cfg *cfg);
 
 /** Write the ACPI tables; sets b->rsdp (0: the platform has none). V3_OK; V3_ENOMEM; V3_EFAULT. */
 int v3_acpi_setup(struct v3_vm *vm, struct v3_boot *b);

@@ -11,8 +11,9 @@
 #include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
 
-#define MIN_MEMORY (1ull << 20)
-#define MAX_MEMORY (1ull << 40)
+#define MIN_MEMORY  (1ull << 20)
+#define MAX_MEMORY  (1ull << 40)
+#define MIN_TSC_KHZ 1000
 
 static const struct v3_cfg_key vm_keys[] = {
 	{.name = "name", .type = V3_CFG_STRING, .required = true, .high = 31},
@@ -22,8 +23,14 @@ static const struct v3_cfg_key vm_keys[] = {
 	 .low = MIN_MEMORY,
 	 .high = MAX_MEMORY},
 	{.name = "vcpus", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
-	{.name = "cpus", .type = V3_CFG_UINTS, .high = 4095},
-	{.name = "numa_node", .type = V3_CFG_UINT, .high = 255},
+	{.name = "sockets", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
+	{.name = "cores", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS},
+	{.name = "threads", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
+	{.name = "cpus", .type = V3_CFG_TABLES, .high = V3_VM_CFG_MAX_CPU},
+	{.name = "nodes", .type = V3_CFG_TABLES},
+	{.name = "numa_node", .type = V3_CFG_UINT, .high = V3_VM_CFG_MAX_HOST_NODE},
+	{.name = "yield", .type = V3_CFG_STRING, .def_str = "friendly"},
+	{.name = "tsc_khz", .type = V3_CFG_UINT, .low = MIN_TSC_KHZ, .high = 0xffffffff},
 	{.name = "platform", .type = V3_CFG_STRING, .def_str = "pc"},
 	{.name = "log", .type = V3_CFG_STRING, .def_str = "info"},
 	{.name = NULL},
@@ -31,7 +38,8 @@ static const struct v3_cfg_key vm_keys[] = {
 
 static const struct v3_cfg_key boot_keys[] = {
 	{.name = "type", .type = V3_CFG_STRING, .required = true},
-	{.name = "kernel", .type = V3_CFG_FILE, .required = true},
+	{.name = "kernel", .type = V3_CFG_FILE},
+	{.name = "firmware", .type = V3_CFG_FILE},
 	{.name = "initrd", .type = V3_CFG_FILE},
 	{.name = "cmdline", .type = V3_CFG_STRING},
 	{.name = "modules", .type = V3_CFG_STRINGS},
@@ -50,24 +58,6 @@ struct build {
 	struct v3_host_file_cfg *host_files;
 };
 
-/* Position of a key's text in a NULL-terminated list of allowed ones. */
-static int build_choice(struct build *b, const struct v3_cfg *table, const char *key,
-			const char *const *names, const char *expected, unsigned *out)
-{
-	const char *text = v3_cfg_string(table, key);
-	char quoted[V3_CFG_QUOTE_LEN];
-	unsigned i;
-
-	for (i = 0; names[i]; i++) {
-		if (!v3_strcmp(names[i], text)) {
-			*out = i;
-			return V3_OK;
-		}
-	}
-	return v3_cfg_fail(b->err, v3_cfg_line(table, key), "%s: expected %s, got %s", key,
-			   expected, v3_cfg_quote(quoted, text));
-}
-
 static int build_name(struct build *b, const struct v3_cfg *vm)
 {
 	const char *name = v3_cfg_string(vm, "name"), *s;
@@ -83,33 +73,13 @@ static int build_name(struct build *b, const struct v3_cfg *vm)
 	return V3_OK;
 }
 
-static int build_cpus(struct build *b, const struct v3_cfg *vm)
-{
-	struct v3_vm_cfg *cfg = b->cfg;
-	uint32_t *cpus, i;
-
-	cfg->ncpus = v3_cfg_count(vm, "cpus");
-	if (!v3_cfg_has(vm, "cpus"))
-		return V3_OK;
-	if (cfg->ncpus != cfg->vcpus)
-		return v3_cfg_fail(b->err, v3_cfg_line(vm, "cpus"),
-				   "cpus: expected one number per vcpu, %u in all, got %u",
-				   cfg->vcpus, cfg->ncpus);
-	cpus = v3_cfg_arena_alloc(b->arena, cfg->ncpus * sizeof(*cpus));
-	if (!cpus)
-		return V3_ENOMEM;
-	for (i = 0; i < cfg->ncpus; i++)
-		cpus[i] = (uint32_t)v3_cfg_uint_at(vm, "cpus", i);
-	cfg->cpus = cpus;
-	return V3_OK;
-}
-
 static int build_vm(struct build *b, struct v3_cfg *vm)
 {
 	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 	static const char *const platforms[] = {"none", "pc", NULL};
+	static const char *const yields[] = {"friendly", "greedy", "adaptive", NULL};
 	struct v3_vm_cfg *cfg = b->cfg;
-	unsigned level = 0, platform = 0;
+	unsigned level = 0, platform = 0, yield = 0;
 	char size[24];
 	int err;
 
@@ -119,15 +89,20 @@ static int build_vm(struct build *b, struct v3_cfg *vm)
 	err = build_name(b, vm);
 	if (err)
 		return err;
-	err = build_choice(b, vm, "log", levels, "\"error\", \"warn\", \"info\" or \"debug\"",
-			   &level);
+	err = v3_cfg_choice(vm, "log", levels, "\"error\", \"warn\", \"info\" or \"debug\"", &level,
+			    b->err);
 	if (err)
 		return err;
-	err = build_choice(b, vm, "platform", platforms, "\"pc\" or \"none\"", &platform);
+	err = v3_cfg_choice(vm, "platform", platforms, "\"pc\" or \"none\"", &platform, b->err);
+	if (err)
+		return err;
+	err = v3_cfg_choice(vm, "yield", yields, "\"friendly\", \"greedy\" or \"adaptive\"", &yield,
+			    b->err);
 	if (err)
 		return err;
 	cfg->log_level = (enum v3_log_level)level;
 	cfg->platform = (enum v3_vm_platform)platform;
+	cfg->yield = (enum v3_yield)yield;
 	cfg->memory = v3_cfg_uint(vm, "memory");
 	if (cfg->memory & (V3_PAGE_SIZE - 1))
 		return v3_cfg_fail(b->err, v3_cfg_line(vm, "memory"),
@@ -135,7 +110,8 @@ static int build_vm(struct build *b, struct v3_cfg *vm)
 				   v3_cfg_size_text(size, cfg->memory));
 	cfg->vcpus = (uint32_t)v3_cfg_uint(vm, "vcpus");
 	cfg->numa_node = v3_cfg_has(vm, "numa_node") ? (int)v3_cfg_uint(vm, "numa_node") : -1;
-	return build_cpus(b, vm);
+	cfg->tsc_khz = v3_cfg_has(vm, "tsc_khz") ? (uint32_t)v3_cfg_uint(vm, "tsc_khz") : 0;
+	return v3_cfg_placement(vm, cfg, b->arena, b->err);
 }
 
 /* Note that a file is needed; each name once. */
@@ -241,29 +217,65 @@ static int build_modules(struct build *b, const struct v3_cfg *boot)
 	return V3_OK;
 }
 
+#define BOOT_KERNELS (1u << V3_BOOT_LINUX | 1u << V3_BOOT_MULTIBOOT | 1u << V3_BOOT_PVH)
+
+/* The keys of [boot] that belong to some types only; the first one of a type is required. */
+static const struct build_boot_key {
+	const char *key;
+	unsigned types; /* 1 << enum v3_vm_boot */
+	const char *expected;
+} build_boot_only[] = {
+	{"kernel", BOOT_KERNELS, "\"linux\", \"multiboot\" and \"pvh\""},
+	{"firmware", 1u << V3_BOOT_BIOS, "\"bios\""},
+	{"cmdline", BOOT_KERNELS, "\"linux\", \"multiboot\" and \"pvh\""},
+	{"initrd", 1u << V3_BOOT_LINUX, "\"linux\""},
+	{"modules", 1u << V3_BOOT_MULTIBOOT | 1u << V3_BOOT_PVH, "\"multiboot\" and \"pvh\""},
+};
+
+/* Refuse keys of other types and note the image of this one. */
+static int build_boot_image(struct build *b, const struct v3_cfg *boot)
+{
+	struct v3_vm_cfg *cfg = b->cfg;
+	const struct build_boot_key *only;
+	const char *image = NULL;
+	size_t i;
+
+	for (i = 0; i < V3_ARRAY_SIZE(build_boot_only); i++) {
+		only = &build_boot_only[i];
+		if (only->types & 1u << cfg->boot) {
+			image = image ? image : only->key;
+		} else if (v3_cfg_has(boot, only->key)) {
+			return v3_cfg_fail(b->err, v3_cfg_line(boot, only->key),
+					   "%s: only for type = %s", only->key, only->expected);
+		}
+	}
+	if (!v3_cfg_has(boot, image))
+		return v3_cfg_fail(b->err, boot->line,
+				   "%s: missing in [boot], expected a file name in quotes", image);
+	cfg->kernel = v3_cfg_string(boot, image);
+	return build_file(b, cfg->kernel, image, v3_cfg_line(boot, image));
+}
+
 static int build_boot(struct build *b, struct v3_cfg *boot)
 {
-	static const char *const types[] = {"linux", "multiboot", "pvh", NULL};
+	static const char *const types[] = {"linux", "multiboot", "pvh", "bios", NULL};
 	struct v3_vm_cfg *cfg = b->cfg;
-	const char *other;
 	unsigned type = 0;
 	int err;
 
 	err = v3_cfg_check(boot, boot_keys, NULL, b->err);
 	if (err)
 		return err;
-	err = build_choice(b, boot, "type", types, "\"linux\", \"multiboot\" or \"pvh\"", &type);
+	err = v3_cfg_choice(boot, "type", types, "\"linux\", \"multiboot\", \"pvh\" or \"bios\"",
+			    &type, b->err);
 	if (err)
 		return err;
 	cfg->boot = (enum v3_vm_boot)type;
-	other = cfg->boot == V3_BOOT_LINUX ? "modules" : "initrd";
-	if (v3_cfg_has(boot, other))
-		return v3_cfg_fail(
-			b->err, v3_cfg_line(boot, other), "%s: only for type = %s", other,
-			cfg->boot == V3_BOOT_LINUX ? "\"multiboot\" and \"pvh\"" : "\"linux\"");
-	cfg->kernel = v3_cfg_string(boot, "kernel");
+	if (cfg->boot == V3_BOOT_BIOS && cfg->platform != V3_PLATFORM_PC)
+		return v3_cfg_fail(b->err, v3_cfg_line(boot, "type"),
+				   "type: \"bios\" needs platform = \"pc\"");
 	cfg->cmdline = v3_cfg_string(boot, "cmdline");
-	err = build_file(b, cfg->kernel, "kernel", v3_cfg_line(boot, "kernel"));
+	err = build_boot_image(b, boot);
 	if (err)
 		return err;
 	if (v3_cfg_has(boot, "initrd")) {

@@ -9,12 +9,17 @@
 
 #include "palacios/config.h"
 #include "palacios/log.h"
+#include "palacios/topology.h"
 #include "palacios/types.h"
+#include "palacios/vm.h"
 
 struct v3_device_class;
 
 #define V3_VM_CFG_MAX_TEXT	 65536 /* longest definition, bytes */
 #define V3_VM_CFG_MAX_VCPUS	 32
+#define V3_VM_CFG_MAX_CPU	 4095 /* of the host */
+#define V3_VM_CFG_MAX_NODES	 8    /* of the guest */
+#define V3_VM_CFG_MAX_HOST_NODE	 255
 #define V3_VM_CFG_MAX_DEVICES	 64 /* the platform's included */
 #define V3_VM_CFG_MAX_MODULES	 32
 #define V3_VM_CFG_MAX_FILES	 63 /* a container has one section more, the definition */
@@ -29,7 +34,7 @@ struct v3_cfg_error {
 };
 
 enum v3_vm_platform { V3_PLATFORM_NONE, V3_PLATFORM_PC };
-enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT, V3_BOOT_PVH };
+enum v3_vm_boot { V3_BOOT_LINUX, V3_BOOT_MULTIBOOT, V3_BOOT_PVH, V3_BOOT_BIOS };
 
 /** One device instance to create. */
 struct v3_device_cfg {
@@ -51,18 +56,30 @@ struct v3_host_file_cfg {
 	bool write;
 };
 
+/** A NUMA node of the guest. */
+struct v3_node_cfg {
+	uint64_t memory; /* bytes, multiple of 4 KiB; those of all nodes are the guest's memory */
+	int host_node;	 /* where it comes from; -1: any */
+};
+
 struct v3_vm_cfg {
 	const char *name;
 	uint64_t memory; /* bytes, multiple of 4 KiB */
 	uint32_t vcpus;	 /* 1..32 */
+	struct v3_topology topology;
 	enum v3_log_level log_level;
 	uint32_t ncpus;	      /* 0: the host chooses; otherwise equal to vcpus */
 	const uint32_t *cpus; /* host CPU of each vcpu */
 	enum v3_vm_platform platform;
-	int numa_node; /* -1: any */
+	uint32_t tsc_khz; /* 0: the host's */
+	enum v3_yield yield;
+	int numa_node;	 /* without nodes: where the memory comes from; -1: any */
+	uint32_t nnodes; /* 0: the guest is told of none */
+	struct v3_node_cfg node[V3_VM_CFG_MAX_NODES];
+	uint8_t vcpu_node[V3_VM_CFG_MAX_VCPUS]; /* node of each vcpu; 0 if there are none */
 
 	enum v3_vm_boot boot;
-	const char *kernel;  /* section name */
+	const char *kernel;  /* section name; of the firmware for V3_BOOT_BIOS */
 	const char *initrd;  /* section name; NULL: none */
 	const char *cmdline; /* never NULL */
 	uint32_t nmodules;

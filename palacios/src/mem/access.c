@@ -200,7 +200,13 @@ static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size
 		copy = *hook; /* the handler may change hooks */
 		return access_handler(vcpu, &copy, gpa, buf, len, write);
 	}
-	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE) {
+	/* Asked once: a page of the window may be switched meanwhile. */
+	ram = vcpu->mmu.view ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vm, gpa);
+	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE)
+		ram = NULL;
+	if (write && (!ram || rom) && v3_mem_window_write(&vm->mem, gpa, buf, len))
+		return V3_OK;
+	if (!ram) {
 		V3_GUEST_WARN(vm, "%s of %zu bytes at unbacked %#llx", write ? "write" : "read",
 			      len, (unsigned long long)gpa);
 		if (!write)
@@ -212,8 +218,9 @@ static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size
 			      (unsigned long long)gpa);
 		return V3_OK;
 	}
-	ram = vcpu->mmu.view ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vm, gpa);
 	access_ram(ram, buf, len, write);
+	if (write)
+		v3_dirty_wrote(vcpu, gpa, ram);
 	return V3_OK;
 }
 
@@ -285,6 +292,8 @@ int v3_mem_access(struct v3_vcpu *vcpu, v3_gpa_t gpa, void *buf, size_t len, boo
 
 	if (ram) {
 		access_ram(ram, buf, len, write);
+		if (write)
+			v3_dirty_wrote(vcpu, gpa, ram);
 		return V3_OK;
 	}
 	if (V3_LIKELY(access_mmio_again(vcpu, gpa, &to)))

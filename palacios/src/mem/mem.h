@@ -30,6 +30,7 @@ struct v3_vm;
 #define V3_CHUNK_HOOK	    (1ull << 1) /* some page of the chunk is hooked (chunk only) */
 #define V3_CHUNK_MMIO	    (1ull << 2) /* an MMIO region covers part of the chunk (chunk only) */
 #define V3_CHUNK_GIGA	    (1ull << 3) /* lies in a whole, aligned, host-contiguous GiB (chunk only) */
+#define V3_CHUNK_DIRTY	    (1ull << 4) /* writes to the chunk are noted (chunk only) */
 #define V3_CHUNK_PLAIN_MASK (V3_CHUNK_ROM | V3_CHUNK_HOOK | V3_CHUNK_MMIO)
 
 /* Low bit of v3_mem_chunk.hva: not one host piece; the other bits point to a v3_mem_split or are 0. */
@@ -85,6 +86,35 @@ struct v3_mem_pieces {
 	} piece[254];
 };
 
+/** How writes of the guest are noticed. */
+enum v3_dirty_how {
+	V3_DIRTY_OFF,
+	V3_DIRTY_PROTECT, /* leaves are read-only until the first write, which faults */
+	V3_DIRTY_BITS,	  /* the CPU sets the dirty bit of a leaf: harvests look at all of them */
+	V3_DIRTY_LOG	  /* and notes the address in a log */
+};
+
+/** Tracking of written pages; dirty.c. */
+struct v3_dirty {
+	uint8_t how;  /* enum v3_dirty_how; changed under v3_mem.lock */
+	v3_gpa_t gpa; /* the range tracked, whole chunks: those with V3_CHUNK_DIRTY */
+	uint64_t size;
+	uint64_t *
+		bits; /* owned, ram_alloc: a bit per page, atomic; kept from the first start to the VM's end */
+	v3_hpa_t bits_hpa;
+	uint64_t bits_pages;
+};
+
+/** RAM whose pages can show other memory. */
+struct v3_mem_window {
+	v3_gpa_t gpa;
+	uint64_t size;
+	struct v3_mem_window_page {
+		uint64_t hva, hpa; /* of the RAM that lies there */
+		bool under;	   /* writes go to it although something else is shown */
+	} page[];
+};
+
 struct v3_mem {
 	struct v3_mem_chunk *chunk; /* owned, ram_alloc: by gpa >> V3_CHUNK_SHIFT */
 	uint64_t nchunks;	    /* 0 or a power of two */
@@ -95,15 +125,18 @@ struct v3_mem {
 	uint32_t seq;	     /* odd while mmio[] or hooks change */
 	uint8_t gpa_bits;    /* guest-physical address width */
 	int node;	     /* NUMA node of the first RAM: nested tables go there too */
+	int ram_node;	     /* of the region that is being added */
 
 	uint32_t nmmio;
 	struct v3_mmio_region mmio[V3_MEM_MAX_MMIO]; /* sorted by gpa, no overlaps */
 	struct v3_pagemap hooks;		     /* slot: struct v3_mem_hook * */
 	struct v3_mem_hook *free_hooks;		     /* owned */
 
+	struct v3_mem_window *window; /* owned; NULL: none */
 	uint32_t nregions;
 	struct v3_mem_range region[V3_MEM_MAX_REGIONS]; /* sorted by gpa */
 	struct v3_mem_pieces *pieces;			/* owned */
+	struct v3_dirty dirty;
 	uint64_t ram_bytes, backed_1g, backed_2m, backed_4k;
 };
 
@@ -188,6 +221,11 @@ unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa);
 
 /** The hook of the page: its handler and kinds of access. any, lock-free. @return false: not hooked. */
 bool v3_mem_hook_find(const struct v3_mem *mem, v3_gpa_t gpa, struct v3_mem_hook *out);
+/**
+ * A write to a page that hardware may not write: to the RAM under it if the window says so.
+ * any context. @return false: not the window's affair, drop it.
+ */
+bool v3_mem_window_write(struct v3_mem *mem, v3_gpa_t gpa, const void *buf, size_t len);
 /** Put V3_CHUNK_MMIO on the RAM chunks that MMIO regions lie over. Before the VM runs or under the lock. */
 void v3_mem_mmio_mark(struct v3_mem *mem);
 
@@ -197,6 +235,31 @@ bool v3_mem_mmio_overlaps(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 /** The MMIO region at @p gpa: copied to @p out. any, lock-free. @p hint: an index tried first, updated. */
 bool v3_mem_mmio_find(const struct v3_mem *mem, v3_gpa_t gpa, uint32_t *hint,
 		      struct v3_mmio_region *out);
+
+/* ---- dirty.c ---- */
+
+/** Are writes to the page noted? any. Stable under v3_mem.lock. */
+static inline bool v3_dirty_tracks(const struct v3_mem *mem, v3_gpa_t gpa)
+{
+	const uint64_t n = gpa >> V3_CHUNK_SHIFT;
+
+	return n < mem->nchunks &&
+	       (__atomic_load_n(&mem->chunk[n].hpa, __ATOMIC_RELAXED) & V3_CHUNK_DIRTY);
+}
+/** The page was, or is about to be, written by the guest. any; @p gpa from the hardware, checked. */
+void v3_dirty_note(struct v3_mem *mem, v3_gpa_t gpa);
+/** As v3_mem_wrote(), where the page is tracked: we wrote at @p ram for the vcpu; its view may have its own page there. */
+void v3_dirty_wrote_tracked(struct v3_vcpu *vcpu, v3_gpa_t gpa, const uint8_t *ram);
+/* The same of any page, after the write: whoever begins to track meanwhile has not seen it. Needs state.h. */
+#define v3_dirty_wrote(vcpu, gpa, ram)                                                             \
+	do {                                                                                       \
+		if (V3_UNLIKELY(v3_dirty_tracks(&(vcpu)->vm->mem, (gpa))))                         \
+			v3_dirty_wrote_tracked((vcpu), (gpa), (ram));                              \
+	} while (0)
+/** Exit handler of V3_EXIT_DIRTY_LOG: the vcpu's log is full. Own thread. */
+int v3_dirty_log_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+/** Free the bitmap; with the VM. */
+void v3_dirty_fini(struct v3_mem *mem);
 
 /* ---- pagemap.c: callers serialise changes; look-ups are lock-free ---- */
 

@@ -61,6 +61,8 @@ static int builder_config(struct v3_vm *vm)
 	}
 	v3_strlcpy(vm->name, vm->parts->cfg->name, sizeof(vm->name));
 	vm->nvcpus = vm->parts->cfg->vcpus;
+	vm->topology = vm->parts->cfg->topology;
+	vm->yield = (uint8_t)vm->parts->cfg->yield;
 	vm->log_level = (uint8_t)vm->parts->cfg->log_level;
 	return V3_OK;
 }
@@ -105,7 +107,7 @@ static int builder_vcpus(struct v3_vm *vm)
 {
 	const struct v3_vm_cfg *cfg = vm->parts->cfg;
 	uint32_t i;
-	int err = v3_time_vm_init(vm);
+	int err = v3_time_vm_init(vm, cfg->tsc_khz);
 
 	for (i = 0; err == V3_OK && i < vm->nvcpus; i++) {
 		err = v3_vcpu_create(vm, i, &vm->vcpu[i]);
@@ -191,7 +193,12 @@ static int builder_boot(struct v3_vm *vm)
 	return err == V3_OK ? v3_vm_power_on(vm) : err;
 }
 
-/* Undo functions cope with a step that failed half-way; the last step needs none. */
+static void builder_boot_free(struct v3_vm *vm)
+{
+	v3_boot_unload(&vm->parts->boot);
+}
+
+/* Undo functions cope with a step that failed half-way. */
 static const struct builder_step {
 	int (*make)(struct v3_vm *vm);
 	void (*undo)(struct v3_vm *vm);
@@ -199,14 +206,13 @@ static const struct builder_step {
 	{builder_sync_init, builder_sync_fini},	       {builder_config, builder_config_free},
 	{builder_memory, builder_memory_free},	       {builder_arch, builder_arch_free},
 	{builder_vcpus, builder_vcpus_free},	       {builder_devices, builder_devices_free},
-	{builder_extensions, builder_extensions_free}, {builder_boot, NULL},
+	{builder_extensions, builder_extensions_free}, {builder_boot, builder_boot_free},
 };
 
 static void builder_undo(struct v3_vm *vm, unsigned nsteps)
 {
 	while (nsteps--)
-		if (builder_steps[nsteps].undo)
-			builder_steps[nsteps].undo(vm);
+		builder_steps[nsteps].undo(vm);
 }
 
 static void builder_free(struct v3_vm *vm)
@@ -304,6 +310,11 @@ void v3_vm_set_name(struct v3_vm *vm, const char *name)
 uint32_t v3_vm_vcpu_count(const struct v3_vm *vm)
 {
 	return vm->nvcpus;
+}
+
+const struct v3_topology *v3_vm_topology(const struct v3_vm *vm)
+{
+	return &vm->topology;
 }
 
 struct v3_vcpu *v3_vm_vcpu(struct v3_vm *vm, uint32_t index)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file debugcon.c
- * Debug console: bytes written to port 0xe9 go to a host stream at once, so that the last words of a guest
+ * Debug console: bytes written to port 0xe9 (or another one, such as SeaBIOS's 0x402) go to a host stream at once, so that the last words of a guest
  * that dies are not lost in a buffer. Reading gives 0xe9, by which guests find the port.
  */
 #include "devices/devices.h"
@@ -15,7 +15,8 @@
 #define V3_LOG_TAG "debugcon"
 
 struct debugcon {
-	struct v3_vm *vm;   /* not owned; outlives the device */
+	struct v3_vm *vm; /* not owned; outlives the device */
+	uint16_t port;
 	struct v3_chr *chr; /* owned; NULL: output is discarded */
 };
 
@@ -44,12 +45,13 @@ static int debugcon_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **st
 	if (!con)
 		return V3_ENOMEM;
 	con->vm = vm;
+	con->port = (uint16_t)v3_cfg_uint(cfg, "port");
 	if (console[0]) {
 		err = v3_chr_open(vm, console, NULL, NULL, &con->chr);
 		if (err)
 			goto free_con;
 	}
-	err = v3_io_register(vm, V3_PC_PORT_DEBUGCON, 1, debugcon_io, con);
+	err = v3_io_register(vm, con->port, 1, debugcon_io, con);
 	if (err)
 		goto close_chr;
 	*state = con;
@@ -71,12 +73,13 @@ static void debugcon_destroy(void *state)
 {
 	struct debugcon *con = state;
 
-	v3_io_unregister(con->vm, V3_PC_PORT_DEBUGCON);
+	v3_io_unregister(con->vm, con->port);
 	v3_chr_close(con->chr);
 	v3_free(con);
 }
 
 static const struct v3_cfg_key debugcon_keys[] = {
+	{.name = "port", .type = V3_CFG_UINT, .high = 0xffff, .def = V3_PC_PORT_DEBUGCON},
 	{.name = "console", .type = V3_CFG_STRING, .high = 31, .def_str = "console"},
 	{.name = NULL},
 };

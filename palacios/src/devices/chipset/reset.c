@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file reset.c
- * The ways a PC guest resets itself: reset control register 0xcf9, system control port A (0x92) and the
- * keyboard controller's output port (0x60/0x64). Each asks for a reset of the whole VM; there is no
- * firmware that could tell a CPU-only reset apart.
+ * Two of the ways a PC guest resets itself: reset control register 0xcf9 and system control port A (0x92); the
+ * keyboard controller (i8042.c) is the third. Each asks for a reset of the whole VM.
  *
- * A20 is always open: the bits are kept for the guest to read back and mask nothing. There is no keyboard
- * controller behind 0x60/0x64 but for its output port; its status says "idle", so that a guest waiting for
- * room in its input buffer before the reset command does not wait for ever.
+ * A20 is always open: the bit is kept for the guest to read back and masks nothing.
  */
 #include "devices/devices.h"
 #include "devices/port8.h"
@@ -17,8 +14,6 @@
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
-#define RESET_PORT_KBC_DATA 0x60
-
 /* Reset control register: bit 2 rising resets; bit 1 and 3 choose how hard (ICH9 data sheet 13.7.5) */
 #define RESET_CF9_RST_CPU 0x04
 #define RESET_CF9_STORED  0x0e
@@ -27,23 +22,11 @@
 #define RESET_PORT92_A20    0x02
 #define RESET_PORT92_STORED 0x03
 
-/* Keyboard controller (IBM AT technical reference, 8042) */
-#define RESET_KBC_ST_OBF      0x01 /* output buffer full */
-#define RESET_KBC_ST_IDLE     0x1c /* self-test passed, last write a command, not locked */
-#define RESET_KBC_READ_OUT    0xd0
-#define RESET_KBC_WRITE_OUT   0xd1
-#define RESET_KBC_PULSE	      0xf0 /* low nibble: output port bits that are NOT pulsed low */
-#define RESET_KBC_OUT_NORESET 0x01 /* low: the reset line is active */
-#define RESET_KBC_OUT_A20     0x02
-
 struct reset {
 	struct v3_vm *vm;    /* not owned; outlives the device */
 	struct v3_lock lock; /* guards all below */
 	uint8_t cf9;
 	uint8_t port92;
-	uint8_t kbc_out;
-	bool kbc_reply;	  /* a reply (the output port) waits at 0x60 */
-	bool kbc_operand; /* the next byte to 0x60 is for the output port */
 };
 
 static uint8_t reset_cf9_read8(void *dev, unsigned off)
@@ -84,51 +67,7 @@ static void reset_port92_write8(void *dev, unsigned off, uint8_t value)
 		v3_vm_request_reset(rst->vm, "port 0x92");
 }
 
-static uint8_t reset_kbc_data_read8(void *dev, unsigned off)
-{
-	struct reset *rst = dev;
-
-	(void)off;
-	if (!rst->kbc_reply)
-		return 0;
-	rst->kbc_reply = false;
-	return rst->kbc_out;
-}
-
-static void reset_kbc_data_write8(void *dev, unsigned off, uint8_t value)
-{
-	struct reset *rst = dev;
-
-	(void)off;
-	if (!rst->kbc_operand)
-		return; /* no keyboard is there to take it */
-	rst->kbc_operand = false;
-	rst->kbc_out = value | RESET_KBC_OUT_NORESET;
-	if (!(value & RESET_KBC_OUT_NORESET))
-		v3_vm_request_reset(rst->vm, "keyboard controller output port");
-}
-
-static uint8_t reset_kbc_status_read8(void *dev, unsigned off)
-{
-	const struct reset *rst = dev;
-
-	(void)off;
-	return RESET_KBC_ST_IDLE | (rst->kbc_reply ? RESET_KBC_ST_OBF : 0);
-}
-
-static void reset_kbc_command_write8(void *dev, unsigned off, uint8_t value)
-{
-	struct reset *rst = dev;
-
-	(void)off;
-	rst->kbc_operand = value == RESET_KBC_WRITE_OUT;
-	if (value == RESET_KBC_READ_OUT)
-		rst->kbc_reply = true;
-	if (value >= RESET_KBC_PULSE && !(value & RESET_KBC_OUT_NORESET))
-		v3_vm_request_reset(rst->vm, "keyboard controller pulse");
-}
-
-/* The four ports, each a range of one. */
+/* The two ports, each a range of one. */
 static const struct reset_port {
 	uint16_t port;
 	uint8_t (*read)(void *dev, unsigned off);
@@ -136,8 +75,6 @@ static const struct reset_port {
 } reset_ports[] = {
 	{V3_PC_PORT_RESET, reset_cf9_read8, reset_cf9_write8},
 	{V3_PC_PORT_SYSTEM_A, reset_port92_read8, reset_port92_write8},
-	{RESET_PORT_KBC_DATA, reset_kbc_data_read8, reset_kbc_data_write8},
-	{V3_PC_PORT_KBC, reset_kbc_status_read8, reset_kbc_command_write8},
 };
 
 static int reset_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
@@ -165,9 +102,6 @@ static void reset_reset(void *state)
 	flags = v3_lock_acquire(&rst->lock);
 	rst->cf9 = 0;
 	rst->port92 = RESET_PORT92_A20;
-	rst->kbc_out = RESET_KBC_OUT_NORESET | RESET_KBC_OUT_A20;
-	rst->kbc_reply = false;
-	rst->kbc_operand = false;
 	v3_lock_release(&rst->lock, flags);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file host_bridge.c
- * Configuration mechanism 1 (PCI Local Bus 3.0, 3.2.2.3.2) in front of PCI bus 0, and the host bridge at 00:00.0,
- * which looks like an Intel 440FX. Other devices add their functions through palacios/pci.h (bus.c).
+ * Configuration mechanism 1 (PCI Local Bus 3.0, 3.2.2.3.2) in front of the PCI buses, and the host bridge at 00:00.0,
+ * which looks like an Intel 440FX (pam.c: its shadow RAM). Other devices add their functions through palacios/pci.h
+ * (bus.c).
  *
  * CONFIG_ADDRESS answers 32-bit accesses at 0xcf8 only; the byte port 0xcf9 inside it is the reset device's.
  */
@@ -25,6 +26,7 @@ static const struct v3_pci_desc pci_bridge_desc = {
 	.device = 0x1237,
 	.class_code = 0x060000,
 	.revision = 2,
+	.cfg_write = v3_pci_pam_cfg_write,
 };
 
 /* ---- ports ---- */
@@ -51,10 +53,14 @@ static int pci_addr_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 /* The function CONFIG_ADDRESS points to and the offset of its doubleword; NULL: nobody there. */
 static struct v3_pci_func *pci_selected(struct pci_host *host, unsigned *off)
 {
+	struct pci_bus *bus = &host->root;
+
 	*off = PCI_ADDR_OFFSET(host->addr);
-	if (!(host->addr & PCI_ADDR_ENABLE) || PCI_ADDR_BUS(host->addr))
+	if (!(host->addr & PCI_ADDR_ENABLE))
 		return NULL;
-	return host->func[PCI_ADDR_DEVFN(host->addr)];
+	if (PCI_ADDR_BUS(host->addr))
+		bus = v3_pci_bridge_find(host, PCI_ADDR_BUS(host->addr));
+	return bus ? bus->func[PCI_ADDR_DEVFN(host->addr)] : NULL;
 }
 
 static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
@@ -94,22 +100,27 @@ static void pci_reset(void *state)
 {
 	struct pci_host *host = state;
 	unsigned long flags;
+	struct pci_bus *bus;
 	unsigned i;
 
 	flags = v3_lock_acquire(&host->lock);
 	host->addr = 0;
-	for (i = 0; i < PCI_NFUNCS; i++) {
-		if (host->func[i])
-			v3_pci_bus_reset(host->func[i]);
+	for (bus = &host->root; bus; bus = bus->next) {
+		for (i = 0; i < PCI_NFUNCS; i++) {
+			if (bus->func[i])
+				v3_pci_bus_reset(bus->func[i]);
+		}
 	}
 	/* The bridge always lets memory and bus masters through; its own registers are plain storage. */
 	host->bridge.config[PCI_COMMAND] = PCI_CMD_MEM | PCI_CMD_MASTER;
 	v3_lock_release(&host->lock, flags);
+	v3_pci_pam_sync(host);
 }
 
 static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
 	struct pci_host *host;
+	unsigned i;
 	int err;
 
 	(void)cfg;
@@ -117,8 +128,11 @@ static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	if (!host)
 		return V3_ENOMEM;
 	host->vm = vm;
-	v3_pci_bus_init(&host->bridge, host, 0, &pci_bridge_desc);
-	host->func[0] = &host->bridge;
+	for (i = 0; i < PCI_NLINES; i++) /* stays so without an ISA bridge */
+		host->isa[i] = V3_PC_INTX_ISA(i, 1);
+	v3_pci_bus_init(&host->bridge, host, &host->root, 0, &pci_bridge_desc);
+	host->bridge.desc.priv = host;
+	host->root.func[0] = &host->bridge;
 	err = v3_lock_init(&host->lock);
 	if (err)
 		goto free_host;
@@ -128,9 +142,14 @@ static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	err = v3_io_register(vm, V3_PC_PORT_PCI_DATA, 4, pci_data_io, host);
 	if (err)
 		goto release_addr;
+	err = v3_pci_pam_create(host); /* the last: it stays as long as the VM */
+	if (err)
+		goto release_data;
 	*state = host;
 	return V3_OK;
 
+release_data:
+	v3_io_unregister(vm, V3_PC_PORT_PCI_DATA);
 release_addr:
 	v3_io_unregister(vm, V3_PC_PORT_PCI_ADDR);
 destroy_lock:
