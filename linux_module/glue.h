@@ -20,14 +20,16 @@
 #include <linux/wait.h>
 
 struct dentry;
+struct lnx_files;
 
 /** One VM. */
 struct lnx_vm {
 	struct kref ref;       /* each descriptor, and the name of a persistent one */
 	struct list_head list; /* in the list of vms.c; empty: destroyed, or not there yet */
 	u64 id;
-	bool persistent;  /* lock of vms.c */
-	struct v3_vm *vm; /* owned */
+	bool persistent;	 /* lock of vms.c */
+	struct v3_vm *vm;	 /* owned */
+	struct lnx_files *files; /* owned; NULL: none */
 	void *image; /* owned: the container, which the library reads until the VM is destroyed */
 	char name[PALACIOS_NAME_SIZE];
 	kuid_t owner;
@@ -75,6 +77,20 @@ extern const struct v3_host_console_ops lnx_console_ops;
  */
 int lnx_console_attach(struct lnx_vm *vm, const char *name);
 
+/* ---- files.c ---- */
+extern const struct v3_host_file_ops lnx_file_ops;
+/** thread. @return 0, -ENOMEM */
+int lnx_files_init(void);
+/** No VM is left. thread. */
+void lnx_files_exit(void);
+/**
+ * Take @p n files, an array of struct palacios_file at @p user, for a VM. thread.
+ * @return files, or an error pointer: -EFAULT, -EINVAL, -EBADF, -ENOMEM
+ */
+struct lnx_files *lnx_files_get(const void __user *user, u32 n);
+/** Give them back. thread. NULL is allowed. */
+void lnx_files_put(struct lnx_files *files);
+
 /* ---- cpus.c ---- */
 /** Virtualization is on as long as somebody has it. thread, CPU hotplug held off. @return 0, -EBUSY, -EPERM, -ENODEV */
 int lnx_cpus_get(void);
@@ -90,10 +106,12 @@ void lnx_cpus_exit(void);
  * Make a VM from a container. thread.
  *
  * @param image  container in kernel memory from kvmalloc(); ownership passes, also on failure
+ * @param files  files of the host for it, or NULL; ownership passes, also on failure
  * @param name   its name; "": the one in the definition, made unique
  * @return VM with a reference for the caller, or an error pointer as struct palacios_create lists them
  */
-struct lnx_vm *lnx_vm_make(void *image, size_t size, const char *name, bool persistent);
+struct lnx_vm *lnx_vm_make(void *image, size_t size, struct lnx_files *files, const char *name,
+			   bool persistent);
 /** Drop a reference; the last one frees the VM. thread. */
 void lnx_vm_put(struct lnx_vm *vm);
 /** Take its name away, so that nobody finds it any more. thread. @return 0; -ENOENT: it has none */

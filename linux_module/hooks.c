@@ -542,4 +542,5 @@ const struct v3_host_ops lnx_host_ops = {
 	.console = &lnx_console_ops,
 	.trace = &lnx_trace_ops,
 	.random = hooks_random,
+	.file = &lnx_file_ops,
 };

@@ -30,6 +30,8 @@ static_assert(V3_EBADMSG == -EBADMSG && V3_EBUSY == -EBUSY && V3_ENOTSUP == -EOP
 /* The same layout for every caller, 32-bit ones included. */
 static_assert(sizeof(struct palacios_version) == 64);
 static_assert(sizeof(struct palacios_create) == 120);
+static_assert(sizeof(struct palacios_file) == 208);
+static_assert(sizeof(struct palacios_create_files) == 168);
 static_assert(sizeof(struct palacios_stop) == 16);
 static_assert(sizeof(struct palacios_info) == 168);
 static_assert(sizeof(struct palacios_stats) == 192);
@@ -84,28 +86,66 @@ static bool ioctl_name_valid(const char *name)
 	return len < PALACIOS_NAME_SIZE;
 }
 
+static int ioctl_create_check(const struct palacios_create *c)
+{
+	if ((c->flags & ~PALACIOS_CREATE_PERSISTENT) || c->reserved0 ||
+	    !IOCTL_ALL_ZERO(c->reserved) || !c->size || !ioctl_name_valid(c->name))
+		return -EINVAL;
+	return c->size > PALACIOS_MAX_IMAGE ? -E2BIG : 0;
+}
+
+/* @param files  for the VM, or NULL; they pass to it, also on failure */
+static int ioctl_make(const struct palacios_create *c, struct lnx_files *files)
+{
+	struct lnx_vm *vm;
+	int err = -ENOMEM;
+	void *image;
+
+	image = kvmalloc(c->size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!image)
+		goto put_files;
+	if (copy_from_user(image, u64_to_user_ptr(c->image), c->size)) {
+		err = -EFAULT;
+		goto free_image;
+	}
+	vm = lnx_vm_make(image, c->size, files, c->name, c->flags & PALACIOS_CREATE_PERSISTENT);
+	return IS_ERR(vm) ? PTR_ERR(vm) : lnx_vm_descriptor(vm);
+
+free_image:
+	kvfree(image);
+put_files:
+	lnx_files_put(files);
+	return err;
+}
+
 static int ioctl_create(void __user *arg)
 {
 	struct palacios_create c;
-	struct lnx_vm *vm;
-	void *image;
+	int err;
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
-	if ((c.flags & ~PALACIOS_CREATE_PERSISTENT) || c.reserved0 || !IOCTL_ALL_ZERO(c.reserved) ||
-	    !c.size || !ioctl_name_valid(c.name))
-		return -EINVAL;
-	if (c.size > PALACIOS_MAX_IMAGE)
-		return -E2BIG;
-	image = kvmalloc(c.size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!image)
-		return -ENOMEM;
-	if (copy_from_user(image, u64_to_user_ptr(c.image), c.size)) {
-		kvfree(image);
+	err = ioctl_create_check(&c);
+	return err ? err : ioctl_make(&c, NULL);
+}
+
+static int ioctl_create_files(void __user *arg)
+{
+	struct palacios_create_files c;
+	struct lnx_files *files;
+	int err;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
-	}
-	vm = lnx_vm_make(image, c.size, c.name, c.flags & PALACIOS_CREATE_PERSISTENT);
-	return IS_ERR(vm) ? PTR_ERR(vm) : lnx_vm_descriptor(vm);
+	err = ioctl_create_check(&c.create);
+	if (!err && (c.reserved0 || !IOCTL_ALL_ZERO(c.reserved)))
+		err = -EINVAL;
+	if (!err && c.nfiles > PALACIOS_MAX_FILES)
+		err = -E2BIG;
+	if (err)
+		return err;
+	files = lnx_files_get(u64_to_user_ptr(c.files), c.nfiles);
+	return IS_ERR(files) ? PTR_ERR(files) : ioctl_make(&c.create, files);
 }
 
 static int ioctl_open(void __user *arg)
@@ -172,6 +212,8 @@ long lnx_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_version((void __user *)arg);
 	case PALACIOS_CREATE:
 		return ioctl_create((void __user *)arg);
+	case PALACIOS_CREATE_FILES:
+		return ioctl_create_files((void __user *)arg);
 	case PALACIOS_OPEN:
 		return ioctl_open((void __user *)arg);
 	case PALACIOS_LIST:

@@ -50,9 +50,12 @@ static int __init main_init(void)
 	err = lnx_pool_init();
 	if (err)
 		return err;
-	err = lnx_hooks_init();
+	err = lnx_files_init();
 	if (err)
 		goto exit_pool;
+	err = lnx_hooks_init();
+	if (err)
+		goto exit_files;
 	cpus_read_lock();
 	err = main_start_library();
 	cpus_read_unlock();
@@ -70,6 +73,8 @@ exit_library:
 	v3_fini();
 exit_hooks:
 	lnx_hooks_exit();
+exit_files:
+	lnx_files_exit();
 exit_pool:
 	lnx_pool_exit();
 	return err;
@@ -82,6 +87,7 @@ static void __exit main_exit(void)
 	lnx_cpus_exit();
 	WARN_ON(v3_fini());
 	lnx_hooks_exit();
+	lnx_files_exit();
 	lnx_pool_exit();
 }
 

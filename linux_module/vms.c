@@ -68,15 +68,17 @@ static void vms_free(struct lnx_vm *vm)
 {
 	v3_vm_destroy(vm->vm);
 	mutex_destroy(&vm->streams_lock);
+	lnx_files_put(vm->files);
 	kvfree(vm->image);
 	kfree(vm);
 }
 
-static struct lnx_vm *vms_alloc(void *image)
+static struct lnx_vm *vms_alloc(void *image, struct lnx_files *files)
 {
 	struct lnx_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 
 	if (!vm) {
+		lnx_files_put(files);
 		kvfree(image);
 		return NULL;
 	}
@@ -85,6 +87,7 @@ static struct lnx_vm *vms_alloc(void *image)
 	INIT_LIST_HEAD(&vm->streams);
 	mutex_init(&vm->streams_lock);
 	vm->image = image;
+	vm->files = files;
 	vm->owner = current_uid();
 	vm->created = ktime_get_real_seconds();
 	return vm;
@@ -112,9 +115,10 @@ static int vms_make(struct lnx_vm *vm, size_t size, const char *name, bool persi
 	return err;
 }
 
-struct lnx_vm *lnx_vm_make(void *image, size_t size, const char *name, bool persistent)
+struct lnx_vm *lnx_vm_make(void *image, size_t size, struct lnx_files *files, const char *name,
+			   bool persistent)
 {
-	struct lnx_vm *vm = vms_alloc(image);
+	struct lnx_vm *vm = vms_alloc(image, files);
 	int err;
 
 	if (!vm)

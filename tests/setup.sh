@@ -15,6 +15,8 @@ PACKAGES=(
 	cpio e2fsprogs
 	# disk and CD that firmware boots: GRUB's tools and images, nothing is installed as a boot loader
 	grub-common grub-pc-bin xorriso mtools
+	# judges of disk images
+	qemu-utils
 )
 
 missing=()

@@ -4,10 +4,12 @@
 # v3-mkimage.c). That needs the single objects: in libpalacios.a these calls are resolved already.
 
 mkimage-obj := $(B)/guest_tools/image/v3-mkimage.o
-all-objs += $(mkimage-obj)
+host-files-obj := $(B)/guest_tools/image/host_files.o
+all-objs += $(mkimage-obj) $(host-files-obj)
 products += $(if $(core-objs),$(B)/bin/v3-mkimage)
 
-$(mkimage-obj): guest_tools/image/v3-mkimage.c | $(GENERATED)
+# Which files of the host a container names: for the v3 command.
+$(mkimage-obj) $(host-files-obj): $(B)/guest_tools/image/%.o: guest_tools/image/%.c | $(GENERATED)
 	$(call cc,$(TOOL_CFLAGS) -fno-pie)
 $(B)/bin/v3-mkimage: $(mkimage-obj) $(core-objs)
 	$(call say,LD,$@)

@@ -13,7 +13,7 @@ $(B)/linux_module/tools/mkimage_main.o: $(mkimage-obj)
 	$(call say,OBJCOPY,$@)
 	@mkdir -p $(@D)
 	$(Q)$(OBJCOPY) --redefine-sym main=v3_mkimage_main $< $@
-$(B)/bin/v3: $(v3-objs) $(B)/linux_module/tools/mkimage_main.o $(core-objs)
+$(B)/bin/v3: $(v3-objs) $(B)/linux_module/tools/mkimage_main.o $(host-files-obj) $(core-objs)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -static -no-pie -Wl,--wrap=v3_alloc -Wl,--wrap=v3_free -Wl,-z,noexecstack -o $@ $^
@@ -25,7 +25,7 @@ all-objs += $(v3-unit-objs)
 
 $(B)/unit/obj/linux_module/tools/%.o: linux_module/tools/%.c $(B)/.flags.unit | $(GENERATED)
 	$(call cc,$(UNIT_CFLAGS))
-$(B)/unit/v3: $(v3-unit-objs) $(B)/linux_module/tools/mkimage_main.o $(core-objs)
+$(B)/unit/v3: $(v3-unit-objs) $(B)/linux_module/tools/mkimage_main.o $(host-files-obj) $(core-objs)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(UNIT_LDFLAGS) -Wl,--wrap=open -Wl,--wrap=ioctl -Wl,--wrap=v3_alloc -Wl,--wrap=v3_free \

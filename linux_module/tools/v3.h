@@ -68,6 +68,19 @@ void v3_image_close(struct v3_image *image);
 /** Write all of it, whatever signals come. @return false with errno set */
 bool v3_write_all(int fd, const void *buf, size_t len);
 
+/* ---- files.c ---- */
+
+/** Files of the host for a guest. */
+struct v3_files {
+	uint32_t n;
+	struct palacios_file file[PALACIOS_MAX_FILES];
+};
+
+/** Open and lock what the definition in @p image names, beside @p path. */
+int v3_files_open(const char *path, const struct v3_image *image, struct v3_files *files);
+/** Close them; a VM that has them keeps its own. */
+void v3_files_close(struct v3_files *files);
+
 /* ---- device.c ---- */
 
 /** Open the device and compare its ABI with ours. */

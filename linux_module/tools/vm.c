@@ -36,9 +36,29 @@ static const char *vm_create_remedy(int err)
 	}
 }
 
+/* @return descriptor of the VM, -1 with errno */
+static int vm_create_ioctl(int dev, const struct v3_image *image, const struct v3_files *files,
+			   uint32_t flags)
+{
+	struct palacios_create_files with;
+	struct palacios_create *create = &with.create;
+
+	memset(&with, 0, sizeof(with));
+	create->image = (uintptr_t)image->data;
+	create->size = image->size;
+	create->flags = flags;
+	if (v3_opt.name)
+		snprintf(create->name, sizeof(create->name), "%s", v3_opt.name);
+	if (!files->n)
+		return ioctl(dev, PALACIOS_CREATE, create);
+	with.files = (uintptr_t)files->file;
+	with.nfiles = files->n;
+	return ioctl(dev, PALACIOS_CREATE_FILES, &with);
+}
+
 int v3_vm_make(const char *path, uint32_t flags)
 {
-	struct palacios_create create;
+	static struct v3_files files;
 	struct v3_image image;
 	int dev, vm, err;
 
@@ -46,18 +66,16 @@ int v3_vm_make(const char *path, uint32_t flags)
 	if (err)
 		return -err;
 	dev = v3_device_open();
-	if (dev < 0) {
+	err = dev < 0 ? -dev : v3_files_open(path, &image, &files);
+	if (err) {
 		v3_image_close(&image);
-		return dev;
+		if (dev >= 0)
+			close(dev);
+		return -err;
 	}
-	memset(&create, 0, sizeof(create));
-	create.image = (uintptr_t)image.data;
-	create.size = image.size;
-	create.flags = flags;
-	if (v3_opt.name)
-		snprintf(create.name, sizeof(create.name), "%s", v3_opt.name);
-	vm = ioctl(dev, PALACIOS_CREATE, &create);
+	vm = vm_create_ioctl(dev, &image, &files, flags);
 	err = errno;
+	v3_files_close(&files);
 	v3_image_close(&image);
 	close(dev);
 	if (vm >= 0)

@@ -5,7 +5,7 @@
  * C++, 32-bit and 64-bit callers.
  *
  * Three kinds of descriptors:
- *   device    open("/dev/palacios"): VERSION, CREATE, OPEN, LIST
+ *   device    open("/dev/palacios"): VERSION, CREATE, CREATE_FILES, OPEN, LIST
  *   VM        result of CREATE or OPEN: everything named "VM" below; poll()
  *   console   result of VM_CONSOLE: read(), write(), poll(); ioctls none. Stays readable when the VM is gone.
  *
@@ -73,6 +73,30 @@ struct palacios_create {
 	__u32 reserved0;
 	char name
 		[PALACIOS_NAME_SIZE]; /* in: its name; empty: the one in the definition, made unique by "-2", "-3" ... */
+	__aligned_u64 reserved[4];
+};
+
+/* ---- device: CREATE_FILES ---- */
+#define PALACIOS_FILE_NAME_SIZE 192 /* bytes, terminator included */
+#define PALACIOS_MAX_FILES	64
+/*
+ * As CREATE, for a guest with disks on files of the host. Each file that the definition names comes as a descriptor under
+ * that name: the module opens none itself. They are kept open until the VM is freed; the caller may close its own.
+ * Errors as CREATE's, and: EBADF: no descriptor; EINVAL: not a regular file or block device, not open for reading, open
+ * with O_APPEND or O_DIRECT, or a name that is empty or does not end; E2BIG: more than PALACIOS_MAX_FILES; ENOENT: the
+ * definition names a file that was not given; EPERM: the guest may write a file that is open for reading only.
+ */
+struct palacios_file {
+	char name[PALACIOS_FILE_NAME_SIZE]; /* in: as in the definition */
+	__s32 fd;			    /* in */
+	__u32 reserved[3];
+};
+
+struct palacios_create_files {
+	struct palacios_create create; /* in */
+	__aligned_u64 files;	       /* in: address of an array of struct palacios_file */
+	__u32 nfiles;		       /* in: its length */
+	__u32 reserved0;
 	__aligned_u64 reserved[4];
 };
 
@@ -235,6 +259,7 @@ struct palacios_console {
 #define PALACIOS_CREATE		 _IOW(PALACIOS_IOC, 0x01, struct palacios_create)
 #define PALACIOS_OPEN		 _IOW(PALACIOS_IOC, 0x02, struct palacios_open)
 #define PALACIOS_LIST		 _IOWR(PALACIOS_IOC, 0x03, struct palacios_list)
+#define PALACIOS_CREATE_FILES	 _IOW(PALACIOS_IOC, 0x04, struct palacios_create_files)
 #define PALACIOS_VM_START	 _IO(PALACIOS_IOC, 0x40)
 #define PALACIOS_VM_PAUSE	 _IO(PALACIOS_IOC, 0x41)
 #define PALACIOS_VM_CONTINUE	 _IO(PALACIOS_IOC, 0x42)

@@ -21,6 +21,7 @@
 #include "palacios/log.h"
 #include "palacios/palacios.h"
 #include "palacios/regs.h"
+#include "palacios/topology.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 #include "time/time.h"
@@ -30,20 +31,21 @@
 
 /* Requests to a vcpu, atomically or-ed into v3_vcpu.requests by anybody, served by its own thread before
  * the next entry (vm/run.c). The entry path looks at the word once, with interrupts blocked. */
-#define V3_REQ_IRQ   (1u << 0) /* an interrupt may be deliverable: ask the controllers */
-#define V3_REQ_EVENT (1u << 1) /* an exception or aborted event is queued: inject */
-#define V3_REQ_NMI   (1u << 2)
-#define V3_REQ_TIMER (1u << 3) /* the host timer fired */
-#define V3_REQ_WORK  (1u << 4) /* the work list is not empty */
-#define V3_REQ_INIT  (1u << 5)
-#define V3_REQ_SIPI  (1u << 6)
-#define V3_REQ_FLUSH (1u << 7)	/* drop translations */
-#define V3_REQ_VIEW  (1u << 8)	/* the nested root changed */
-#define V3_REQ_STATE (1u << 9)	/* the VM wants this vcpu paused, reset or stopped */
-#define V3_REQ_FPU   (1u << 10) /* the guest's FPU state is not loaded */
-#define V3_REQ_HALT  (1u << 11) /* the vcpu is halted or waits for SIPI: sleep */
-#define V3_REQ_MOVE  (1u << 12) /* the thread is bound to another CPU: go there */
-#define V3_REQ_DUMP  (1u << 13) /* somebody waits for a dump */
+#define V3_REQ_IRQ    (1u << 0) /* an interrupt may be deliverable: ask the controllers */
+#define V3_REQ_EVENT  (1u << 1) /* an exception or aborted event is queued: inject */
+#define V3_REQ_NMI    (1u << 2)
+#define V3_REQ_TIMER  (1u << 3) /* the host timer fired */
+#define V3_REQ_WORK   (1u << 4) /* the work list is not empty */
+#define V3_REQ_INIT   (1u << 5)
+#define V3_REQ_SIPI   (1u << 6)
+#define V3_REQ_FLUSH  (1u << 7)	 /* drop translations */
+#define V3_REQ_VIEW   (1u << 8)	 /* the nested root changed */
+#define V3_REQ_STATE  (1u << 9)	 /* the VM wants this vcpu paused, reset or stopped */
+#define V3_REQ_FPU    (1u << 10) /* the guest's FPU state is not loaded */
+#define V3_REQ_HALT   (1u << 11) /* the vcpu is halted or waits for SIPI: sleep */
+#define V3_REQ_MOVE   (1u << 12) /* the thread is bound to another CPU: go there */
+#define V3_REQ_DUMP   (1u << 13) /* somebody waits for a dump */
+#define V3_REQ_UNHALT (1u << 14) /* a kick ends HLT: cpu/pv.h */
 
 struct v3_vcpu {
 	struct v3_regs regs; /* first: entry.S addresses it from the vcpu pointer */
@@ -79,6 +81,7 @@ struct v3_vcpu {
 	uint32_t host_cpu;    /* CPU it runs on while in_guest; own thread, atomic */
 	uint32_t in_guest;    /* 1 while between the last request check and the exit; atomic */
 	uint32_t sleeping;    /* 1 while the thread sleeps on wq; atomic */
+	uint32_t poll_ns;     /* cpu/yield.c: how long the next halt waits on the CPU; own thread */
 	struct v3_work *work; /* lock-free list, newest first */
 
 	const char *
@@ -95,6 +98,7 @@ struct v3_vm {
 
 	struct v3_vcpu *vcpu[V3_MAX_VCPUS]; /* owned */
 	uint32_t nvcpus;
+	struct v3_topology topology;
 
 	struct v3_mem mem; /* mem/ : guest-physical map */
 	struct v3_mmu mmu; /* mmu/ : nested table, views */
@@ -124,6 +128,7 @@ struct v3_vm {
 	const char *reset_why;
 	uint32_t resets; /* how often the VM was reset */
 
+	uint8_t yield; /* enum v3_yield */
 	uint8_t log_level;
 	struct v3_log_site {
 		const void *site;

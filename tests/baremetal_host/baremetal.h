@@ -258,4 +258,14 @@ int bm_selftest(void);
 /** Print the VMX capability MSRs. @return exit status */
 int bm_vmxcaps(void);
 
+/* ---- dirty.c ---- */
+struct v3_vm;
+/** Ports by which the guest tracks its own written pages. Before it runs. @return as v3_io_register(). */
+int bm_dirty_init(struct v3_vm *vm);
+/** Begin to mirror the guest's memory; it does not run yet. Then bm_mirror_end(), whatever the result. */
+int bm_mirror_start(struct v3_vm *vm);
+/** Instead of v3_vm_wait(): keep the mirror up until the VM stops. @return V3_EIO: it is not the same */
+int bm_mirror_run(struct v3_vm *vm);
+void bm_mirror_end(void);
+
 #endif

@@ -12,6 +12,8 @@
  *   repeat=N     create, run and destroy the guest N times
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
+ *   dirty        the guest can track its written pages, by ports (dirty.c)
+ *   mirror       copy the guest's memory while it runs, and compare at the end (dirty.c)
  *   selftest     test the host functions instead of running a guest
  *   checks       let the library look for mistakes of its own before each entry
  *   vmxcaps      print the VMX capability MSRs instead of running a guest
@@ -259,6 +261,17 @@ static int main_drop_view(struct v3_vm *vm, const struct main_view *v)
 	return err;
 }
 
+static int main_wait(struct v3_vm *vm)
+{
+	int err = V3_OK;
+
+	if (bm_option_is("mirror"))
+		err = bm_mirror_run(vm);
+	else
+		v3_vm_wait(vm);
+	return err ? BM_EXIT_BROKEN : main_verdict(vm);
+}
+
 static int main_run_guest(void)
 {
 	const void *image = (const void *)main_module.start;
@@ -274,15 +287,19 @@ static int main_run_guest(void)
 	err = main_make_view(vm, &view);
 	if (!err)
 		err = main_hook(vm);
+	if (!err && bm_option_is("dirty"))
+		err = bm_dirty_init(vm);
+	if (!err && bm_option_is("mirror"))
+		err = bm_mirror_start(vm);
 	if (!err)
 		err = v3_vm_start(vm);
 	if (err) {
 		bm_print("palacios-host: cannot start the VM: %s", v3_strerror(err));
 		status = BM_EXIT_BROKEN;
 	} else {
-		v3_vm_wait(vm);
-		status = main_verdict(vm);
+		status = main_wait(vm);
 	}
+	bm_mirror_end();
 	if (bm_option_is("stats"))
 		v3_vm_print_stats(vm);
 	if (main_drop_view(vm, &view))

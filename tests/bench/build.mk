@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The bench guest, a flat multiboot kernel.
 BENCH_CFLAGS := $(filter-out -mcmodel=kernel,$(KERNEL_CFLAGS)) -Ipalacios/include
-bench-objs := $(B)/bench/boot.o $(B)/bench/micro.o $(B)/bench/disk.o
+bench-objs := $(B)/bench/boot.o $(B)/bench/micro.o $(B)/bench/disk.o $(B)/bench/nic.o
 all-objs += $(bench-objs)
 products += $(B)/bench/micro.elf
 

@@ -8,6 +8,7 @@
  * The operations follow APM vol. 2 15 and 16 and SDM 3A 11 (local APIC).
  */
 #include "disk.h"
+#include "nic.h"
 #include "palacios/abi/hypercall.h"
 
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 
 #define ROUNDS	     1000
 #define TIMER_ROUNDS 200
+#define BURSTS	     32 /* of frames: what they leave at their receiver must fit its queue */
 #define TOUCHES	     64 /* 2 MiB pieces touched for the first time */
 #define TOUCH_BASE   (64ul << 20)
 
@@ -326,6 +328,24 @@ static void bench_disk(void)
 		put_text("bench error: a disk request failed\n");
 }
 
+/* The receiver, slot 4, has no driver: the frames wait for it. */
+static void bench_nic(void)
+{
+	uint64_t begin;
+	unsigned i;
+
+	if (!bench_nic_open()) {
+		put_text("bench error: no virtio network card in slot 3\n");
+		return;
+	}
+	bench_nic_send();
+	begin = rdtsc();
+	for (i = 0; i < BURSTS; i++)
+		bench_nic_send();
+	report_mean("virtio_net_tx_64", rdtsc() - begin, BURSTS * BENCH_NIC_BURST);
+	report("net_notifications", bench_nic_notified());
+}
+
 static bool is_guest(void)
 {
 	uint32_t r[4];
@@ -347,6 +367,7 @@ void bench_main(void)
 	bench_apic();
 	bench_timer();
 	bench_disk();
+	bench_nic();
 	bench_msr();
 	put_text("bench done\n");
 	quit(0);

@@ -228,6 +228,17 @@ static int fake_create(const struct palacios_create *c)
 	return fake_fd(vm);
 }
 
+/* Each file that came along is noted, with how it is open. */
+static int fake_create_files(const struct palacios_create_files *c)
+{
+	const struct palacios_file *file = (const void *)(uintptr_t)c->files;
+
+	for (uint32_t i = 0; i < c->nfiles; i++)
+		fake_note("file %s %s", file[i].name,
+			  (fcntl(file[i].fd, F_GETFL) & O_ACCMODE) == O_RDWR ? "rw" : "ro");
+	return fake_create(&c->create);
+}
+
 static int fake_open_vm(const struct palacios_open *o)
 {
 	struct fake_vm *vm = fake_find(o->name);
@@ -257,6 +268,8 @@ static int fake_device_ioctl(unsigned long request, void *arg)
 		return fake_version(arg);
 	case PALACIOS_CREATE:
 		return fake_create(arg);
+	case PALACIOS_CREATE_FILES:
+		return fake_create_files(arg);
 	case PALACIOS_OPEN:
 		return fake_open_vm(arg);
 	case PALACIOS_LIST:

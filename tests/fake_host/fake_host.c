@@ -24,9 +24,9 @@ struct fake_record {
 	void *chain[FAKE_CHAIN];
 };
 
-static const char *const kind_name[FAKE_NKINDS] = {"allocation", "page block", "RAM piece",
-						   "thread",	 "wait queue", "mutex",
-						   "spinlock",	 "timer",      "stream"};
+static const char *const kind_name[FAKE_NKINDS] = {
+	"allocation", "page block", "RAM piece", "thread", "wait queue",
+	"mutex",      "spinlock",   "timer",	 "stream", "file"};
 
 static struct {
 	pthread_mutex_t lock; /* guards all below */
@@ -393,6 +393,7 @@ void fake_host_test_begin(void)
 	fake_clock_reset();
 	fake_console_reset();
 	fake_trace_reset();
+	fake_file_reset();
 	fake_random_limit(SIZE_MAX);
 	if (fake_arch_reset)
 		fake_arch_reset();
@@ -525,4 +526,5 @@ const struct v3_host_ops fake_host_ops = {
 	.console = &fake_console_ops,
 	.trace = &fake_trace_ops,
 	.random = host_random,
+	.file = &fake_file_ops,
 };

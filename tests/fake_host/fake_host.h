@@ -30,6 +30,7 @@ enum fake_kind {
 	FAKE_SPIN,
 	FAKE_TIMER,
 	FAKE_STREAM, /* console streams; "refused" means "no such stream" */
+	FAKE_FILE,   /* open files */
 	FAKE_NKINDS
 };
 
@@ -74,6 +75,8 @@ void fake_host_at_end(void (*fn)(void *arg), void *arg);
 
 /** Bytes of guest RAM that ram_alloc() may give out in all, at most 3 GiB (default: all). */
 void fake_ram_limit(uint64_t bytes);
+/** Bytes of guest RAM that were asked for on host node @p node (-1: any; at most 7) since the test began. */
+uint64_t fake_ram_of_node(int node);
 /**
  * From now on guest RAM exists only in pieces of @p piece bytes (power of two >= 4096, 0: no
  * limit), no two of them adjacent. Only while no guest RAM is in use.
@@ -171,6 +174,19 @@ void fake_console_limit(const char *name, size_t bytes);
 void fake_console_feed(const char *name, const char *text);
 /** Bytes of input nobody has read yet. */
 size_t fake_console_unread(const char *name);
+
+/* ---- files ---- */
+
+/** Make a file that can be opened; none is there at the beginning of each test. */
+void fake_file_add(const char *name, const void *bytes, size_t len, bool read_only);
+/** What is in it now; valid until it is written. */
+const void *fake_file_bytes(const char *name, size_t *len);
+/** Let the @p k-th call on any file from now on fail with @p error; 0: none. */
+void fake_file_fail_at(unsigned k, int error);
+/** Files flushed since the test began. */
+unsigned fake_file_flushes(void);
+/** While held, workers do not begin what they were woken for. */
+void fake_worker_hold(bool hold);
 
 /* ---- trace ---- */
 

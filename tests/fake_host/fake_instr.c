@@ -90,12 +90,17 @@ void fake_cpuid_set(uint32_t leaf, uint32_t sub, const uint32_t regs[4])
 	memcpy(instr_set[instr_nset++].r, regs, 4 * sizeof(*regs));
 }
 
+static bool instr_has_subleaves(uint32_t leaf)
+{
+	return leaf == 0xd || leaf == 7 || leaf == 4 || leaf == 0x8000001d;
+}
+
 /* Leaves without subleaves answer any. */
 static const struct instr_leaf *instr_find(const struct instr_leaf *table, unsigned n,
 					   uint32_t leaf, uint32_t sub)
 {
 	while (n-- > 0) {
-		if (table[n].leaf == leaf && (table[n].sub == sub || (leaf != 0xd && leaf != 7)))
+		if (table[n].leaf == leaf && (table[n].sub == sub || !instr_has_subleaves(leaf)))
 			return &table[n];
 	}
 	return NULL;

@@ -10,6 +10,7 @@
 
 #include <sys/mman.h>
 
+#define MEM_NODES      9
 #define MEM_POOL_PAGES (128ull << 8) /* 128 MiB for page_alloc() */
 #define MEM_RAM_PAGES  (3072ull << 8)
 #define MEM_PAGES      (MEM_POOL_PAGES + MEM_RAM_PAGES)
@@ -24,6 +25,7 @@ static struct {
 	uint8_t state[MEM_PAGES];     /* enum mem_state */
 	uint64_t ram_limit, ram_used; /* pages */
 	uint64_t piece;		      /* pages, 0: no limit */
+	uint64_t of_node[MEM_NODES];  /* bytes of RAM given out, by node + 1 */
 } mem = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 extern void __asan_poison_memory_region(const volatile void *addr, size_t size)
@@ -50,6 +52,12 @@ void fake_mem_reset(void)
 	}
 	mem.ram_limit = MEM_RAM_PAGES;
 	mem.piece = 0;
+	memset(mem.of_node, 0, sizeof(mem.of_node));
+}
+
+uint64_t fake_ram_of_node(int node)
+{
+	return mem.of_node[node + 1];
 }
 
 void fake_ram_limit(uint64_t bytes)
@@ -162,6 +170,8 @@ v3_hpa_t fake_ram_alloc(uint64_t npages, uint64_t align, int node)
 	if (!fake_grant(FAKE_RAM))
 		return V3_HPA_NONE;
 	pa = mem_take(FAKE_RAM, MEM_POOL_PAGES, MEM_PAGES, npages, align >> V3_PAGE_SHIFT);
+	if (pa != V3_HPA_NONE && node + 1 < MEM_NODES)
+		mem.of_node[node + 1] += npages << V3_PAGE_SHIFT;
 	if (pa != V3_HPA_NONE && npages <= MEM_FILL_PAGES)
 		memset(fake_pa_to_va(pa), 0xa5, npages << V3_PAGE_SHIFT);
 	return pa;

@@ -47,6 +47,7 @@ void fake_thread_reset(void);
 void fake_clock_reset(void);
 void fake_console_reset(void);
 void fake_trace_reset(void);
+void fake_file_reset(void);
 
 /* The simulated CPU, fake_instr.c. */
 void fake_instr_reset(void);
@@ -97,5 +98,6 @@ void fake_timer_cancel(void *timer);
 
 extern const struct v3_host_console_ops fake_console_ops;
 extern const struct v3_host_trace_ops fake_trace_ops;
+extern const struct v3_host_file_ops fake_file_ops;
 
 #endif

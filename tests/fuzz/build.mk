@@ -37,9 +37,10 @@ $(eval $(call fuzz-target,container,container))
 $(eval $(call fuzz-target,kernel,kernel))
 $(eval $(call fuzz-target,emulator,emulator))
 $(eval $(call fuzz-target,walk,walk))
+$(eval $(call fuzz-target,qcow2,qcow2))
 fuzz-device = -DFUZZ_DEVICE=v3_device_$(1) -DFUZZ_KEYS='$(2)'
-$(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size = \"256K\"")))
-$(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"")))
+$(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size = \"256K\"\nqueues = 2")))
+$(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"queues = 2")))
 $(eval $(call fuzz-target,virtio_console,virtio,$(call fuzz-device,virtio_console,"console = \"console\"")))
 $(eval $(call fuzz-target,ide,ide))
 # The rows of fuzz_machine.c's table.

@@ -5,25 +5,9 @@
  * driver does, and of when the disks finish. The VM is made once; each input begins with a reset. Sanitizers and the
  * fake host judge; a check of the rig that fails aborts, too.
  */
+#include "fuzz.h"
+
 #include "ide_rig.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* The input, taken from the front; zeros behind its end. */
-static struct {
-	const uint8_t *p;
-	size_t left;
-} in;
-
-static uint32_t take(unsigned n)
-{
-	uint32_t value = 0;
-
-	for (unsigned i = 0; i < n && in.left; i++, in.left--)
-		value |= (uint32_t)*in.p++ << 8 * i;
-	return value;
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -38,20 +22,20 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* A descriptor: data of ours, the end of RAM, or anywhere. */
 static void op_region(unsigned i)
 {
-	uint32_t kind = take(1), addr;
+	uint32_t kind = (uint32_t)take(1), addr;
 
 	switch (kind & 3) {
 	case 0:
-		addr = 0xfff000 + take(2);
+		addr = 0xfff000 + (uint32_t)take(2);
 		break;
 	case 1:
-		addr = take(4);
+		addr = (uint32_t)take(4);
 		break;
 	default:
 		addr = RIG_DATA + 0x100 * (kind >> 2);
 		break;
 	}
-	rig_region(i, addr, take(2) | (kind & 0x80 ? RIG_LAST : 0));
+	rig_region(i, addr, (uint32_t)take(2) | (kind & 0x80 ? RIG_LAST : 0));
 }
 
 static void op_packet(void)
@@ -70,7 +54,7 @@ static void op_packet(void)
 static void op_pio(bool write)
 {
 	static uint8_t bytes[4096];
-	unsigned n = (take(1) + 1) * 16;
+	unsigned n = ((unsigned)take(1) + 1) * 16;
 
 	if (write)
 		rig_pio_out(bytes, n);
@@ -81,7 +65,7 @@ static void op_pio(bool write)
 static void op_command(uint8_t select)
 {
 	uint8_t code = (uint8_t)take(1);
-	uint32_t lba = take(2);
+	uint32_t lba = (uint32_t)take(2);
 
 	rig_select(select);
 	if (code & 4)
@@ -92,25 +76,25 @@ static void op_command(uint8_t select)
 
 static void op_port(unsigned size)
 {
-	unsigned reg = take(1) & 7;
+	unsigned reg = (unsigned)take(1) & 7;
 
 	if (size & 8)
 		fake_in(bench.vm, rig_port(reg), size & 7);
 	else
 		fake_out(bench.vm, rig_port(reg), size & 7,
-			 take(4) & (~0u >> (32 - 8 * (size & 7))));
+			 (uint32_t)take(4) & (~0u >> (32 - 8 * (size & 7))));
 }
 
 static void step(void)
 {
 	static const uint8_t sizes[] = {1, 2, 4, 1};
-	uint32_t op = take(1), n = op >> 4;
+	uint32_t op = (uint32_t)take(1), n = op >> 4;
 	uint32_t off;
 
 	switch (op & 15) {
 	case 0:
-		off = 0x40 + (take(1) & 0x3c);
-		cfg_write(RIG_SLOT, off, 4, take(4) | 0x80008000);
+		off = 0x40 + ((uint32_t)take(1) & 0x3c);
+		cfg_write(RIG_SLOT, off, 4, (uint32_t)take(4) | 0x80008000);
 		break;
 	case 1:
 		op_port(sizes[n & 3] | (n & 8));
@@ -119,9 +103,9 @@ static void step(void)
 		out8(0x3f6, (uint8_t)(take(1) & (n ? 0x82 : 0xff)));
 		break;
 	case 3:
-		off = take(1) & 15;
+		off = (uint32_t)take(1) & 15;
 		fake_out(bench.vm, (uint16_t)(RIG_BM(0) + off), sizes[n & 3],
-			 take(4) & (~0u >> (32 - 8 * sizes[n & 3])));
+			 (uint32_t)take(4) & (~0u >> (32 - 8 * sizes[n & 3])));
 		break;
 	case 4:
 	case 5:
@@ -162,11 +146,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned steps;
 
-	in.p = data;
-	in.left = size;
+	fuzz_begin(data, size);
 	fake_log_clear();
 	rig_reset();
-	for (steps = 0; in.left && steps < 200; steps++)
+	for (steps = 0; fuzz_in.left && steps < 200; steps++)
 		step();
 	slow.on = false;
 	slow.fail = V3_OK;

@@ -35,10 +35,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* As after a reset of the VM, with the features the input says. */
 static void start(void)
 {
+	uint64_t features;
+
 	bench_reset();
 	FUZZ_DEVICE.reset(device);
 	rig_pci(true);
-	rig_init(VIRTIO_BIT(VIRTIO_F_VERSION_1) | (rig_offered() & take(4)));
+	features = take(4);
+	/* A bit that no device has chooses the layout of the rings. */
+	if (features & 1u << 31)
+		features |= VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+	rig_init(VIRTIO_BIT(VIRTIO_F_VERSION_1) | (rig_offered() & features));
 }
 
 static uint64_t address(void)
@@ -117,7 +123,7 @@ static void step(void)
 		size = sizes[q];
 		fake_mmio_read(bench.vm, RIG_BAR + off, size);
 		break;
-	case 3:
+	case 3: /* the available index; the driver's event suppression */
 		rig_poke(RIG_AVAIL(q) + 2, take(2), 2);
 		break;
 	case 4:

@@ -29,7 +29,7 @@ static void try_msr(uint32_t msr, unsigned i)
 	if (spared(msr))
 		return;
 	v = value(i);
-	if ((msr & ~1u) == 0x4b564d00 || msr == 0x11 || msr == 0x12)
+	if (msr >> 4 == 0x4b564d0 || msr == 0x11 || msr == 0x12)
 		v |= 1ull << 45; /* no page of ours */
 	if (try_wrmsr(msr, v) == X_NONE)
 		taken++;
@@ -58,11 +58,11 @@ static void ranges(void)
 		try_msr((uint32_t)g_random(), i);
 	/* twice and more into what is known to be there */
 	for (i = 0; i < 2000; i++) {
-		static const uint32_t live[] = {0x10,	    0x174,	0x175,	    0x176,
-						0x1d9,	    0x200,	0x201,	    0x250,
-						0x277,	    0x2ff,	0x6e0,	    0x3a,
-						0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084,
-						0xc0000102, 0xc0000103, 0x4b564d00, 0x4b564d01};
+		static const uint32_t live[] = {
+			0x10,	    0x174,	0x175,	    0x176,	0x1d9,	    0x200,
+			0x201,	    0x250,	0x277,	    0x2ff,	0x6e0,	    0x3a,
+			0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084, 0xc0000102, 0xc0000103,
+			0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d04};
 
 		try_msr(live[g_random() % G_NELEM(live)], i);
 	}

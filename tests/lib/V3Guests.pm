@@ -53,6 +53,7 @@ sub definition {
 	my $kernel = ($guest->{kernel} // $guest->{name}) . '.elf';
 	my $memory = $guest->{memory} // '64M';
 	my $cmdline = $guest->{cmdline} // '';
+	my $more = join '', map { s/:/ = /r . "\n" } split /;/, $guest->{set} // '';
 	my $boot = $guest->{boot} // 'multiboot';
 	my $path = "$dir/$guest->{name}.toml";
 	die "$build/guests/$kernel: $!\n" if !-e "$build/guests/$kernel";
@@ -63,7 +64,7 @@ sub definition {
 name = "$name"
 memory = "$memory"
 vcpus = $guest->{vcpus}
-
+$more
 [boot]
 type = "$boot"
 kernel = "$kernel"

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import tap  # noqa: E402
 
 RUN = os.path.join(TOP, "tests", "run_guest.sh")
-LIMIT = 300                             # seconds for a machine
+LIMIT = 900                             # seconds until a machine counts as hanging
 
 
 def boot(name, title, smp):

@@ -8,6 +8,7 @@ build folder.
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -18,7 +19,7 @@ sys.dont_write_bytecode = True
 import machine  # noqa: E402
 import tap  # noqa: E402
 
-LIMIT = 170                             # seconds for the machine
+LIMIT = 230                             # seconds for the machine
 MENU = "\x1d"
 # The user at the second serial line: what is waited for, what is typed then.
 DIALOGUE = (
@@ -60,8 +61,13 @@ def main():
         shutil.copy(os.path.join(machine.BUILD, "guests", "hello.elf"), work)
         with open(definition, "w", encoding="utf-8") as f:
             f.write(tap.HELLO.format(name="hello", kernel="hello", memory="16M", more=""))
+        disk = os.path.join(work, "disk.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "base.raw", "-F", "raw", disk, "16M"],
+                       check=True)
         guests = [machine.pack(definition, os.path.join(work, "hello.v3i")), os.path.join(HERE, "linux", "v3_steps"),
-                  machine.pack(os.path.join(machine.DEBIAN, "guest.toml"), os.path.join(work, "debian-guest.v3i"))]
+                  machine.pack(os.path.join(machine.DEBIAN, "guest.toml"), os.path.join(work, "debian-guest.v3i")),
+                  machine.pack(os.path.join(machine.DEBIAN, "files.toml"), os.path.join(work, "debian-files.v3i")),
+                  disk]
         command = machine.command(machine.make_initramfs(work, guests), " job=v3_steps")
         if tap.run([*command, "-serial", "stdio", "-serial", f"unix:{name}"],
                    os.path.join(machine.BUILD, "check", "linux_v3.log"), LIMIT):

@@ -2,7 +2,7 @@
 /**
  * @file segment_rig.h
  * A vcpu of the real core with descriptor tables in RAM and a device, in a mode and at a privilege of choice.
- * For test_segment.c and test_sys_insn.c.
+ * For test_segment.c, test_sys_insn.c and test_dirty_insn.c.
  */
 #ifndef TESTS_UNIT_SEGMENT_RIG_H
 #define TESTS_UNIT_SEGMENT_RIG_H
@@ -51,7 +51,7 @@ static int device(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 	return V3_OK;
 }
 
-static uint64_t descriptor(uint32_t base, uint32_t limit, unsigned access, unsigned flags)
+static inline uint64_t descriptor(uint32_t base, uint32_t limit, unsigned access, unsigned flags)
 {
 	return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)access << 40 |
 	       (uint64_t)(limit >> 16 & 0xf) << 48 | (uint64_t)flags << 52 |
@@ -130,7 +130,7 @@ static inline int execute(const char *code, size_t len, unsigned access)
 	return execute_exit(code, len, &exit);
 }
 
-static struct v3_seg seg_of(enum v3_seg_num num)
+static inline struct v3_seg seg_of(enum v3_seg_num num)
 {
 	struct v3_seg seg;
 

@@ -28,6 +28,8 @@ void rig_machine(uint32_t features, uint32_t nasids)
 		fake_msr_set(SVM_MSR_VM_CR, 0);
 		fake_msr_set(SVM_MSR_VM_HSAVE_PA, RIG_HSAVE);
 		fake_msr_set(V3_MSR_PRED_CMD, 0);
+		if (features & RIG_TSC)
+			fake_msr_set(SVM_MSR_TSC_RATIO, RIG_TSC_FOUND);
 	}
 }
 
@@ -55,6 +57,7 @@ bool rig_init(uint32_t features)
 	memset(&rig, 0, sizeof(rig));
 	rig.ops = &v3_svm_ops;
 	rig.vm.log_level = V3_LOG_INFO;
+	rig.vm.topology = (struct v3_topology){1, RIG_NVCPUS, 1};
 	rig_machine(features, RIG_NASIDS);
 	fake_lib_install();
 	if (!CHECK_EQ(rig.ops->init(RIG_NCPUS, &v3_lib.arch_state), V3_OK))

@@ -15,13 +15,15 @@
 #include "state.h"
 
 /* CPUID Fn8000_000A EDX */
-#define RIG_NP	   (1u << 0)
-#define RIG_SVML   (1u << 2)
-#define RIG_NRIPS  (1u << 3)
-#define RIG_CLEAN  (1u << 5)
-#define RIG_FLUSH  (1u << 6)
-#define RIG_DECODE (1u << 7)
-#define RIG_PAUSE  (1u << 10)
+#define RIG_NP	      (1u << 0)
+#define RIG_TSC	      (1u << 4) /* TSC rate control: not among RIG_FEATURES */
+#define RIG_TSC_FOUND (1ull << 32)
+#define RIG_SVML      (1u << 2)
+#define RIG_NRIPS     (1u << 3)
+#define RIG_CLEAN     (1u << 5)
+#define RIG_FLUSH     (1u << 6)
+#define RIG_DECODE    (1u << 7)
+#define RIG_PAUSE     (1u << 10)
 #define RIG_FEATURES                                                                               \
 	(RIG_NP | RIG_SVML | RIG_NRIPS | RIG_CLEAN | RIG_FLUSH | RIG_DECODE | RIG_PAUSE)
 

@@ -55,7 +55,7 @@ static const uint8_t *find_table(const char *signature, bool old)
 		return NULL;
 	len = (uint32_t)boot_vm_read(&boot_vm, list + 4, 4);
 	CHECK_EQ(sum(boot_vm_ptr(&boot_vm, list, len), len), 0);
-	for (uint64_t e = list + 36; e < list + len; e += width) {
+	for (uint64_t e = list + 36, end = list + len; e < end; e += width) {
 		at = boot_vm_read(&boot_vm, e, width);
 		p = boot_vm_ptr(&boot_vm, at, 36);
 		len = (uint32_t)boot_vm_read(&boot_vm, at + 4, 4);
@@ -175,6 +175,69 @@ static void test_acpi_madt(void)
 	CHECK_EQ(count[1], 1);
 	CHECK_EQ(count[2], 2);
 	CHECK_EQ(count[4], 1);
+	boot_vm_end();
+}
+
+/* The ids of the topology, in the order of the vcpus. */
+static void test_acpi_madt_topology(void)
+{
+	static const uint8_t ids[6] = {0, 1, 2, 4, 5, 6};
+	const uint8_t *t;
+
+	REQUIRE(make("[vm]\nname='t'\nmemory='16M'\nvcpus=6\nsockets=2\n"
+		     "[boot]\ntype='linux'\nkernel='k'\n"));
+	t = find_table("APIC", false);
+	REQUIRE(t != NULL);
+	for (unsigned i = 0; i < 6; i++) {
+		CHECK_EQ(t[44 + 8 * i], 0);
+		CHECK_EQ(t[44 + 8 * i + 2], i);
+		CHECK_EQ(t[44 + 8 * i + 3], ids[i]);
+	}
+	CHECK(!find_table("SRAT", false) && !find_table("SLIT", false));
+	boot_vm_end();
+}
+
+/* Three nodes; the second one's memory has the hole below 4 GiB in it. */
+static void test_acpi_srat_and_slit(void)
+{
+	static const struct {
+		uint32_t node;
+		uint64_t gpa, size;
+	} ram[] = {{0, 0, 2ull << 30},
+		   {1, 2ull << 30, 1ull << 30},
+		   {1, 4ull << 30, 1ull << 30},
+		   {2, 5ull << 30, 512ull << 20}};
+	const uint8_t *t, *e;
+
+	REQUIRE(make("[vm]\nname='t'\nmemory='4608M'\nvcpus=3\nnodes=[{memory='2G'},{memory='2G'},"
+		     "{memory='512M'}]\ncpus=[0,{cpu=1,node=2},2]\n"
+		     "[boot]\ntype='linux'\nkernel='k'\n"));
+	t = find_table("SRAT", true);
+	REQUIRE(t != NULL);
+	CHECK_EQ(t[8], 3);
+	CHECK_EQ(field(t, 36, 4), 1);
+	CHECK_EQ(field(t, 4, 4), 48 + 3 * 16 + 4 * 40);
+	for (unsigned i = 0; i < 3; i++) {
+		e = t + 48 + 16 * i;
+		CHECK_EQ(field(e, 0, 2), 0x1000);
+		CHECK_EQ(e[2], i == 0 ? 0 : 2); /* the third vcpu: spread evenly */
+		CHECK_EQ(e[3], i);
+		CHECK_EQ(field(e, 4, 4), 1);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		e = t + 96 + 40 * i;
+		CHECK_EQ(field(e, 0, 2), 0x2801);
+		CHECK_EQ(field(e, 2, 4), ram[i].node);
+		CHECK_EQ(field(e, 8, 8), ram[i].gpa);
+		CHECK_EQ(field(e, 16, 8), ram[i].size);
+		CHECK_EQ(field(e, 28, 4), 1);
+	}
+	t = find_table("SLIT", false);
+	REQUIRE(t != NULL);
+	CHECK_EQ(field(t, 36, 8), 3);
+	CHECK_EQ(field(t, 4, 4), 44 + 9);
+	for (unsigned i = 0; i < 9; i++)
+		CHECK_EQ(t[44 + i], i % 4 ? 20 : 10);
 	boot_vm_end();
 }
 
@@ -389,7 +452,8 @@ static void test_acpi_names_only_what_is_there(void)
 
 static const struct tap_test tests[] = {
 	TAP(test_acpi_rsdp),	       TAP(test_acpi_fadt),
-	TAP(test_acpi_madt),	       TAP(test_acpi_none_without_its_device),
+	TAP(test_acpi_madt),	       TAP(test_acpi_madt_topology),
+	TAP(test_acpi_srat_and_slit),  TAP(test_acpi_none_without_its_device),
 	TAP(test_acpi_out_of_memory),  TAP(test_acpi_names_only_what_is_there),
 	TAP(test_aml_encodings),       TAP(test_aml_overflow_is_remembered),
 	TAP(test_acpi_tables_by_iasl),

@@ -75,6 +75,7 @@ static void test_config_full(void)
 		"vcpus = 0x2\t# hexadecimal\n"
 		"cpus = [\n  3, # third\n  1,\n]\n"
 		"numa_node = 0\n"
+		"tsc_khz = 2_500_000\n"
 		"log = 'debug'\n"
 		"\n[boot]\n"
 		"type = \"multiboot\"\n"
@@ -96,7 +97,7 @@ static void test_config_full(void)
 
 	CHECK(!parse(text)); /* queues: 10 is out of range */
 	CHECK_STR(error.message, "queues: expected a number 1..8, got 10");
-	CHECK_EQ(error.line, 21);
+	CHECK_EQ(error.line, 22);
 	memcpy(good, text, sizeof(text));
 	memcpy(strstr(good, "1_0"), "  8", 3);
 	cfg = parse(good);
@@ -108,6 +109,7 @@ static void test_config_full(void)
 	CHECK_EQ(cfg->cpus[0], 3);
 	CHECK_EQ(cfg->cpus[1], 1);
 	CHECK_EQ(cfg->numa_node, 0);
+	CHECK_EQ(cfg->tsc_khz, 2500000);
 	CHECK_EQ(cfg->log_level, V3_LOG_DEBUG);
 	CHECK_EQ(cfg->platform, V3_PLATFORM_PC);
 	CHECK_EQ(cfg->boot, V3_BOOT_MULTIBOOT);
@@ -127,7 +129,7 @@ static void test_config_full(void)
 	CHECK(cfg->devices[0].class == &lapic && cfg->devices[1].class == &i8259);
 	CHECK_EQ(cfg->devices[0].line, 0);
 	CHECK(cfg->devices[2].class == &uart);
-	CHECK_EQ(cfg->devices[2].line, 22);
+	CHECK_EQ(cfg->devices[2].line, 23);
 	CHECK_EQ(v3_cfg_uint(cfg->devices[2].cfg, "irq"), 7);
 	CHECK_EQ(v3_cfg_uint(cfg->devices[2].cfg, "port"), 0x3f8);
 	CHECK(v3_cfg_has(cfg->devices[2].cfg, "irq") && !v3_cfg_has(cfg->devices[2].cfg, "port"));
@@ -154,12 +156,48 @@ static void test_config_minimal(void)
 	CHECK_EQ(cfg->vcpus, 1);
 	CHECK_EQ(cfg->ncpus, 0);
 	CHECK_EQ(cfg->numa_node, -1);
+	CHECK_EQ(cfg->nnodes, 0);
+	CHECK_EQ(cfg->topology.sockets, 1);
+	CHECK_EQ(cfg->topology.cores, 1);
+	CHECK_EQ(cfg->topology.threads, 1);
+	CHECK_EQ(cfg->yield, V3_YIELD_FRIENDLY);
 	CHECK_EQ(cfg->log_level, V3_LOG_INFO);
 	CHECK_STR(cfg->cmdline, "");
 	CHECK_EQ(cfg->ndevices, 3);
 	CHECK_EQ(cfg->nmodules, 0);
 	v3_vm_cfg_free(cfg);
 	v3_vm_cfg_free(NULL);
+	no_leak();
+}
+
+static void test_config_placement(void)
+{
+	struct v3_vm_cfg *cfg =
+		parse(VM "vcpus = 4\nsockets = 2\nthreads = 2\nyield = 'adaptive'\n"
+			 "cpus = [ {cpu = 7}, { node = 0, cpu = 5 },\n\t9,\n"
+			 "\t{cpu=0x1,node=0}, # on node 0, too\n]\n"
+			 "nodes = [{memory = \"16M\", host = 3}, {memory = \"48M\"}]\n" BOOT);
+
+	REQUIRE(cfg != NULL);
+	CHECK_EQ(cfg->topology.sockets, 2);
+	CHECK_EQ(cfg->topology.cores, 1);
+	CHECK_EQ(cfg->topology.threads, 2);
+	CHECK_EQ(cfg->yield, V3_YIELD_ADAPTIVE);
+	REQUIRE_EQ(cfg->ncpus, 4);
+	CHECK_EQ(cfg->cpus[0], 7);
+	CHECK_EQ(cfg->cpus[1], 5);
+	CHECK_EQ(cfg->cpus[2], 9);
+	CHECK_EQ(cfg->cpus[3], 1);
+	CHECK_EQ(cfg->vcpu_node[0], 0);
+	CHECK_EQ(cfg->vcpu_node[1], 0);
+	CHECK_EQ(cfg->vcpu_node[2], 1); /* the second half */
+	CHECK_EQ(cfg->vcpu_node[3], 0);
+	REQUIRE_EQ(cfg->nnodes, 2);
+	CHECK_EQ(cfg->node[0].memory, 16 << 20);
+	CHECK_EQ(cfg->node[0].host_node, 3);
+	CHECK_EQ(cfg->node[1].memory, 48 << 20);
+	CHECK_EQ(cfg->node[1].host_node, -1);
+	v3_vm_cfg_free(cfg);
 	no_leak();
 }
 
@@ -274,13 +312,54 @@ static void test_config_refuses_bad_values(void)
 		{VM "platform=\"mac\"\n" BOOT, 4,
 		 "platform: expected \"pc\" or \"none\", got \"mac\""},
 		{VM "cpus=3\n" BOOT, 4,
-		 "cpus: expected a list of numbers such as [0, 1], got 3 (number)"},
+		 "cpus: expected a list of numbers or tables such as [0, {key = 1}], got 3 "
+		 "(number)"},
 		{VM "cpus=[\"a\"]\n" BOOT, 4,
-		 "cpus: expected a list of numbers such as [0, 1], got \"a\" (text)"},
-		{VM "cpus=[0, 1]\n" BOOT, 4, "cpus: expected one number per vcpu, 1 in all, got 2"},
-		{VM "cpus=[]\n" BOOT, 4, "cpus: expected one number per vcpu, 1 in all, got 0"},
+		 "cpus: expected a list of numbers or tables such as [0, {key = 1}], got \"a\" "
+		 "(text)"},
+		{VM "cpus=[0, 1]\n" BOOT, 4,
+		 "cpus: expected one element per vcpu, 1 in all, got 2"},
+		{VM "cpus=[]\n" BOOT, 4, "cpus: expected one element per vcpu, 1 in all, got 0"},
 		{VM "cpus=[4096]\n" BOOT, 4, "cpus: expected a number 0..4095, got 4096"},
+		{VM "cpus=[{cpu=4096}]\n" BOOT, 4, "cpu: expected a number 0..4095, got 4096"},
+		{VM "cpus=[\n{node=0}]\n" BOOT, 5, "cpu: missing in [cpus], expected a number"},
+		{VM "cpus=[{cpu=1, nod=0}]\n" BOOT, 4,
+		 "nod: unknown key in [cpus], did you mean \"node\"?"},
+		{VM "cpus=[{cpu=1, node=0}]\n" BOOT, 4,
+		 "cpus: node 0 is not one of the 0 in \"nodes\""},
+		{VM "cpus=[\n{cpu=1, node=1}]\nnodes=[{memory=\"64M\"}]\n" BOOT, 5,
+		 "cpus: node 1 is not one of the 1 in \"nodes\""},
+		{VM "nodes=[]\n" BOOT, 4, "nodes: expected 1 to 8, got 0"},
+		{VM "nodes=[1]\n" BOOT, 4,
+		 "nodes: expected a list of tables such as [{key = 1}], got 1 (number)"},
+		{VM "nodes=[{}]\n" BOOT, 4, "expected a key, got '}'"},
+		{VM "nodes=[{host=1}]\n" BOOT, 4,
+		 "memory: missing in [nodes], expected a size such as \"256M\""},
+		{VM "nodes=[{memory=\"64M\", host=256}]\n" BOOT, 4,
+		 "host: expected a number 0..255, got 256"},
+		{VM "nodes=[{memory=\"32M\"}]\n" BOOT, 4,
+		 "nodes: expected multiples of 4K, 64M in all"},
+		{VM "nodes=[{memory=\"32M\"}, {memory=\"33M\"}]\n" BOOT, 4,
+		 "nodes: expected multiples of 4K, 64M in all"},
+		{VM "nodes=[{memory=\"1T\"}, {memory=\"16777215T\"}]\n" BOOT, 4,
+		 "nodes: expected multiples of 4K, 64M in all"},
+		{VM "nodes=[{memory=\"5K\"}, {memory=\"65531K\"}]\n" BOOT, 4,
+		 "nodes: expected multiples of 4K, 64M in all"},
+		{VM "numa_node=0\nnodes=[{memory=\"64M\"}]\n" BOOT, 5,
+		 "nodes: not together with numa_node"},
+		{VM "vcpus=4\nsockets=3\n" BOOT, 5,
+		 "sockets: sockets, cores and threads do not multiply to 4 vcpus"},
+		{VM "vcpus=4\nthreads=2\ncores=1\n" BOOT, 6,
+		 "cores: sockets, cores and threads do not multiply to 4 vcpus"},
+		{VM "threads=2\n" BOOT, 4,
+		 "threads: sockets, cores and threads do not multiply to 1 vcpus"},
+		{VM "sockets=0\n" BOOT, 4, "sockets: expected a number 1..32, got 0"},
+		{VM "cores=33\n" BOOT, 4, "cores: expected a number 1..32, got 33"},
+		{VM "yield=\"never\"\n" BOOT, 4,
+		 "yield: expected \"friendly\", \"greedy\" or \"adaptive\", got \"never\""},
 		{VM "numa_node=256\n" BOOT, 4, "numa_node: expected a number 0..255, got 256"},
+		{VM "tsc_khz=999\n" BOOT, 4,
+		 "tsc_khz: expected a number 0x3e8..0xffffffff, got 0x3e7"},
 		{VM "[boot]\ntype=\"uefi\"\nkernel=\"k\"\n", 5,
 		 "type: expected \"linux\", \"multiboot\", \"pvh\" or \"bios\", got \"uefi\""},
 		{VM "[boot]\ntype=\"bios\"\nkernel=\"k\"\n", 6,
@@ -419,8 +498,17 @@ static void test_config_refuses_bad_syntax(void)
 		{"[vm]\na = \"\\u0000\"\n", 2, "a: a text cannot hold NUL"},
 		{"[vm]\na = \"\"\"b\"\"\"\n", 2, "a: a multi-line text is not supported"},
 		{"[vm]\na = '''b'''\n", 2, "a: a multi-line text is not supported"},
-		{"[vm]\na = {b=1}\n", 2, "a: an inline table is not supported"},
+		{"[vm]\na = {b=1}\n", 2, "a: an inline table is only supported in a list"},
 		{"[vm]\na = [[1]]\n", 2, "a: a list in a list is not supported"},
+		{"[vm]\na = [{}]\n", 2, "expected a key, got '}'"},
+		{"[vm]\na = [{b}]\n", 2, "b: expected '=', got '}'"},
+		{"[vm]\na = [{b=1,}]\n", 2, "expected a key, got '}'"},
+		{"[vm]\na = [{b=1 c=2}]\n", 2, "a: expected ',' or '}', got 'c'"},
+		{"[vm]\na = [{b=1\n}]\n", 2, "a: expected ',' or '}', got the end of the line"},
+		{"[vm]\na = [{b=1, b=2}]\n", 2, "b: given twice, first in line 2"},
+		{"[vm]\na = [{b=[1]}]\n", 2, "b: expected a value, got '['"},
+		{"[vm]\na = [{b={c=1}}]\n", 2, "b: an inline table is only supported in a list"},
+		{"[vm]\na = [{b=1", 2, "a: expected ',' or '}', got the end of the file"},
 		{"[vm]\na = [1 2]\n", 2, "a: expected ',' or ']', got '2'"},
 		{"[vm]\na = [1,\n\n,2]\n", 4, "a: expected a value, got ','"},
 		{"[vm]\na = [1,\n", 3, "a: expected a value, got the end of the file"},
@@ -568,7 +656,8 @@ static void test_config_long_values_in_messages_are_cut(void)
 static void test_config_survives_random_changes(void)
 {
 	static const char good[] = VM
-		"vcpus = 2\ncpus = [ 0, 1 ]\n" BOOT
+		"vcpus = 2\ncpus = [ 0, {cpu = 1, node=1} ]\n"
+		"nodes = [{memory='1M'},{memory='63M',host=1}]\n" BOOT
 		"initrd = 'i'\ncmdline = \"a\\u00e4\" # c\n[[device]]\nclass = \"disk\"\nimage = "
 		"\"d\"\n"
 		"queues = [1,\n2]\nreadonly = true\n[[device]]\nclass = \"uart\"\nport = 0x2f8\n";
@@ -653,6 +742,7 @@ static void test_config_out_of_memory_at_each_step(void)
 static const struct tap_test tests[] = {
 	TAP(test_config_full),
 	TAP(test_config_minimal),
+	TAP(test_config_placement),
 	TAP(test_config_platform_none_has_no_devices),
 	TAP(test_config_all_value_forms),
 	TAP(test_config_refuses_bad_values),

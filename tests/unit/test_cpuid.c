@@ -28,15 +28,10 @@ static void test_cpuid_hides_what_is_not_offered(void)
 		unsigned reg, bit;
 		const char *name;
 	} hidden[] = {
-		{1, 2, 3, "MONITOR"},
-		{1, 3, 14, "MCA"},
-		{1, 2, 5, "VMX"},
-		{7, 2, 3, "PKU"},
-		{7, 2, 16, "LA57"},
-		{7, 1, 12, "PQM"},
-		{0x80000001, 2, 2, "SVM"},
-		{0x80000001, 2, 22, "TOPOEXT"},
-		{0x80000001, 2, 29, "MWAITX"},
+		{1, 2, 3, "MONITOR"},	   {1, 3, 14, "MCA"},
+		{1, 2, 5, "VMX"},	   {7, 2, 3, "PKU"},
+		{7, 2, 16, "LA57"},	   {7, 1, 12, "PQM"},
+		{0x80000001, 2, 2, "SVM"}, {0x80000001, 2, 29, "MWAITX"},
 	};
 	static const uint32_t all[4] = {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff};
 	struct v3_vm *vm;
@@ -127,9 +122,8 @@ static void test_cpuid_unlisted_leaves_read_zero(void)
 {
 	static const uint32_t all[4] = {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff};
 	static const uint32_t numbers[] = {
-		2,	    3,		4,	    5,		8,	   9,	 0xa,
-		0xc,	    0xe,	0xf,	    0x10,	0x12,	   0x14, 0x17,
-		0x80000009, 0x8000000a, 0x8000001d, 0x8000001e, 0xffffffff};
+		2,   3,	   4,	 5,    8,    9,		 0xa,	     0xc,	 0xe,
+		0xf, 0x10, 0x12, 0x14, 0x17, 0x80000009, 0x8000000a, 0x8000001f, 0xffffffff};
 	struct v3_vm *vm;
 
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(numbers); i++)
@@ -160,6 +154,148 @@ static void test_cpuid_topology(void)
 		CHECK_EQ(leaf(vm->vcpu[i], 0xb, 1).eax, 2);
 		CHECK_EQ(leaf(vm->vcpu[i], 0xb, 2).ecx, 2); /* invalid level */
 	}
+}
+
+/* Every way to divide up to 32 vcpus: ids are different, below the limit, and fields stay apart. */
+static void test_cpuid_apic_ids(void)
+{
+	for (uint32_t c = 1; c <= 32; c++) {
+		for (uint32_t t = 1; t * c <= 32; t++) {
+			const struct v3_topology topo = {32 / (c * t), c, t};
+			uint32_t core = v3_topology_core_shift(&topo);
+			uint32_t socket = v3_topology_socket_shift(&topo);
+			int64_t last = -1;
+
+			for (uint32_t i = 0; i < topo.sockets * c * t; i++) {
+				uint32_t id = v3_topology_apic_id(&topo, i);
+
+				CHECK(id > last && id < V3_MAX_APIC_IDS);
+				CHECK_EQ(id >> socket, i / (c * t));
+				CHECK_EQ((id & ((1u << socket) - 1)) >> core, i / t % c);
+				CHECK_EQ(id & ((1u << core) - 1), i % t);
+				last = id;
+			}
+			CHECK_EQ(v3_topology_apic_id(&topo, 0), 0);
+		}
+	}
+}
+
+static struct v3_vm *vm_of(unsigned sockets, unsigned cores, unsigned threads)
+{
+	struct v3_vm *vm = NULL;
+	char toml[256];
+
+	snprintf(toml, sizeof(toml),
+		 "[vm]\nname='t'\nmemory='8M'\nvcpus=%u\nsockets=%u\ncores=%u\nthreads=%u\n"
+		 "platform='none'\n[boot]\ntype='multiboot'\nkernel=\"kernel.elf\"\n",
+		 sockets * cores * threads, sockets, cores, threads);
+	CHECK_EQ(fake_vm_create(toml, NULL, 0, &vm), V3_OK);
+	return vm;
+}
+
+/* 2 sockets of 3 cores of 2 threads: ids of 1, 2 and 1 bits. */
+static void test_cpuid_topology_amd(void)
+{
+	struct v3_vm *vm = vm_of(2, 3, 2);
+	struct v3_vcpu *last;
+
+	REQUIRE(vm);
+	last = vm->vcpu[11];
+	CHECK_EQ(leaf(last, 1, 0).ebx >> 24, 1 << 3 | 2 << 1 | 1);
+	CHECK_EQ(leaf(last, 1, 0).ebx >> 16 & 0xff, 6);
+	CHECK(leaf(last, 1, 0).edx & B(28));
+	CHECK(leaf(last, 0x80000001, 0).ecx & B(1));  /* CmpLegacy */
+	CHECK(leaf(last, 0x80000001, 0).ecx & B(22)); /* TOPOEXT */
+	CHECK_EQ(leaf(last, 0x80000008, 0).ecx, 3 << 12 | 5);
+	CHECK_EQ(leaf(last, 0x8000001e, 0).eax, 13);
+	CHECK_EQ(leaf(last, 0x8000001e, 0).ebx, 1 << 8 | 2);
+	CHECK_EQ(leaf(last, 0x8000001e, 0).ecx, 1);
+	CHECK_EQ(leaf(vm->vcpu[5], 0x8000001e, 0).ecx, 0);
+	CHECK_EQ(leaf(last, 0x80000000, 0).eax, 0x8000001e);
+	CHECK_EQ(leaf(last, 0, 0).eax, 0xd);
+	CHECK_EQ(leaf(last, 0xb, 0).eax, 1);
+	CHECK_EQ(leaf(last, 0xb, 0).ebx, 2);
+	CHECK_EQ(leaf(last, 0xb, 1).eax, 3);
+	CHECK_EQ(leaf(last, 0xb, 1).ebx, 6);
+	CHECK_EQ(leaf(last, 0xb, 1).edx, 13);
+	CHECK_EQ(leaf(last, 4, 0).eax, 0);
+}
+
+static void test_cpuid_one_vcpu_is_no_multi_core(void)
+{
+	struct v3_vm *vm = vm_of(1, 1, 1);
+
+	REQUIRE(vm);
+	CHECK(!(leaf(vm->vcpu[0], 1, 0).edx & B(28)));
+	CHECK(!(leaf(vm->vcpu[0], 0x80000001, 0).ecx & B(1)));
+	CHECK_EQ(leaf(vm->vcpu[0], 0x80000008, 0).ecx, 0);
+}
+
+/* The host's caches; who shares them is the guest's topology. */
+static void test_cpuid_caches_amd(void)
+{
+	static const uint32_t l1[4] = {0xffffc121, 0x01c0003f, 0x3f, 2};
+	static const uint32_t l3[4] = {0xffffc163, 0x03c0003f, 0x3fff, 1};
+	static const uint32_t none[4] = {0xffffffe0, 1, 1, 1};
+	struct v3_cpuid_regs r;
+	struct v3_vm *vm;
+
+	fake_cpuid_set(0x8000001d, 0, l1);
+	fake_cpuid_set(0x8000001d, 1, l3);
+	fake_cpuid_set(0x8000001d, 2, none);
+	vm = vm_of(1, 3, 2);
+	REQUIRE(vm);
+	r = leaf(vm->vcpu[0], 0x8000001d, 0);
+	CHECK_EQ(r.eax, 0x121 | (2 - 1) << 14);
+	CHECK_EQ(r.ebx, 0x01c0003f);
+	r = leaf(vm->vcpu[0], 0x8000001d, 1);
+	CHECK_EQ(r.eax, 0x163 | (6 - 1) << 14);
+	CHECK_EQ(r.edx, 1);
+	r = leaf(vm->vcpu[0], 0x8000001d, 2);
+	CHECK_EQ(r.eax | r.ebx | r.ecx | r.edx, 0);
+	CHECK_EQ(leaf(vm->vcpu[0], 0x8000001d, 0xffffffff).eax, 0);
+}
+
+static void test_cpuid_topology_intel(void)
+{
+	static const uint32_t vendor[4] = {0x16, 0x756e6547, 0x6c65746e, 0x49656e69};
+	static const uint32_t l1[4] = {0xffffc121, 0x01c0003f, 0x3f, 2};
+	static const uint32_t l3[4] = {0xffffc163, 0x03c0003f, 0x3fff, 1};
+	struct v3_vm *vm;
+	struct v3_vcpu *last;
+
+	fake_cpuid_set(0, 0, vendor);
+	fake_cpuid_set(4, 0, l1);
+	fake_cpuid_set(4, 3, l3);
+	vm = vm_of(2, 3, 2);
+	REQUIRE(vm);
+	last = vm->vcpu[11];
+	CHECK_EQ(leaf(last, 0, 0).eax, 0x1f);
+	CHECK_EQ(leaf(last, 1, 0).ebx >> 24, 13);
+	CHECK_EQ(leaf(last, 0x80000000, 0).eax, 0x80000008);
+	CHECK_EQ(leaf(last, 0x80000008, 0).ecx, 0);
+	CHECK(!(leaf(last, 0x80000001, 0).ecx & (B(1) | B(22))));
+	CHECK_EQ(leaf(last, 0x8000001e, 0).eax, 0);
+	CHECK_EQ(leaf(last, 0x1f, 0).ecx, 0x100);
+	CHECK_EQ(leaf(last, 0x1f, 1).eax, 3);
+	CHECK_EQ(leaf(last, 0x1f, 1).edx, 13);
+	CHECK_EQ(leaf(last, 4, 0).eax, 0x121 | (2 - 1) << 14 | (4 - 1) << 26);
+	CHECK_EQ(leaf(last, 4, 3).eax, 0x163 | (8 - 1) << 14 | (4 - 1) << 26);
+	CHECK_EQ(leaf(last, 4, 1).eax, 0);
+	CHECK_EQ(leaf(last, 4, 8).eax, 0);
+	CHECK_EQ(leaf(last, 0x8000001d, 0).eax, 0);
+}
+
+/* What the paravirtual features need is there, or they are not offered. */
+static void test_cpuid_kvm_features_follow_the_apic(void)
+{
+	struct v3_vm *bare = fake_vm_bare(1, 8), *pc = NULL;
+	uint32_t always = B(0) | B(1) | B(3) | B(5) | B(7) | B(9) | B(24);
+
+	REQUIRE(bare);
+	CHECK_EQ(leaf(bare->vcpu[0], 0x40000101, 0).eax, always);
+	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 8), NULL, 0, &pc), V3_OK);
+	CHECK_EQ(leaf(pc->vcpu[0], 0x40000101, 0).eax, always | B(6) | B(11));
 }
 
 static void test_cpuid_osxsave_follows_cr4(void)
@@ -254,6 +390,12 @@ static const struct tap_test tests[] = {
 	TAP(test_cpuid_hypervisor_leaves),
 	TAP(test_cpuid_unlisted_leaves_read_zero),
 	TAP(test_cpuid_topology),
+	TAP(test_cpuid_apic_ids),
+	TAP(test_cpuid_topology_amd),
+	TAP(test_cpuid_one_vcpu_is_no_multi_core),
+	TAP(test_cpuid_caches_amd),
+	TAP(test_cpuid_topology_intel),
+	TAP(test_cpuid_kvm_features_follow_the_apic),
 	TAP(test_cpuid_osxsave_follows_cr4),
 	TAP(test_cpuid_xsave_leaf),
 	TAP(test_cpuid_hides_xsaves),

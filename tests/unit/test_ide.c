@@ -55,6 +55,26 @@ static void test_ide_pci_function(void)
 	CHECK_EQ(reg_in(IDE_STATUS), 0xff);
 }
 
+/* Where a bridge is function 0 it is function 1, as in a PIIX3. */
+static void test_ide_second_function(void)
+{
+	const struct v3_pci_desc bridge = {.vendor = 0x8086, .device = 0x7000};
+	struct v3_pci_func *func;
+
+	REQUIRE(pci_bench_open());
+	REQUIRE_EQ(pci_bench_add(RIG_SLOT, &bridge, &func), V3_OK);
+	bench.vm->ndevices++;
+	CHECK_EQ(fake_device_create(bench.vm, &v3_device_ide, DISK "slot = 5\n", &rig.drive[0]),
+		 V3_OK);
+	bench.vm->ndevices--;
+	CHECK_EQ(cfg_read(RIG_SLOT, 0, 4), 0x70008086);
+	CHECK_EQ(cfg_read(RIG_SLOT, 0x0e, 1), 0x80);
+	choose(RIG_SLOT, 1, 0);
+	CHECK_EQ(fake_in(bench.vm, PCI_DATA, 4), 0x70108086);
+	fake_device_destroy(bench.vm, rig.drive[0]);
+	v3_pci_remove(func);
+}
+
 static void test_ide_identify(void)
 {
 	uint8_t sum = 0;
@@ -691,5 +711,6 @@ static const struct tap_test tests[] = {
 	TAP(test_ide_create_refuses),
 	TAP(test_ide_oom),
 	TAP(test_ide_hostile),
+	TAP(test_ide_second_function),
 };
 TAP_MAIN(tests)

@@ -310,24 +310,68 @@ static void test_nested_uncached_leaves(void)
 	CHECK(!leaf_at(vm, V3_SIZE_2M).uncached);
 }
 
-static void test_nested_retires_one_table_at_a_time(void)
+/* Bit by bit: APM vol. 2 15.25 with 5.4, SDM 3C 29.3.2. Accessed and dirty are set from the start. */
+static const struct {
+	unsigned perm, level;
+	uint64_t npt, ept;
+} manual_entries[] = {
+	{V3_ACC_ALL, 0, 0x67, 0x337},
+	{V3_ACC_ALL, 1, 0xe7, 0x3b7},
+	{V3_ACC_ALL, 2, 0xe7, 0x3b7},
+	{V3_ACC_READ, 2, 1ull << 63 | 0xe5, 0x3b1},
+	{V3_ACC_READ | V3_ACC_EXEC, 2, 0xe5, 0x3b5},
+	{V3_ACC_READ | V3_ACC_WRITE, 0, 1ull << 63 | 0x67, 0x333},
+	{V3_ACC_ALL | V3_NESTED_UC, 0, 0x7f, 0x307},
+	{V3_ACC_ALL | V3_NESTED_UC, 2, 0xff, 0x387},
+};
+
+static void test_nested_entries_as_in_the_manual(void)
+{
+	const v3_gpa_t gpa = 3 * V3_SIZE_1G;
+	const v3_hpa_t hpa = 0x7fc0000000;
+	bool ept = mem_vm_format == V3_NESTED_EPT;
+
+	mem_vm_begin();
+	REQUIRE_EQ(mem_vm_make(), V3_OK);
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(manual_entries); i++) {
+		struct v3_nested *table = &mem_vm.vm.mmu.nested;
+		unsigned level = manual_entries[i].level, n;
+		uint64_t entry[V3_WALK_MAX_LEVELS];
+
+		REQUIRE_EQ(v3_nested_map(table, gpa, hpa, manual_entries[i].perm, level), V3_OK);
+		n = v3_nested_path(table, gpa, entry);
+		REQUIRE_EQ(n, 4 - level);
+		CHECK_EQ(entry[n - 1], hpa | (ept ? manual_entries[i].ept : manual_entries[i].npt));
+		for (unsigned l = 0; l + 1 < n; l++)
+			CHECK_EQ(entry[l] & 0xfff0000000000fff, ept ? 0x107 : 0x27);
+		v3_nested_fini(table);
+		REQUIRE_EQ(v3_nested_init(table, -1), V3_OK);
+	}
+}
+
+static void test_nested_retires_tables(void)
 {
 	struct v3_vm *vm = mem_vm_new(4 * MIB);
 	struct v3_nested *t = &vm->mmu.nested;
+	v3_hpa_t list = V3_NESTED_NONE;
+	unsigned pages;
 
 	REQUIRE(vm);
 	for (v3_gpa_t gpa = 0; gpa < 4 * MIB; gpa += V3_SIZE_2M)
 		CHECK_EQ(v3_nested_map(t, gpa, gpa, V3_ACC_ALL, 0), V3_OK);
-	CHECK(!v3_nested_retire(t, V3_SIZE_1G));
-	CHECK(!v3_nested_retire(t, 1ull << 50));
-	CHECK(v3_nested_retire(t, 0x5000));
-	CHECK(!v3_nested_retire(t, V3_SIZE_2M));
+	CHECK(!v3_nested_retire(t, V3_SIZE_1G, &list));
+	CHECK(!v3_nested_retire(t, 1ull << 50, &list));
+	CHECK(v3_nested_retire(t, 0x5000, &list));
+	CHECK(!v3_nested_retire(t, 0x5000, &list));
 	CHECK(!leaf_at(vm, 0).present);
 	CHECK(leaf_at(vm, V3_SIZE_2M).present);
-	v3_nested_reap(t);
-	CHECK(v3_nested_retire(t, V3_SIZE_2M));
+	CHECK(v3_nested_retire(t, V3_SIZE_2M, &list));
 	CHECK_EQ(stats_of(vm).leaves_4k, 0);
-	CHECK_EQ(stats_of(vm).table_pages, 4); /* the second one waits */
+	CHECK_EQ(stats_of(vm).table_pages, 3);
+	pages = fake_host_live(FAKE_PAGES);
+	v3_nested_reap(list);
+	CHECK_EQ(fake_host_live(FAKE_PAGES), pages - 2);
+	v3_nested_reap(V3_NESTED_NONE);
 }
 
 static void test_nested_mmio_comes_and_goes(void)
@@ -619,7 +663,8 @@ static void test_flush_asks_one_or_all(void)
 	X(nested_drop_at_the_edges)                                                                \
 	X(nested_map_below_a_leaf)                                                                 \
 	X(nested_uncached_leaves)                                                                  \
-	X(nested_retires_one_table_at_a_time)                                                      \
+	X(nested_entries_as_in_the_manual)                                                         \
+	X(nested_retires_tables)                                                                   \
 	X(nested_mmio_comes_and_goes)                                                              \
 	X(nested_never_shows_more_than_the_map)                                                    \
 	X(nested_changes_by_several_threads)                                                       \

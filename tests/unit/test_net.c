@@ -6,6 +6,7 @@
  */
 #include "fake_vm.h"
 #include "host/host.h"
+#include "host/net_flow.h"
 #include "palacios/net.h"
 #include "tap.h"
 
@@ -276,7 +277,7 @@ static void test_net_offload_passes(void)
 
 	vm = fake_vm_bare(1, 16);
 	REQUIRE(open_cards(c, 2, "lan"));
-	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK); /* cannot be taken: dropped */
+	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK); /* no TCP in fact: cannot be cut */
 	CHECK_EQ(take(&c[1], NULL), 0);
 	v3_net_set_takes(c[1].port, V3_NET_TAKES_CSUM | V3_NET_TAKES_TCPV4 | V3_NET_TAKES_ECN);
 	CHECK_EQ(send_offload(&c[0], &tso, 1999), V3_OK);
@@ -317,6 +318,239 @@ static void test_net_checksum_completed(void)
 		close_cards(c, 2);
 		fake_vm_destroy(vm);
 	}
+}
+
+/* ---- segmentation ---- */
+
+#define TCP_PAYLOAD 5000u
+
+/* A kind of TCP frame. */
+struct tcp_kind {
+	const char *what;
+	bool v6;
+	unsigned vlans, options; /* 4 bytes each, between TCP header and payload */
+	unsigned extra;		 /* bytes between IPv6 and TCP header */
+	uint16_t size;
+};
+
+static unsigned put(uint8_t *p, const char *hex)
+{
+	unsigned n = 0, byte;
+
+	for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+		p[n++] = (uint8_t)byte;
+	return n;
+}
+
+/* Headers as a driver leaves them, payload random. @return length; @p o to go with it */
+static uint32_t make_tcp(uint8_t *f, const struct tcp_kind *k, struct v3_net_offload *o)
+{
+	uint8_t *start = f;
+	uint32_t tcp_len = 20 + 4 * k->options + TCP_PAYLOAD, total;
+
+	f += put(f, "020000000001020000000000");
+	for (unsigned i = 0; i < k->vlans; i++)
+		f += put(f, "81000005");
+	f += put(f, k->v6 ? "86dd" : "0800");
+	total = tcp_len + (k->v6 ? k->extra : 20);
+	if (k->v6) {
+		f += put(f, "60000000"
+			    "0000"
+			    "0640"
+			    "fe800000000000000000000000000001"
+			    "fe800000000000000000000000000002");
+		f[-36] = (uint8_t)(total >> 8);
+		f[-35] = (uint8_t)total;
+		memset(f, 0, k->extra);
+		f += k->extra;
+	} else {
+		f += put(f, "45000000"
+			    "fffe"
+			    "4000"
+			    "4006"
+			    "dead"
+			    "0a000001"
+			    "0a000002");
+		f[-18] = (uint8_t)(total >> 8);
+		f[-17] = (uint8_t)total;
+	}
+	*o = (struct v3_net_offload){.flags = 1,
+				     .gso_type = k->v6 ? V3_NET_GSO_TCPV6 : V3_NET_GSO_TCPV4,
+				     .gso_size = k->size,
+				     .csum_start = (uint16_t)(f - start),
+				     .csum_offset = 16};
+	f += put(f, "30390050"
+		    "fffff000"
+		    "00000001"
+		    "5099"
+		    "ffff"
+		    "beef"
+		    "0000"); /* CWR ACK PSH FIN */
+	f[-8] = (uint8_t)((5 + k->options) << 4);
+	memset(f, 1, 4 * k->options);
+	f += 4 * k->options;
+	for (unsigned i = 0; i < TCP_PAYLOAD; i++)
+		*f++ = (uint8_t)tap_rand();
+	return (uint32_t)(f - start);
+}
+
+static uint32_t word(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 8 | p[1];
+}
+
+static uint32_t sum_of(const uint8_t *p, uint32_t len, uint64_t sum)
+{
+	for (uint32_t i = 0; i < len; i++)
+		sum += (uint32_t)p[i] << (i & 1 ? 0 : 8);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint32_t)sum;
+}
+
+/* One segment against the whole; all checksums are right. @return bytes of payload */
+static uint32_t check_segment(const uint8_t *f, uint32_t len, const uint8_t *whole,
+			      const struct tcp_kind *k, uint32_t done)
+{
+	uint32_t ip = 14 + 4 * k->vlans, tcp = ip + (k->v6 ? 40 + k->extra : 20);
+	uint32_t data = tcp + 20 + 4 * k->options, n = len - data;
+	bool last = done + n == TCP_PAYLOAD;
+
+	CHECK_EQ(n, last ? TCP_PAYLOAD - done : k->size);
+	CHECK_MEM(f, whole, ip);
+	CHECK_MEM(f + data, whole + data + done, n);
+	if (k->v6) {
+		CHECK_EQ(word(f + ip + 4), len - ip - 40);
+		CHECK_EQ(sum_of(f + tcp, len - tcp, sum_of(f + ip + 8, 32, len - tcp + 6)), 0xffff);
+	} else {
+		CHECK_EQ(word(f + ip + 2), len - ip);
+		CHECK_EQ(word(f + ip + 4), (0xfffe + done / k->size) & 0xffff);
+		CHECK_EQ(sum_of(f + ip, 20, 0), 0xffff);
+		CHECK_EQ(sum_of(f + tcp, len - tcp, sum_of(f + ip + 12, 8, len - tcp + 6)), 0xffff);
+	}
+	CHECK_EQ((uint32_t)(word(f + tcp + 4) << 16 | word(f + tcp + 6)), 0xfffff000u + done);
+	CHECK_EQ(f[tcp + 13], 0x10 | (last ? 0x09 : 0) | (done ? 0 : 0x80));
+	CHECK_MEM(f + tcp + 8, whole + tcp + 8, 5);
+	CHECK_MEM(f + tcp + 20, whole + tcp + 20, 4 * k->options);
+	return n;
+}
+
+static const struct tcp_kind tcp_kinds[] = {
+	{"IPv4", false, 0, 0, 0, 1448},	     {"IPv4, options", false, 0, 3, 0, 1000},
+	{"IPv4, VLAN", false, 1, 0, 0, 999}, {"IPv4, one segment", false, 0, 0, 0, 5000},
+	{"IPv6", true, 0, 3, 0, 1428},	     {"IPv6, tags, extension", true, 2, 10, 8, 1250},
+};
+
+/* Send the frame in pieces that are cut anywhere. */
+static int send_tcp(struct card *card, const uint8_t *frame, uint32_t len,
+		    const struct v3_net_offload *o)
+{
+	const struct v3_net_piece pieces[] = {
+		{frame, 7}, {frame + 7, 60}, {frame + 67, 1500}, {frame + 1567, len - 1567}};
+
+	return v3_net_send(card->port, o, pieces, 4);
+}
+
+static void test_net_segments_tcp(void)
+{
+	static uint8_t frame[TCP_PAYLOAD + 256];
+	struct v3_net_offload o, got;
+	const uint8_t *segment;
+	struct card c[3];
+	uint32_t len, n, done;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 3, "lan"));
+	v3_net_set_takes(c[2].port, V3_NET_TAKES_CSUM);
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(tcp_kinds); i++) {
+		unsigned failed = tap.failures;
+
+		len = make_tcp(frame, &tcp_kinds[i], &o);
+		CHECK_EQ(send_tcp(&c[0], frame, len, &o), V3_OK);
+		for (done = 0; (segment = v3_net_peek(c[1].port, &got, &n)) != NULL;) {
+			CHECK_EQ(got.flags, 0);
+			CHECK_EQ(got.gso_type, 0);
+			done += check_segment(segment, n, frame, &tcp_kinds[i], done);
+			v3_net_drop(c[1].port);
+		}
+		CHECK_EQ(done, TCP_PAYLOAD);
+		/* Who completes checksums himself is left them: the pseudo header's sum is there. */
+		for (done = 0; (segment = v3_net_peek(c[2].port, &got, &n)) != NULL; done++) {
+			uint32_t tcp = o.csum_start, ip = 14 + 4 * tcp_kinds[i].vlans;
+
+			CHECK_EQ(got.flags, V3_NET_NEEDS_CSUM);
+			CHECK_EQ(got.csum_start, tcp);
+			CHECK_EQ(got.csum_offset, 16);
+			CHECK_EQ(word(segment + tcp + 16),
+				 tcp_kinds[i].v6 ? sum_of(segment + ip + 8, 32, n - tcp + 6)
+						 : sum_of(segment + ip + 12, 8, n - tcp + 6));
+			v3_net_drop(c[2].port);
+		}
+		CHECK_EQ(done, (TCP_PAYLOAD + tcp_kinds[i].size - 1) / tcp_kinds[i].size);
+		if (tap.failures != failed)
+			printf("# %s\n", tcp_kinds[i].what);
+	}
+	close_cards(c, 3);
+}
+
+/* What is wrong with the frame; it is dropped then, for whoever cannot take it whole. */
+static void test_net_segments_refuse(void)
+{
+	static const struct {
+		const char *what;
+		unsigned offset, value; /* a byte of the frame */
+		bool v6;
+	} wrong[] = {
+		{"ARP", 13, 6, false},
+		{"IPv6 in IPv4's place", 14, 0x65, false},
+		{"header too short", 14, 0x44, false},
+		{"options, but not before TCP", 14, 0x46, false},
+		{"UDP", 23, 17, false},
+		{"a fragment", 20, 0x20, false},
+		{"TCP header too short", 46, 0x40, false},
+		{"IPv4's type", 12, 8, true},
+		{"version 4", 14, 0x45, true},
+	};
+	static uint8_t frame[TCP_PAYLOAD + 256];
+	struct v3_net_offload o, bad;
+	struct v3_net_stats stats;
+	unsigned dropped = 0;
+	struct card c[2];
+	uint32_t len;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(c, 2, "lan"));
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(wrong); i++) {
+		len = make_tcp(frame, &tcp_kinds[wrong[i].v6 ? 4 : 0], &o);
+		frame[wrong[i].offset] = (uint8_t)wrong[i].value;
+		CHECK_EQ(send_tcp(&c[0], frame, len, &o), V3_OK);
+		CHECK_MSG(take(&c[1], NULL) == 0, "%s", wrong[i].what);
+		dropped++;
+	}
+	len = make_tcp(frame, &tcp_kinds[0], &o);
+	bad = o;
+	bad.csum_offset = 6;
+	CHECK_EQ(send_tcp(&c[0], frame, len, &bad), V3_OK);
+	bad = o;
+	bad.csum_start = (uint16_t)(len - 18); /* TCP beyond what headers may be */
+	CHECK_EQ(send_tcp(&c[0], frame, len, &bad), V3_OK);
+	bad = o;
+	bad.csum_start = 0;
+	CHECK_EQ(send_tcp(&c[0], frame, len, &bad), V3_OK);
+	bad = o;
+	bad.gso_size = 1; /* thousands of segments */
+	CHECK_EQ(send_tcp(&c[0], frame, len, &bad), V3_OK);
+	CHECK_EQ(v3_net_send(c[0].port, &o, &(struct v3_net_piece){frame, 54}, 1),
+		 V3_OK); /* empty */
+	CHECK_EQ(take(&c[1], NULL), 0);
+	v3_net_get_stats(c[1].port, &stats);
+	CHECK_EQ(stats.dropped, dropped + 5);
+	/* The queue is full at some time; what was cut before is there. */
+	for (unsigned i = 0; i < 200; i++)
+		CHECK_EQ(send_tcp(&c[0], frame, len, &o), V3_OK);
+	v3_net_get_stats(c[1].port, &stats);
+	CHECK(stats.dropped > dropped + 5 && stats.received > 300);
+	close_cards(c, 2);
 }
 
 /* ---- at once ---- */
@@ -384,6 +618,159 @@ static void test_net_oom(void)
 	CHECK(fake_host_oom_each_step(oom_open, oom_close, NULL) >= 3);
 }
 
+/* ---- flows ---- */
+
+/* Kinds of headers in front of two addresses, and of ports behind them; as 0x45, say, in hexadecimal. */
+static const struct {
+	const char *what, *front, *behind;
+	uint8_t address; /* length */
+	bool ports;	 /* count */
+} kinds[] = {
+	{"TCP over IPv4",
+	 "0800"
+	 "4500002800000000"
+	 "40060000",
+	 "", 4, true},
+	{"UDP over IPv4",
+	 "0800"
+	 "4500002800004000"
+	 "40110000",
+	 "", 4, true},
+	{"options",
+	 "0800"
+	 "4600002800000000"
+	 "40060000",
+	 "01010101", 4, true},
+	{"a VLAN",
+	 "8100e005"
+	 "0800"
+	 "4500002800000000"
+	 "40060000",
+	 "", 4, true},
+	{"TCP over IPv6",
+	 "86dd"
+	 "60000000"
+	 "0014"
+	 "0640",
+	 "", 16, true},
+	{"ICMP",
+	 "0800"
+	 "4500002800000000"
+	 "40010000",
+	 "", 4, false},
+	{"a first fragment",
+	 "0800"
+	 "4500002800002000"
+	 "40060000",
+	 "", 4, false},
+	{"a later fragment",
+	 "0800"
+	 "4500002800000010"
+	 "40060000",
+	 "", 4, false},
+	{"another protocol",
+	 "88b5"
+	 "4500002800000000"
+	 "40060000",
+	 "", 4, false},
+};
+
+static uint32_t put_hex(uint8_t *p, const char *hex)
+{
+	uint32_t n = 0;
+	unsigned byte;
+
+	for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+		p[n++] = (uint8_t)byte;
+	return n;
+}
+
+/* @return the flow of a frame of @p kind from @p a, port @p pa, to @p b, port @p pb */
+static uint32_t flow_of(unsigned kind, uint8_t a, uint8_t pa, uint8_t b, uint8_t pb)
+{
+	uint8_t frame[V3_NET_FLOW_HEAD + 8] = {2, 0, 0, 0, 0, b, 2, 0, 0, 0, 0, a};
+	uint32_t at = 12;
+
+	at += put_hex(frame + at, kinds[kind].front);
+	memset(frame + at, a, kinds[kind].address);
+	at += kinds[kind].address;
+	memset(frame + at, b, kinds[kind].address);
+	at += kinds[kind].address;
+	at += put_hex(frame + at, kinds[kind].behind);
+	frame[at + 1] = pa;
+	frame[at + 3] = pb;
+	return v3_net_flow(frame, V3_NET_FLOW_HEAD);
+}
+
+static void test_net_flow_kinds(void)
+{
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(kinds); i++) {
+		uint32_t flow = flow_of(i, 1, 10, 2, 80);
+
+		CHECK_MSG(flow_of(i, 2, 80, 1, 10) == flow, "%s: not the same back", kinds[i].what);
+		CHECK_MSG((flow_of(i, 1, 11, 2, 80) != flow) == kinds[i].ports, "%s: ports",
+			  kinds[i].what);
+		CHECK_MSG(flow_of(i, 1, 10, 3, 80) != flow, "%s: addresses", kinds[i].what);
+	}
+}
+
+/* Frames that end anywhere: only what is there is looked at (the sanitizer watches). */
+static void test_net_flow_short_frames(void)
+{
+	for (uint32_t len = 0; len <= V3_NET_FLOW_HEAD; len++) {
+		uint8_t *frame = malloc(len ? len : 1);
+
+		REQUIRE(frame);
+		for (unsigned round = 0; round < 50; round++) {
+			for (uint32_t i = 0; i < len; i++)
+				frame[i] = (uint8_t)tap_rand();
+			if (len >= 24) {
+				memcpy(frame + 12, round & 1 ? "\x08\x00\x4f" : "\x86\xdd\x60", 3);
+				frame[round & 1 ? 23 : 20] = round & 2 ? 6 : 17;
+			}
+			v3_net_flow(frame, len);
+		}
+		free(frame);
+	}
+}
+
+/* A card with several queues is one card: it hears nothing of its own, and others hear it once. */
+static void test_net_queues_are_one_card(void)
+{
+	struct card a[V3_NET_QUEUES], b[1], spare;
+	unsigned got = 0;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(a, 1, "lan") && open_cards(b, 1, "lan"));
+	for (unsigned i = 1; i < V3_NET_QUEUES; i++) {
+		a[i].ready = 0;
+		REQUIRE_EQ(v3_net_open_queue(a[0].port, card_ready, &a[i], &a[i].port), V3_OK);
+	}
+	CHECK_EQ(v3_net_open_queue(a[0].port, card_ready, &spare, &spare.port), V3_ENOSPC);
+	v3_net_use_queues(a[0].port, V3_NET_QUEUES);
+	v3_net_use_queues(a[0].port, V3_NET_QUEUES + 1); /* has no effect */
+	v3_net_use_queues(a[0].port, 0);
+	v3_net_use_queues(b[0].port, 1);
+	CHECK_EQ(send_frame(&a[3], 1, 2, 60, 7), V3_OK);
+	CHECK_EQ(take(&b[0], NULL), 60);
+	CHECK_EQ(take(&b[0], NULL), 0);
+	for (unsigned i = 0; i < V3_NET_QUEUES; i++)
+		CHECK_EQ(take(&a[i], NULL), 0);
+	CHECK_EQ(send_frame(&b[0], 2, 1, 61, 7), V3_OK); /* an answer goes where it was asked */
+	CHECK_EQ(a[3].ready, 1);
+	CHECK_EQ(take(&a[3], NULL), 61);
+	for (uint8_t from = 10; from < 50; from++)
+		CHECK_EQ(send_frame(&b[0], from, 1, 60, 7), V3_OK);
+	for (unsigned i = 0; i < V3_NET_QUEUES; i++) {
+		CHECK(a[i].ready > 0);
+		while (take(&a[i], NULL))
+			got++;
+	}
+	CHECK_EQ(got, 40);
+	close_cards(b, 1);
+	v3_net_close(a[0].port);
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_net_learns),
 	TAP(test_net_names_are_apart),
@@ -395,6 +782,11 @@ static const struct tap_test tests[] = {
 	TAP(test_net_offload_validity),
 	TAP(test_net_oom),
 	TAP(test_net_checksum_completed),
+	TAP(test_net_segments_tcp),
+	TAP(test_net_segments_refuse),
 	TAP(test_net_ports_come_and_go),
+	TAP(test_net_flow_kinds),
+	TAP(test_net_flow_short_frames),
+	TAP(test_net_queues_are_one_card),
 };
 TAP_MAIN(tests)

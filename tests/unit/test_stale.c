@@ -81,11 +81,13 @@ static void test_stale_entry_changed(void)
 static void test_stale_table_retired(void)
 {
 	struct v3_vcpu *vcpu = entered_vcpu();
+	v3_hpa_t list = V3_NESTED_NONE;
 
 	REQUIRE(vcpu);
 	REQUIRE_EQ(v3_nested_map(&vcpu->vm->mmu.nested, 0x400000, 0, V3_ACC_ALL, 0), V3_OK);
 	CHECK_EQ(v3_stale_check(vcpu), V3_OK);
-	CHECK(v3_nested_retire(&vcpu->vm->mmu.nested, 0x412000));
+	CHECK(v3_nested_retire(&vcpu->vm->mmu.nested, 0x412000, &list));
+	v3_nested_reap(list);
 	check_found(vcpu, "0x412000");
 }
 

@@ -5,6 +5,7 @@
  * branch-predictor barrier. AMD APM vol. 2 15.15, 15.16, 13.1.
  */
 #include "fake_vm.h"
+#include "host/host.h"
 #include "svm_rig.h"
 #include "tap.h"
 
@@ -441,6 +442,33 @@ static void test_svm_run_guest_addresses_are_no_host_breakpoints(void)
 	check_host_dr(0x402);
 }
 
+/* ---- TSC ratio ---- */
+
+/* It is the CPU's: written when a VM with another one takes over, and when virtualization is switched off. */
+static void test_svm_run_tsc_ratio(void)
+{
+	struct v3_vm scaled;
+
+	REQUIRE(rig_init(RIG_FEATURES | RIG_TSC));
+	rig_enter(0);
+	CHECK_EQ(fake_msr_writes(SVM_MSR_TSC_RATIO), 0);
+	scaled = rig.vm;
+	scaled.time.tsc_ratio = 0x80000000;
+	rig.vcpu[1].vm = &scaled;
+	rig_enter(1);
+	CHECK_EQ(fake_msr_get(SVM_MSR_TSC_RATIO), 0x80000000);
+	rig_enter(1);
+	CHECK_EQ(fake_msr_writes(SVM_MSR_TSC_RATIO), 1);
+	rig_enter(0);
+	CHECK_EQ(fake_msr_get(SVM_MSR_TSC_RATIO), 1ull << 32);
+	fake_cpu_set(1);
+	rig_enter(1);
+	CHECK_EQ(fake_msr_get(SVM_MSR_TSC_RATIO), 0x80000000);
+	rig.ops->cpu_disable(v3_lib.arch_state);
+	CHECK_EQ(fake_msr_get(SVM_MSR_TSC_RATIO), RIG_TSC_FOUND);
+	rig.vcpu[1].vm = &rig.vm;
+}
+
 /* ---- branch-predictor barrier ---- */
 
 static void use_ibpb(bool yes)
@@ -527,6 +555,7 @@ static const struct tap_test tests[] = {
 	TAP(test_svm_run_host_breakpoints_are_restored),
 	TAP(test_svm_run_host_breakpoints_are_restored_after_refusal),
 	TAP(test_svm_run_guest_addresses_are_no_host_breakpoints),
+	TAP(test_svm_run_tsc_ratio),
 	TAP(test_svm_run_barrier_on_change_of_vcpu_only),
 	TAP(test_svm_run_barrier_is_per_cpu),
 	TAP(test_svm_run_no_barrier_without_ibpb),

@@ -82,6 +82,16 @@ static void test_svm_vcpu_pause_only_with_filter(void)
 	CHECK(rig_vmcb(0)->pause_count > 0 && rig_vmcb(0)->pause_threshold > 0);
 }
 
+static void test_svm_vcpu_greedy_takes_no_pause_exits(void)
+{
+	REQUIRE(rig_init(RIG_FEATURES));
+	rig.ops->vcpu_destroy(&rig.vcpu[0]);
+	rig.vm.yield = V3_YIELD_GREEDY;
+	REQUIRE_EQ(rig.ops->vcpu_create(&rig.vcpu[0]), V3_OK);
+	CHECK(!(rig_vmcb(0)->misc1 & SVM_MISC1_PAUSE));
+	CHECK_EQ(rig_vmcb(0)->pause_count, 0);
+}
+
 static void test_svm_vcpu_controls(void)
 {
 	const struct svm_vm *sm;
@@ -521,6 +531,7 @@ static const struct tap_test tests[] = {
 	TAP(test_svm_vcpu_register_intercepts),
 	TAP(test_svm_vcpu_exception_intercepts),
 	TAP(test_svm_vcpu_pause_only_with_filter),
+	TAP(test_svm_vcpu_greedy_takes_no_pause_exits),
 	TAP(test_svm_vcpu_controls),
 	TAP(test_svm_vcpu_all_ports_are_intercepted),
 	TAP(test_svm_vcpu_pass_msr),

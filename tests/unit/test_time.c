@@ -5,6 +5,7 @@
  * kvmclock.
  */
 #include "fake_vm.h"
+#include "host/host.h"
 #include "palacios/timer.h"
 #include "tap.h"
 
@@ -551,6 +552,129 @@ static void test_time_pvclock_page(void)
 	CHECK(p.flags & 1);
 }
 
+/* ---- a TSC of the guest's own frequency ---- */
+
+/* A VM whose definition asks for this. The host's TSC is said to run at 3 GHz. */
+static int scaled_vm(uint32_t khz, struct v3_vm **vm)
+{
+	char text[256];
+	int err;
+
+	snprintf(text, sizeof(text),
+		 "[vm]\nname = \"scaled\"\nplatform = \"none\"\nmemory = \"8M\"\ntsc_khz = %u\n"
+		 "[boot]\ntype = \"multiboot\"\nkernel = \"kernel.elf\"\n",
+		 khz);
+	fake_tsc_khz(3000000);
+	err = fake_vm_create(text, NULL, 0, vm);
+	if (err == V3_OK)
+		v3_time_continue(*vm);
+	return err;
+}
+
+static const struct {
+	uint32_t khz;
+	uint8_t frac_bits;
+	uint64_t ratio;
+} ratios[] = {
+	{1500000, 48, 0x800000000000}, {6000000, 48, 0x2000000000000},
+	{1000000, 48, 0x555555555555}, {2999999, 48, 0xfffffa68581f},
+	{1000, 48, 0x15d867c3ec},      {0xffffffff, 48, 0x597a7e0370cdc87},
+	{1500000, 32, 0x80000000},     {1000000, 32, 0x55555555},
+	{1000, 32, 0x15d867},	       {0xffffffff, 32, 0x597a7e0370c},
+};
+
+static void test_time_scaled_ratio(void)
+{
+	REQUIRE_EQ(fake_lib_init(), V3_OK);
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(ratios); i++) {
+		struct v3_vm *vm = NULL;
+
+		v3_lib.caps.tsc_frac_bits = ratios[i].frac_bits;
+		v3_lib.caps.tsc_int_bits = 16;
+		REQUIRE_EQ(scaled_vm(ratios[i].khz, &vm), V3_OK);
+		CHECK_MSG(vm->time.tsc_ratio == ratios[i].ratio, "%u kHz: %#llx", ratios[i].khz,
+			  (unsigned long long)vm->time.tsc_ratio);
+		CHECK_EQ(v3_time_tsc_khz(vm), ratios[i].khz);
+		fake_vm_destroy(vm);
+	}
+}
+
+static void test_time_scaled_is_refused_by_name(void)
+{
+	struct v3_vm *vm = NULL;
+
+	CHECK_EQ(scaled_vm(1500000, &vm), V3_ENOTSUP);
+	CHECK(fake_log_contains("tsc_khz = 1500000: this CPU cannot scale the time stamp counter, "
+				"which runs at 3000000 kHz"));
+	CHECK_EQ(scaled_vm(3000000, &vm), V3_OK); /* as it is */
+	CHECK_EQ(vm->time.tsc_ratio, 0);
+	fake_vm_destroy(vm);
+	v3_lib.caps.tsc_frac_bits = 32;
+	v3_lib.caps.tsc_int_bits = 1;
+	CHECK_EQ(scaled_vm(6000000, &vm), V3_ENOTSUP);
+	CHECK(fake_log_contains("at most 1 times as many"));
+	CHECK_EQ(scaled_vm(5999999, &vm), V3_OK);
+}
+
+static bool scaled_half(struct v3_vm **vm)
+{
+	fake_arch_caps.tsc_frac_bits = 48;
+	fake_arch_caps.tsc_int_bits = 16;
+	return CHECK_EQ(scaled_vm(1500000, vm), V3_OK);
+}
+
+/* Whatever the ratio: what is written is read back, it goes on from there at the guest's rate. */
+static void test_time_scaled_tsc(void)
+{
+	uint64_t host, guest, offset;
+	struct v3_vm *vm = NULL;
+	struct v3_vcpu *vcpu;
+
+	REQUIRE(scaled_half(&vm));
+	vcpu = vm->vcpu[0];
+	CHECK(v3_time_guest_tsc(vcpu) < TSC_SOON);
+	v3_time_set_tsc(vcpu, 0x7700000000000000);
+	guest = v3_time_guest_tsc(vcpu);
+	CHECK(guest >= 0x7700000000000000 && guest - 0x7700000000000000 < TSC_SOON);
+	offset = fake_cpu(vm, 0)->tsc_offset;
+	host = v3_rdtsc(); /* the hardware: half the host's, and the offset */
+	guest = v3_time_guest_tsc(vcpu);
+	CHECK(guest >= host / 2 + offset && guest <= v3_rdtsc() / 2 + offset);
+	v3_time_pause(vm);
+	guest = vm->time.paused_tsc / 2 + offset;
+	usleep(1000);
+	v3_time_continue(vm);
+	CHECK(v3_time_guest_tsc(vcpu) - guest < TSC_SOON);
+	CHECK(v3_time_guest_tsc(vcpu) >= guest - 1); /* both halves are rounded down */
+	v3_time_reset_tsc(vm);
+	CHECK(v3_time_guest_tsc(vcpu) < TSC_SOON);
+}
+
+/* Its deadlines and its clock count the guest's ticks; the hardware's deadline the host's. */
+static void test_time_scaled_deadlines_and_clock(void)
+{
+	struct shot s = {0};
+	struct v3_vm *vm = NULL;
+	struct pvclock p;
+	uint64_t t, host;
+
+	REQUIRE(scaled_half(&vm));
+	t = v3_time_of_tsc(vm->vcpu[0], v3_time_guest_tsc(vm->vcpu[0]) + 3 * S);
+	CHECK_MSG(t > 2 * S - 100 * MS && t <= 2 * S + 2, "%llu ns", (unsigned long long)t);
+	CHECK(fake_wrmsr(vm, MSR_KVM_SYSTEM, 0x300000 | 1));
+	REQUIRE_EQ(v3_mem_read(vm, 0x300000, &p, sizeof(p)), V3_OK);
+	CHECK(pvclock_ns(&p, 3 * S) >= 2 * S - 10 && pvclock_ns(&p, 3 * S) <= 2 * S + 10);
+	CHECK(v3_time_guest_tsc(vm->vcpu[0]) - p.tsc_timestamp < TSC_SOON);
+	fake_arch_deadlines = 100 * S;
+	REQUIRE_EQ(v3_timer_create(vm, NULL, shot_fires, &s, &s.timer), V3_OK);
+	v3_timer_arm(s.timer, 1 * S);
+	host = v3_rdtsc();
+	fake_service(vm);
+	CHECK(fake_cpu(vm, 0)->deadline >= host + 3 * S);
+	CHECK(fake_cpu(vm, 0)->deadline <= v3_rdtsc() + 3 * S + 1);
+	v3_timer_destroy(s.timer);
+}
+
 static void test_time_pvclock_after_pause(void)
 {
 	struct v3_vm *vm = fake_vm_bare(1, 8);
@@ -630,6 +754,10 @@ static const struct tap_test tests[] = {
 	TAP(test_time_of_tsc),
 	TAP(test_time_of_tsc_far_future),
 	TAP(test_time_pvclock_page),
+	TAP(test_time_scaled_ratio),
+	TAP(test_time_scaled_is_refused_by_name),
+	TAP(test_time_scaled_tsc),
+	TAP(test_time_scaled_deadlines_and_clock),
 	TAP(test_time_pvclock_after_pause),
 	TAP(test_time_pvclock_outside_ram),
 	TAP(test_time_pvclock_wall_clock_is_that_of_boot),

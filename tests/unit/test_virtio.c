@@ -4,116 +4,9 @@
  * Split rings and the PCI transport on a device that sends back what it gets: initialisation, notification and
  * interrupt suppression, indirect descriptors, and drivers that break every rule.
  */
-#include "virtio_rig.h"
+#include "virtio_echo.h"
 
 #include <pthread.h>
-
-#define V1	 VIRTIO_BIT(VIRTIO_F_VERSION_1)
-#define EVENT	 VIRTIO_BIT(VIRTIO_F_EVENT_IDX)
-#define INDIRECT VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)
-#define FEATURE	 3 /* one of the device's own */
-
-/* ---- the device: writes the complement of what it reads, as much as fits ---- */
-
-static struct {
-	struct v3_virtio *dev;
-	unsigned runs, chains, states;
-	bool live, stall; /* leave everything in the ring */
-	uint32_t config_write[3];
-	void (*inside)(void); /* called in process() */
-} echo;
-
-static void echo_chain(struct v3_vq *q)
-{
-	uint32_t n, i;
-	uint8_t *p;
-
-	while ((p = v3_vq_piece(q, false, 64, &n)) != NULL) {
-		uint8_t buf[64];
-
-		for (i = 0; i < n; i++)
-			buf[i] = (uint8_t)~p[i];
-		if (q->chain->in.left < n)
-			n = (uint32_t)q->chain->in.left;
-		if (!v3_vq_write(q, buf, n))
-			break;
-	}
-	v3_vq_put(q, q->chain->head, v3_vq_written(q));
-	echo.chains++;
-}
-
-static void echo_process(void *priv, struct v3_vq *q)
-{
-	CHECK(priv == &echo);
-	echo.runs++;
-	if (echo.inside)
-		echo.inside();
-	while (!echo.stall && v3_vq_pop(q))
-		echo_chain(q);
-}
-
-static void echo_state(void *priv, bool live)
-{
-	CHECK(priv == &echo);
-	echo.states++;
-	echo.live = live;
-}
-
-static void echo_config(void *priv, unsigned off, unsigned size, uint32_t value)
-{
-	CHECK(priv == &echo);
-	echo.config_write[0] = off;
-	echo.config_write[1] = size;
-	echo.config_write[2] = value;
-}
-
-static const struct v3_virtio_class echo_class = {.name = "echo",
-						  .id = 40,
-						  .pci_class = 0xff0000,
-						  .process = echo_process,
-						  .state = echo_state,
-						  .config_write = echo_config};
-static const struct v3_virtio_params echo_params = {
-	.features = VIRTIO_BIT(FEATURE), .nqueues = 2, .config_len = 12, .slot = RIG_SLOT};
-
-static int echo_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
-{
-	int err;
-
-	(void)cfg;
-	err = v3_virtio_create(vm, &echo_class, &echo_params, &echo, &echo.dev);
-	*state = echo.dev;
-	return err;
-}
-
-static void echo_reset(void *state)
-{
-	v3_virtio_reset(state);
-}
-
-static void echo_destroy(void *state)
-{
-	v3_virtio_destroy(state);
-}
-
-static const struct v3_cfg_key echo_keys[] = {{.name = "slot", .type = V3_CFG_UINT},
-					      {.name = NULL}};
-static const struct v3_device_class echo_device = {.name = "echo",
-						   .keys = echo_keys,
-						   .create = echo_create,
-						   .reset = echo_reset,
-						   .destroy = echo_destroy};
-
-static bool open_echo(uint64_t features)
-{
-	void *dev;
-
-	memset(&echo, 0, sizeof(echo));
-	if (!rig_open(&echo_device, "", features, &dev))
-		return false;
-	sent.n = 0;
-	return true;
-}
 
 /* ---- transport ---- */
 
@@ -158,7 +51,7 @@ static void test_virtio_pci_capabilities(void)
 static void test_virtio_features(void)
 {
 	REQUIRE(open_echo(VIRTIO_BIT(FEATURE)));
-	CHECK_EQ(rig_offered(), V1 | EVENT | INDIRECT | VIRTIO_BIT(FEATURE));
+	CHECK_EQ(rig_offered(), V1 | PACKED | EVENT | INDIRECT | VIRTIO_BIT(FEATURE));
 	CHECK(v3_virtio_has(echo.dev, FEATURE));
 	CHECK(!v3_virtio_has(echo.dev, VIRTIO_F_EVENT_IDX));
 	rig_accept(V1 | EVENT); /* too late */
@@ -404,21 +297,8 @@ static void test_virtio_device_reset(void)
 
 static void test_virtio_ring_round_trip(void)
 {
-	uint32_t head = 99;
-
 	REQUIRE(open_echo(0));
-	rig_poke(RIG_DATA, 0x0123456789abcdef, 8);
-	rig_desc(0, 7, RIG_DATA, 8, RIG_NEXT, 2);
-	rig_desc(0, 2, RIG_DATA + 0x1000, 3, RIG_NEXT | RIG_WRITE, 9);
-	rig_desc(0, 9, RIG_DATA + 0x2000, 100, RIG_WRITE, 0);
-	rig_offer(0, 7);
-	CHECK_EQ(rig_used(0, NULL), -1);
-	rig_kick(0);
-	CHECK_EQ(rig_used(0, &head), 8);
-	CHECK_EQ(head, 7);
-	CHECK_EQ(rig_peek(RIG_DATA + 0x1000, 4), 0x00543210);
-	CHECK_EQ(rig_peek(RIG_DATA + 0x2000, 6), 0xfedcba9876);
-	CHECK_EQ(pci_bench_vector(), 0x51);
+	echo_round_trip();
 }
 
 static void test_virtio_ring_wraps_around(void)
@@ -591,18 +471,7 @@ static void test_virtio_ring_reset_while_running(void)
 static void test_virtio_ring_budget(void)
 {
 	REQUIRE(open_echo(0));
-	rig_write(RIG_STATUS, 1, 0);
-	rig_accept(V1);
-	rig_write(RIG_STATUS, 1, 0x0b);
-	rig_queue(1);
-	rig_write(RIG_QSEL, 2, 0);
-	rig_write(RIG_QLEN, 2, 256);
-	rig_write(RIG_QDESC, 8, RIG_DESC(0));
-	rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
-	rig_write(RIG_QUSED, 8, RIG_USED(0));
-	rig_write(RIG_QENABLE, 2, 1);
-	rig_write(RIG_STATUS, 1, 0x0f);
-	v3_mem_set(bench.vm, RIG_DESC(0), 0, 0x10000);
+	rig_init_by_hand(V1, 256, 0, 0);
 	rig_poke(RIG_AVAIL(0) + 2, 256, 2); /* the same chain 256 times */
 	rig_kick(0);
 	CHECK_EQ(echo.chains, VIRTIO_RUN_BUDGET);
@@ -771,17 +640,7 @@ static void test_virtio_ring_rings_outside_ram(void)
 
 	REQUIRE(open_echo(0));
 	for (unsigned i = 0; i < 3; i++) {
-		rig_write(RIG_STATUS, 1, 0);
-		rig_accept(V1);
-		rig_write(RIG_STATUS, 1, 0x0b);
-		rig_write(RIG_QSEL, 2, 0);
-		rig_write(RIG_QLEN, 2, RIG_QSIZE);
-		rig_write(RIG_QDESC, 8, RIG_DESC(0));
-		rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
-		rig_write(RIG_QUSED, 8, RIG_USED(0));
-		rig_write(reg[i], 8, 0xc0000000);
-		rig_write(RIG_QENABLE, 2, 1);
-		rig_write(RIG_STATUS, 1, 0x0f);
+		rig_init_by_hand(V1, RIG_QSIZE, reg[i], 0xc0000000);
 		rig_q[0].avail = 0;
 		rig_desc(0, 0, RIG_DATA, 4, 0, 0);
 		rig_offer(0, 0);
@@ -866,11 +725,14 @@ static void test_virtio_ring_two_vcpus(void)
 {
 	struct v3_pci_func *func;
 	pthread_t thread;
+	void *dev;
 
 	memset(&echo, 0, sizeof(echo));
 	memset(&bench, 0, sizeof(bench));
 	REQUIRE_EQ(fake_vm_create(fake_pc_toml(2, 16), NULL, 0, &bench.vm), V3_OK);
-	REQUIRE_EQ(v3_virtio_create(bench.vm, &echo_class, &echo_params, &echo, &echo.dev), V3_OK);
+	bench_cfg = fake_cfg(&echo_device, "slot = 5\n");
+	REQUIRE(bench_cfg);
+	REQUIRE_EQ(echo_create(bench.vm, bench_cfg, &dev), V3_OK);
 	func = echo.dev->func;
 	CHECK_EQ(v3_pci_slot(func), RIG_SLOT);
 	rig_pci(false);
@@ -908,7 +770,7 @@ static int oom_create(void *arg)
 
 	(void)arg;
 	bench.vm->ndevices++;
-	err = v3_virtio_create(bench.vm, &echo_class, &echo_params, &echo, &echo.dev);
+	err = echo_create(bench.vm, bench_cfg, &bench.dev);
 	bench.vm->ndevices--;
 	return err;
 }
@@ -923,27 +785,41 @@ static void test_virtio_oom(void)
 {
 	memset(&echo, 0, sizeof(echo));
 	REQUIRE(pci_bench_open());
+	bench_cfg = fake_cfg(&echo_device, "transitional = true\n");
+	REQUIRE(bench_cfg);
 	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 5);
 	v3_virtio_destroy(NULL);
 }
 
+static int create_at(const char *keys)
+{
+	int err;
+
+	bench.vm->ndevices++;
+	err = fake_device_create(bench.vm, &echo_device, keys, &bench.dev);
+	bench.vm->ndevices--;
+	return err;
+}
+
 static void test_virtio_create_refuses(void)
 {
-	struct v3_virtio_params params = echo_params;
+	struct v3_virtio_params params = {.nqueues = 1};
 	struct v3_virtio *dev;
+	void *first;
 
 	bench.vm = fake_vm_bare(1, 16);
 	REQUIRE(bench.vm);
-	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_ENODEV);
-	memset(&echo, 0, sizeof(echo));
+	CHECK_EQ(fake_device_create(bench.vm, &echo_device, "", &first), V3_ENODEV);
 	REQUIRE(open_echo(0));
+	CHECK_EQ(create_at("slot = 5\n"), V3_EEXIST);
+	CHECK_EQ(create_at(""), V3_OK);
+	CHECK_EQ(v3_pci_slot(echo.dev->func), 1);
+	params.cfg = fake_cfg(&echo_device, "transitional = true\n");
+	REQUIRE(params.cfg);
 	bench.vm->ndevices++;
-	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_EEXIST);
-	params.slot = 0;
-	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_OK);
+	CHECK_EQ(v3_virtio_create(bench.vm, &echo_class, &params, &echo, &dev), V3_EINVAL);
 	bench.vm->ndevices--;
-	CHECK_EQ(v3_pci_slot(dev->func), 1);
-	v3_virtio_destroy(dev);
+	CHECK(fake_log_contains("echo has no transitional form"));
 }
 
 static const struct tap_test tests[] = {

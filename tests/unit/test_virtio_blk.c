@@ -35,18 +35,20 @@ static void header(uint32_t type, uint64_t sector)
 	rig_poke(STATUS, 0xee, 1);
 }
 
+static unsigned queue; /* that request() uses */
+
 /* Header, data (none if @p len is 0) and status in buffers of their own. @return status; -1: not used */
 static int request(uint32_t type, uint64_t sector, uint32_t len)
 {
 	bool in = type == T_IN || type == T_GET_ID;
 
 	header(type, sector);
-	rig_desc(0, 0, HEADER, 16, RIG_NEXT, len ? 1 : 2);
-	rig_desc(0, 1, DATA, len, RIG_NEXT | (in ? RIG_WRITE : 0), 2);
-	rig_desc(0, 2, STATUS, 1, RIG_WRITE, 0);
-	rig_offer(0, 0);
-	rig_kick(0);
-	return rig_used(0, NULL) < 0 ? -1 : (int)rig_peek(STATUS, 1);
+	rig_desc(queue, 0, HEADER, 16, RIG_NEXT, len ? 1 : 2);
+	rig_desc(queue, 1, DATA, len, RIG_NEXT | (in ? RIG_WRITE : 0), 2);
+	rig_desc(queue, 2, STATUS, 1, RIG_WRITE, 0);
+	rig_offer(queue, 0);
+	rig_kick(queue);
+	return rig_used(queue, NULL) < 0 ? -1 : (int)rig_peek(STATUS, 1);
 }
 
 static void fill(uint8_t byte, uint32_t len)
@@ -301,6 +303,33 @@ static void test_virtio_blk_read_only(void)
 	CHECK_EQ(rig_peek(DATA, 2), 0x4242);
 }
 
+static void test_virtio_blk_queues(void)
+{
+	REQUIRE(open_blk("size = \"64K\"\nqueues = 3\n"));
+	CHECK_EQ(rig_read(RIG_NUMQ, 2), 3);
+	CHECK_EQ(rig_read(RIG_CONFIG + 34, 2), 3);
+	CHECK_EQ(rig_offered() & 0xffffff, 0x7246); /* with MQ */
+	for (queue = 0; queue < 3; queue++) {
+		fill((uint8_t)(0x10 + queue), 512);
+		CHECK_EQ(request(T_OUT, queue, 512), OK);
+		CHECK_EQ(pci_bench_vector(), (int)(0x51 + queue));
+	}
+	queue = 0; /* one disk behind all of them */
+	CHECK_EQ(request(T_IN, 0, 1536), OK);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(rig_peek(DATA + 512 * i, 1), 0x10 + i);
+}
+
+static void test_virtio_blk_packed(void)
+{
+	rig_extra = VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+	test_virtio_blk_reads_what_it_wrote();
+	test_virtio_blk_limits();
+	test_virtio_blk_discard_and_zero();
+	test_virtio_blk_id();
+	rig_extra = 0;
+}
+
 static void test_virtio_blk_two_disks(void)
 {
 	struct v3_vm *vm;
@@ -312,9 +341,10 @@ static void test_virtio_blk_two_disks(void)
 		 fake_pc_toml(1, 16));
 	REQUIRE_EQ(fake_vm_create(toml, NULL, 0, &vm), V3_OK);
 	bench.vm = vm;
-	CHECK_EQ(cfg_read(1, 0, 4), 0x10421af4);
+	CHECK_EQ(cfg_read(1, 0, 4), 0x70008086); /* the ISA bridge's slot */
 	CHECK_EQ(cfg_read(2, 0, 4), 0x10421af4);
-	CHECK_EQ(cfg_read(3, 0, 4), 0xffffffff);
+	CHECK_EQ(cfg_read(3, 0, 4), 0x10421af4);
+	CHECK_EQ(cfg_read(4, 0, 4), 0xffffffff);
 }
 
 static void test_virtio_blk_create_refuses(void)
@@ -351,9 +381,59 @@ static void oom_destroy(void *arg)
 static void test_virtio_blk_oom(void)
 {
 	REQUIRE(pci_bench_open());
-	bench_cfg = fake_cfg(&v3_device_virtio_blk, "size = \"64K\"\n");
+	bench_cfg = fake_cfg(&v3_device_virtio_blk, "size = \"64K\"\nqueues = 3\n");
 	REQUIRE(bench_cfg);
-	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 8);
+	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 14);
+}
+
+#define BATCH 5
+
+static unsigned batch_used;
+
+static bool batch_done(void *arg)
+{
+	(void)arg;
+	fake_service(bench.vm);
+	while (rig_used(0, NULL) >= 0)
+		batch_used++;
+	return batch_used == BATCH;
+}
+
+/* Requests that the disk finishes later, several at a time and again and again: each is answered once. */
+static void test_virtio_blk_on_a_file(void)
+{
+	static const uint8_t zeros[64 * 1024];
+	size_t len;
+
+	fake_file_add("disk.img", zeros, sizeof(zeros), false);
+	REQUIRE(open_blk("file = \"disk.img\"\n"));
+	for (unsigned round = 0; round < 20; round++) {
+		batch_used = 0;
+		fake_worker_hold(true);
+		for (unsigned i = 0; i < BATCH; i++) {
+			v3_gpa_t at = RIG_DATA + 0x2000 * i;
+
+			rig_poke(at, T_OUT, 8);
+			rig_poke(at + 8, i, 8);
+			rig_poke(at + 16, 0xee, 1);
+			CHECK_EQ(v3_mem_set(bench.vm, at + 0x1000, (uint8_t)(round + i + 1), 512),
+				 V3_OK);
+			rig_desc(0, 3 * i, at, 16, RIG_NEXT, (uint16_t)(3 * i + 1));
+			rig_desc(0, 3 * i + 1, at + 0x1000, 512, RIG_NEXT, (uint16_t)(3 * i + 2));
+			rig_desc(0, 3 * i + 2, at + 16, 1, RIG_WRITE, 0);
+			rig_offer(0, (uint16_t)(3 * i));
+		}
+		rig_kick(0);
+		CHECK(!batch_done(NULL));
+		CHECK_EQ(batch_used, 0);
+		fake_worker_hold(false);
+		REQUIRE(fake_wait_until(batch_done, NULL, 20000));
+		for (unsigned i = 0; i < BATCH; i++) {
+			CHECK_EQ(rig_peek(RIG_DATA + 0x2000 * i + 16, 1), OK);
+			CHECK_EQ(((const uint8_t *)fake_file_bytes("disk.img", &len))[512 * i],
+				 round + i + 1);
+		}
+	}
 }
 
 /* Requests put together at random: the device answers each or needs a reset; the disk stays in its bounds. */
@@ -398,7 +478,8 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_blk_discard_and_zero), TAP(test_virtio_blk_id),
 	TAP(test_virtio_blk_broken_frames),    TAP(test_virtio_blk_image_overlay),
 	TAP(test_virtio_blk_read_only),	       TAP(test_virtio_blk_two_disks),
+	TAP(test_virtio_blk_queues),	       TAP(test_virtio_blk_packed),
 	TAP(test_virtio_blk_create_refuses),   TAP(test_virtio_blk_oom),
-	TAP(test_virtio_blk_hostile),
+	TAP(test_virtio_blk_hostile),	       TAP(test_virtio_blk_on_a_file),
 };
 TAP_MAIN(tests)

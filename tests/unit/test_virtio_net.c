@@ -73,8 +73,9 @@ static void test_virtio_net_configuration(void)
 	CHECK_EQ(rig_read(RIG_CONFIG, 4), 0xffbc0a02);
 	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0100);
 	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1); /* link up */
-	CHECK_EQ(rig_read(RIG_NUMQ, 2), 2);
-	CHECK_EQ(rig_offered() & 0xffffff, 0x1bba3);
+	CHECK_EQ(rig_read(RIG_CONFIG + 8, 2), 1);
+	CHECK_EQ(rig_read(RIG_NUMQ, 2), 3);
+	CHECK_EQ(rig_offered() & 0xffffff, 0x9fbba3); /* no MQ with one pair */
 	close_net();
 }
 
@@ -358,6 +359,299 @@ static void test_virtio_net_two_cards(void)
 	CHECK_EQ(rig_used(RX, NULL), HDR + 100);
 }
 
+/* ---- control queue ---- */
+
+#define CTRL 2 /* with one pair of queues */
+#define CTRL_BITS                                                                                  \
+	(VIRTIO_BIT(17) | VIRTIO_BIT(18) | VIRTIO_BIT(19) | VIRTIO_BIT(20) | VIRTIO_BIT(23))
+#define MQ  VIRTIO_BIT(22)
+#define CMD (RIG_DATA + 0x40000)
+
+/* @return the acknowledgement: 0 done, 1 refused; -1: the command was not taken */
+static int control(unsigned q, uint8_t class, uint8_t command, const void *data, uint32_t len)
+{
+	rig_poke(CMD, class | command << 8, 2);
+	CHECK_EQ(v3_mem_write(bench.vm, CMD + 2, data, len), V3_OK);
+	rig_poke(CMD + 0x1000, 0xee, 1);
+	rig_desc(q, 0, CMD, 2, RIG_NEXT, 1);
+	rig_desc(q, 1, CMD + 2, len, RIG_NEXT, 2);
+	rig_desc(q, 2, CMD + 0x1000, 1, RIG_WRITE, 0);
+	rig_offer(q, 0);
+	rig_kick(q);
+	if (rig_used(q, NULL) < 0)
+		return -1;
+	return (int)rig_peek(CMD + 0x1000, 1);
+}
+
+static int control_byte(uint8_t class, uint8_t command, uint8_t value)
+{
+	return control(CTRL, class, command, &value, 1);
+}
+
+/* Is a frame to this address received, with this VLAN tag (0: none)? */
+static bool arrives(const char *to, unsigned vlan)
+{
+	static const struct v3_net_offload plain;
+	uint8_t frame[64] = {0};
+	struct v3_net_piece piece = {frame, sizeof(frame)};
+
+	memcpy(frame, to, 6);
+	frame[6] = 2;
+	if (vlan) {
+		frame[12] = 0x81;
+		frame[14] = (uint8_t)(0xe0 | vlan >> 8); /* priority does not count */
+		frame[15] = (uint8_t)vlan;
+	}
+	offer_rx(0, 1, 2048);
+	CHECK_EQ(v3_net_send(peer, &plain, &piece, 1), V3_OK);
+	fake_service(bench.vm);
+	if (rig_used(RX, NULL) > 0)
+		return true;
+	CHECK_EQ(peer_send(60, NULL), V3_OK); /* a broadcast uses the buffer up */
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	return false;
+}
+
+#define OWN   "\x02\x00\x00\x00\x00\x01"
+#define OTHER "\x02\x00\x00\x00\x00\x02"
+#define GROUP "\x01\x00\x5e\x00\x00\x01"
+#define ALL   "\xff\xff\xff\xff\xff\xff"
+
+static void test_virtio_net_receive_modes(void)
+{
+	REQUIRE(open_net("mac = \"02:00:00:00:00:01\"\n", CTRL_BITS));
+	CHECK(arrives(OTHER, 0)); /* promiscuous until the driver says otherwise */
+	CHECK_EQ(control_byte(0, 0, 0), 0);
+	CHECK(!arrives(OTHER, 0));
+	CHECK(!arrives(GROUP, 0));
+	CHECK(arrives(OWN, 0));
+	CHECK(arrives(ALL, 0));
+	CHECK_EQ(control_byte(0, 1, 1), 0); /* all multicast */
+	CHECK(arrives(GROUP, 0));
+	CHECK_EQ(control_byte(0, 3, 1), 0); /* none */
+	CHECK(!arrives(GROUP, 0));
+	CHECK_EQ(control_byte(0, 2, 1), 0); /* all unicast */
+	CHECK(arrives(OTHER, 0));
+	CHECK_EQ(control_byte(0, 4, 1), 0); /* none */
+	CHECK(!arrives(OWN, 0));
+	CHECK_EQ(control_byte(0, 6, 1), 1); /* no such command */
+	CHECK_EQ(control(CTRL, 0, 0, NULL, 0), 1);
+	CHECK_EQ(control_byte(9, 0, 1), 1); /* no such class */
+	REQUIRE(rig_init(V1 | CTRL_BITS));
+	CHECK(arrives(OTHER, 0));
+	close_net();
+}
+
+static void test_virtio_net_address_tables(void)
+{
+	static const uint8_t tables[] = "\1\0\0\0" OTHER "\1\0\0\0" GROUP;
+	uint8_t many[4 + 40 * 6 + 4] = {40};
+
+	REQUIRE(open_net("mac = \"02:00:00:00:00:01\"\n", CTRL_BITS));
+	CHECK_EQ(control_byte(0, 0, 0), 0);
+	CHECK_EQ(control(CTRL, 1, 0, tables, sizeof(tables) - 1), 0);
+	CHECK(arrives(OTHER, 0));
+	CHECK(arrives(GROUP, 0));
+	CHECK(!arrives("\x02\0\0\0\0\x03", 0));
+	CHECK_EQ(control(CTRL, 1, 0, tables, sizeof(tables) - 2),
+		 1); /* cut short: nothing changes */
+	CHECK(arrives(OTHER, 0));
+	CHECK_EQ(control(CTRL, 1, 0, "\xff\xff\xff\xff", 4), 1);
+	CHECK_EQ(control(CTRL, 1, 0, many, sizeof(many)),
+		 0); /* too many to remember: all of the kind */
+	CHECK(arrives(OTHER, 0));
+	CHECK(!arrives(GROUP, 0));
+	CHECK_EQ(control(CTRL, 1, 0, "\0\0\0\0\0\0\0", 8), 0);
+	CHECK(!arrives(OTHER, 0));
+	CHECK_EQ(control(CTRL, 1, 1, OTHER, 6), 0); /* the card's own */
+	CHECK(arrives(OTHER, 0));
+	CHECK(!arrives(OWN, 0));
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0200);
+	CHECK_EQ(control(CTRL, 1, 1, GROUP, 6), 1);
+	CHECK_EQ(control(CTRL, 1, 2, OTHER, 6), 1);
+	rig_write(RIG_STATUS, 1, 0);
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0100); /* a reset gives it its own back */
+	close_net();
+}
+
+static void test_virtio_net_vlans(void)
+{
+	REQUIRE(open_net("", CTRL_BITS));
+	CHECK(!arrives(ALL, 5)); /* the driver will say which */
+	CHECK(arrives(ALL, 0));
+	CHECK_EQ(control(CTRL, 2, 0, "\5", 2), 0);
+	CHECK(arrives(ALL, 5));
+	CHECK(!arrives(ALL, 0x105));
+	CHECK_EQ(control(CTRL, 2, 0, "\xff\x0f", 2), 0);
+	CHECK(arrives(ALL, 4095));
+	CHECK_EQ(control(CTRL, 2, 1, "\5", 2), 0);
+	CHECK(!arrives(ALL, 5));
+	CHECK_EQ(control(CTRL, 2, 0, "\0\x10", 2), 1); /* 4096 */
+	CHECK_EQ(control(CTRL, 2, 2, "\5", 2), 1);
+	REQUIRE(rig_init(V1)); /* without the feature all are received */
+	CHECK(arrives(ALL, 5));
+	close_net();
+}
+
+static void test_virtio_net_control_needs_negotiation(void)
+{
+	REQUIRE(open_net("queues = 2\n", 0));
+	CHECK_EQ(control(CTRL, 0, 0, "", 1), -1); /* no control queue at all */
+	REQUIRE(rig_init(V1 | VIRTIO_BIT(17)));
+	CHECK_EQ(control(CTRL, 0, 0, "", 1), 1);
+	CHECK_EQ(control(CTRL, 0, 2, "", 1), 1);
+	CHECK_EQ(control(CTRL, 1, 0, "\0\0\0\0\0\0\0", 8), 1);
+	CHECK_EQ(control(CTRL, 1, 1, OTHER, 6), 1);
+	CHECK_EQ(control(CTRL, 2, 0, "\5", 2), 1);
+	CHECK_EQ(control(CTRL, 4, 0, "\2", 2), 1);
+	CHECK_EQ(control(4, 0, 0, "", 1), -1); /* its place with several pairs */
+	rig_offer(3, 0);
+	rig_kick(3); /* a queue that means nothing now */
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
+/* A UDP frame of the flow @p port, from the peer or (@p q not 0) by that transmit queue. */
+static void flow_frame(unsigned q, uint8_t port)
+{
+	static const struct v3_net_offload plain;
+	uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 0, 0x45};
+	struct v3_net_piece piece = {frame, sizeof(frame)};
+	struct v3_net_offload o;
+	uint32_t len;
+
+	frame[11] = q ? 8 : 9;
+	frame[23] = 17;
+	frame[29] = q ? 1 : 2; /* addresses and ports are exchanged in the other direction */
+	frame[33] = q ? 2 : 1;
+	frame[35] = q ? port : 200;
+	frame[37] = q ? 200 : port;
+	if (!q) {
+		CHECK_EQ(v3_net_send(peer, &plain, &piece, 1), V3_OK);
+		fake_service(bench.vm);
+		return;
+	}
+	v3_mem_set(bench.vm, RIG_DATA, 0, HDR);
+	CHECK_EQ(v3_mem_write(bench.vm, RIG_DATA + HDR, frame, sizeof(frame)), V3_OK);
+	rig_desc(q, 0, RIG_DATA, HDR + sizeof(frame), 0, 0);
+	rig_offer(q, 0);
+	rig_kick(q);
+	CHECK_EQ(rig_used(q, NULL), 0);
+	CHECK(v3_net_peek(peer, &o, &len));
+	v3_net_drop(peer);
+}
+
+static void offer_rx_all(void)
+{
+	for (unsigned q = 0; q < 8; q += 2) {
+		for (uint16_t i = 0; i < RIG_QSIZE; i++) {
+			rig_desc(q, i, BUF(i), 2048, RIG_WRITE, 0);
+			rig_offer(q, i);
+		}
+		rig_kick(q);
+	}
+}
+
+static void test_virtio_net_queues(void)
+{
+	unsigned count[4] = {0};
+
+	REQUIRE(open_net("queues = 4\n", CTRL_BITS | MQ));
+	CHECK_EQ(rig_read(RIG_NUMQ, 2), 9);
+	CHECK_EQ(rig_read(RIG_CONFIG + 8, 2), 4);
+	offer_rx_all();
+	for (uint8_t port = 1; port <= 5; port++) /* one pair until the driver says otherwise */
+		flow_frame(0, port);
+	for (unsigned i = 0; i < 5; i++)
+		CHECK_EQ(rig_used(0, NULL), HDR + 60);
+	CHECK_EQ(control(8, 4, 0, "\0", 2), 1);
+	CHECK_EQ(control(8, 4, 0, "\5", 2), 1);
+	CHECK_EQ(control(8, 4, 1, "\4", 2), 1);
+	CHECK_EQ(control(8, 4, 0, "\4", 2), 0);
+	for (uint8_t port = 1; port <= 40; port++)
+		flow_frame(0, port);
+	for (unsigned q = 0; q < 4; q++) {
+		sent.n = 0;
+		while (rig_used(2 * q, NULL) > 0)
+			count[q]++;
+		CHECK_MSG(count[q] >= 3, "queue %u: %u frames", q, count[q]);
+	}
+	CHECK_EQ(count[0] + count[1] + count[2] + count[3], 40);
+	/* where a flow's frames are sent, its answers arrive, with that queue's vector */
+	REQUIRE(rig_init(V1 | CTRL_BITS | MQ));
+	CHECK_EQ(control(8, 4, 0, "\4", 2), 0);
+	offer_rx_all();
+	for (unsigned q = 0; q < 4; q++) {
+		flow_frame(2 * q + 1, 77);
+		sent.n = 0;
+		flow_frame(0, 77);
+		CHECK_EQ(rig_used(2 * q, NULL), HDR + 60);
+		CHECK_EQ(pci_bench_vector(), (int)(0x51 + 2 * q));
+	}
+	CHECK_EQ(control(8, 4, 0, "\2", 2),
+		 0); /* fewer: no flow goes to those that are not in use */
+	for (uint8_t port = 70; port <= 79; port++)
+		flow_frame(0, port);
+	CHECK_EQ(rig_used(4, NULL), -1);
+	CHECK_EQ(rig_used(6, NULL), -1);
+	close_net();
+}
+
+/* The same over packed rings, with buffers that are given back and taken again. */
+static void test_virtio_net_packed(void)
+{
+	rig_extra = VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+	test_virtio_net_transmits();
+	test_virtio_net_receives();
+	test_virtio_net_passes_offloads();
+	test_virtio_net_reset_forgets();
+	test_virtio_net_queues();
+	rig_extra = 0;
+}
+
+static void test_virtio_net_packed_merges_buffers(void)
+{
+	rig_extra = VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+	test_virtio_net_merges_buffers();
+	test_virtio_net_bad_buffers();
+	rig_extra = 0;
+}
+
+/* A legacy driver's header is shorter as long as it does not merge buffers, and it writes the card's address. */
+static void test_virtio_net_legacy(void)
+{
+	const uint32_t used = (0x1000 + 6 + 2 * 256 + 0xfff) & ~0xfffu;
+	void *dev;
+
+	REQUIRE(pci_bench_open());
+	bench.vm->ndevices++;
+	CHECK_EQ(fake_device_create(bench.vm, &v3_device_virtio_net,
+				    "slot = 5\ntransitional = true\nmac = \"02:00:00:00:00:01\"\n",
+				    &dev),
+		 V3_OK);
+	bench.vm->ndevices--;
+	REQUIRE_EQ(v3_net_open(bench.vm, "lan", peer_ready, NULL, &peer), V3_OK);
+	CHECK_EQ(cfg_read(RIG_SLOT, 0, 4), 0x10001af4);
+	cfg_write(RIG_SLOT, 0x10, 4, 0xc000);
+	cfg_write(RIG_SLOT, 0x04, 2, 5);
+	fake_out(bench.vm, 0xc012, 1, 3);
+	fake_out(bench.vm, 0xc008, 4, RIG_RINGS >> 12);
+	fake_out(bench.vm, 0xc012, 1, 7);
+	rig_packed = false;
+	rig_desc(RX, 0, BUF(0), 2048, RIG_WRITE, 0);
+	rig_poke(RIG_RINGS + 0x1002, 1, 2);
+	fake_out(bench.vm, 0xc010, 2, 0);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_peek(RIG_RINGS + used + 8, 4), 10 + 60);
+	CHECK_EQ(rig_peek(BUF(0) + 10, 4), 0xffffffff); /* the frame begins */
+	CHECK_EQ(fake_in(bench.vm, 0xc014, 4), 2);
+	fake_out(bench.vm, 0xc019, 1, 9);
+	CHECK_EQ(fake_in(bench.vm, 0xc018, 2), 0x0900);
+	fake_out(bench.vm, 0xc01a, 1, 0); /* the link's state is not the driver's */
+	CHECK_EQ(fake_in(bench.vm, 0xc01a, 1), 1);
+	close_net();
+}
+
 static int oom_create(void *arg)
 {
 	int err;
@@ -378,9 +672,9 @@ static void oom_destroy(void *arg)
 static void test_virtio_net_oom(void)
 {
 	REQUIRE(pci_bench_open());
-	bench_cfg = fake_cfg(&v3_device_virtio_net, "");
+	bench_cfg = fake_cfg(&v3_device_virtio_net, "queues = 3\n");
 	REQUIRE(bench_cfg);
-	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 9);
+	CHECK(fake_host_oom_each_step(oom_create, oom_destroy, NULL) >= 18);
 }
 
 static void test_virtio_net_hostile(void)
@@ -434,6 +728,14 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_reset_forgets),
 	TAP(test_virtio_net_bad_buffers),
 	TAP(test_virtio_net_two_cards),
+	TAP(test_virtio_net_receive_modes),
+	TAP(test_virtio_net_address_tables),
+	TAP(test_virtio_net_vlans),
+	TAP(test_virtio_net_control_needs_negotiation),
+	TAP(test_virtio_net_queues),
+	TAP(test_virtio_net_packed),
+	TAP(test_virtio_net_packed_merges_buffers),
+	TAP(test_virtio_net_legacy),
 	TAP(test_virtio_net_oom),
 	TAP(test_virtio_net_hostile),
 };

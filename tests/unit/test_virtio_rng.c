@@ -64,6 +64,45 @@ static void test_virtio_rng_odd_buffers(void)
 	CHECK_EQ(rig_request(0, 0, 16), 16);
 }
 
+/* Pages of the first 16 MiB that were written since the last call. */
+static uint64_t *harvest(int count)
+{
+	static uint64_t bitmap[64];
+
+	CHECK_EQ(v3_dirty_harvest(bench.vm, 0, 16u << 20, bitmap), count);
+	return bitmap;
+}
+
+static bool written(const uint64_t *bitmap, v3_gpa_t gpa)
+{
+	return bitmap[gpa >> V3_PAGE_SHIFT >> 6] >> (gpa >> V3_PAGE_SHIFT & 63) & 1;
+}
+
+/* What a device writes, buffers and rings, is noted as if the guest had done it; what it only could have, is not. */
+static void test_virtio_rng_written_pages(void)
+{
+	const uint64_t *pages;
+
+	REQUIRE(open_rng());
+	REQUIRE_EQ(v3_dirty_start(bench.vm, 0, 16u << 20), V3_OK);
+	rig_desc(0, 0, BUF + 4000, 200, RIG_WRITE | RIG_NEXT, 1);
+	rig_desc(0, 1, BUF + 0x10000, 8000, RIG_WRITE, 0);
+	rig_offer(0, 0);
+	pages = harvest(2); /* what the driver wrote: descriptors, available ring */
+	CHECK(written(pages, RIG_DESC(0)) && written(pages, RIG_AVAIL(0)));
+	rig_kick(0);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_used(0, NULL), 4096);
+	pages = harvest(4);
+	CHECK(written(pages, BUF) && written(pages, BUF + 4096) && written(pages, BUF + 0x10000));
+	CHECK(written(pages, RIG_USED(0)));
+	rig_kick(0); /* nothing to do */
+	fake_service(bench.vm);
+	pages = harvest(1);
+	CHECK(written(pages, RIG_USED(0))); /* its flags */
+	v3_dirty_stop(bench.vm);
+}
+
 static void test_virtio_rng_host_without_source(void)
 {
 	void *dev;
@@ -103,8 +142,11 @@ static void test_virtio_rng_oom(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_virtio_rng_fills),	  TAP(test_virtio_rng_waits_for_the_source),
-	TAP(test_virtio_rng_odd_buffers), TAP(test_virtio_rng_host_without_source),
+	TAP(test_virtio_rng_fills),
+	TAP(test_virtio_rng_waits_for_the_source),
+	TAP(test_virtio_rng_odd_buffers),
+	TAP(test_virtio_rng_written_pages),
+	TAP(test_virtio_rng_host_without_source),
 	TAP(test_virtio_rng_oom),
 };
 TAP_MAIN(tests)

@@ -736,6 +736,28 @@ static void test_vm_vcpus_run_on_the_cpus_named(void)
 	CHECK_EQ(vm->vcpu[1]->host_cpu, 1);
 }
 
+/* RAM comes from the node of the host that the guest's node names. */
+static void test_vm_memory_comes_from_its_nodes(void)
+{
+	struct v3_mem_range range;
+	struct v3_vm *vm = NULL;
+
+	REQUIRE_EQ(
+		fake_vm_create("[vm]\nname='x'\nmemory='14M'\nvcpus=1\nplatform='none'\n"
+			       "nodes=[{memory='8M',host=1}, {memory='4M',host=0}, {memory='2M'}]\n"
+			       "[boot]\ntype='multiboot'\nkernel=\"kernel.elf\"\n",
+			       NULL, 0, &vm),
+		V3_OK);
+	CHECK(fake_ram_of_node(1) >= 8 << 20); /* and the chunk table */
+	CHECK(fake_ram_of_node(1) < 10 << 20);
+	CHECK_EQ(fake_ram_of_node(0), 4 << 20);
+	CHECK_EQ(fake_ram_of_node(-1), 2 << 20);
+	REQUIRE_EQ(v3_mem_range(vm, 1, &range), V3_OK);
+	CHECK_EQ(range.gpa, 8 << 20);
+	CHECK_EQ(range.size, 4 << 20);
+	CHECK(v3_mem_ptr(vm, (8 << 20) - 4, 4) && v3_mem_ptr(vm, 8 << 20, 4));
+}
+
 /* A SIPI that arrives together with a reset belongs to the life before it. */
 static bool has_reset(void *arg)
 {
@@ -898,6 +920,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vm_four_vcpus_ping_each_other),
 	TAP(test_vm_pause_in_the_middle_of_pings),
 	TAP(test_vm_vcpus_run_on_the_cpus_named),
+	TAP(test_vm_memory_comes_from_its_nodes),
 	TAP(test_vm_reset_drops_what_was_pending),
 	TAP(test_vm_two_vms_share_nothing),
 	TAP(test_vm_fini_waits_for_the_last_vm),

@@ -72,7 +72,7 @@ static const struct {
 	{"corei7_haswell_4770", NULL, OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID},
 	{"broadwell_ult", NULL, OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID},
 	{"corei7_skylake_x", NULL,
-	 OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID | VMX_PROC2_XSAVES},
+	 OLD_PROC2 | VMX_PROC2_PAUSE_LOOP | VMX_PROC2_INVPCID | VMX_PROC2_PML | VMX_PROC2_XSAVES},
 };
 
 static void test_vmx_caps_of_each_model(void)

@@ -97,6 +97,7 @@ static void set_controls(void)
 	set(VMCS_CR3_TARGET_COUNT, 0);
 	set(VMCS_MSR_BITMAP, 0x5000);
 	set(VMCS_VPID, 1);
+	set(VMCS_PML_ADDR, 0x6000);
 	set(VMCS_EPTP, 0x7000 | VMX_EPTP_LEVELS(4) | VMX_EPTP_WB);
 	set(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	set(VMCS_EXIT_MSR_LOAD_COUNT, 0);

@@ -247,6 +247,25 @@ static void test_vmx_tsc_offset(void)
 	CHECK_EQ(vrig_entered(VMCS_TSC_OFFSET), 0xfffffffffffff000ull);
 }
 
+static void test_vmx_tsc_scaling(void)
+{
+	REQUIRE(vrig_init());
+	CHECK_EQ(v3_lib.caps.tsc_frac_bits, 48);
+	CHECK_EQ(v3_lib.caps.tsc_int_bits, 16);
+	enter();
+	CHECK(!(vrig_entered(VMCS_PROC2_CONTROLS) & VMX_PROC2_TSC_SCALING));
+	vrig.ops->put(&vrig.vcpu[0]);
+	vrig.ops->vcpu_destroy(&vrig.vcpu[0]);
+	vrig.vm.time.tsc_ratio = 0x800000000000;
+	REQUIRE_EQ(vrig.ops->vcpu_create(&vrig.vcpu[0]), V3_OK);
+	vrig.ops->vcpu_reset(&vrig.vcpu[0], false);
+	vrig.ops->set_nested_root(&vrig.vcpu[0], 0x100000);
+	vrig.ops->load(&vrig.vcpu[0]);
+	enter();
+	CHECK(vrig_entered(VMCS_PROC2_CONTROLS) & VMX_PROC2_TSC_SCALING);
+	CHECK_EQ(vrig_entered(VMCS_TSC_MULTIPLIER), 0x800000000000);
+}
+
 static void dump_line(void *priv, const char *line)
 {
 	(void)priv;
@@ -278,6 +297,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vmx_msr_bitmap),
 	TAP(test_vmx_msrs_in_the_vmcs),
 	TAP(test_vmx_tsc_offset),
+	TAP(test_vmx_tsc_scaling),
 	TAP(test_vmx_dump),
 };
 TAP_MAIN(tests)

@@ -315,6 +315,20 @@ static void test_vmx_run_cr2_is_switched(void)
 	CHECK_EQ(vrig.vcpu[0].cr2, 0xdead000);
 }
 
+/* ---- yield policy ---- */
+
+static void test_vmx_run_greedy_takes_no_pause_exits(void)
+{
+	REQUIRE(vrig_init());
+	CHECK(*vrig_field(vmcs_of(0), VMCS_PROC2_CONTROLS) & VMX_PROC2_PAUSE_LOOP);
+	CHECK(*vrig_field(vmcs_of(0), VMCS_PLE_WINDOW) != 0);
+	vrig.ops->put(&vrig.vcpu[0]);
+	vrig.ops->vcpu_destroy(&vrig.vcpu[0]);
+	vrig.vm.yield = V3_YIELD_GREEDY;
+	REQUIRE_EQ(vrig.ops->vcpu_create(&vrig.vcpu[0]), V3_OK);
+	CHECK(!(*vrig_field(vmcs_of(0), VMCS_PROC2_CONTROLS) & VMX_PROC2_PAUSE_LOOP));
+}
+
 /* ---- failed entries ---- */
 
 /* What is asked is the state that the next entry would have, not the VMCS as it stands. */
@@ -363,6 +377,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vmx_run_dr_switched_while_guest_enables_one),
 	TAP(test_vmx_run_host_breakpoints_come_back),
 	TAP(test_vmx_run_cr2_is_switched),
+	TAP(test_vmx_run_greedy_takes_no_pause_exits),
 	TAP(test_vmx_run_check_entry),
 	TAP(test_vmx_run_refused_entry),
 };

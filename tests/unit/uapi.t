@@ -5,7 +5,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
-structs=$(grep -o '^struct palacios_[a-z]*' linux_module/uapi/palacios.h | sort -u | cut -d' ' -f2)
+structs=$(grep -o '^struct palacios_[a-z_]*' linux_module/uapi/palacios.h | sort -u | cut -d' ' -f2)
 number=0 failed=0
 
 # The sizes as this compiler sees them, one "name size" a line.

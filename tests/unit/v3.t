@@ -4,6 +4,7 @@
 
 V3_BUILD names the build folder (default: build).
 """
+import fcntl
 import json
 import os
 import pty
@@ -20,6 +21,8 @@ PAGE = os.path.join(TOP, "linux_module", "tools", "v3.1")
 # A multiboot kernel without code: a flat one at 1 MiB, the header at offset 0.
 KERNEL = bytes.fromhex("02b0ad1b00000100fe4f51e4" "0000100000001000" "0000000000000000" "20001000").ljust(4096, b"\0")
 DEFINITION = '[vm]\nname = "t"\nmemory = "16M"\n[boot]\ntype = "multiboot"\nkernel = "kernel.bin"\n'
+DISKS = ('[[device]]\nclass = "virtio_blk"\nfile = "{0}"\n'
+         '[[device]]\nclass = "virtio_blk"\nfile = "base"\nread_only = true\n')
 COMMANDS = ("doctor run create start pause continue reset stop destroy list info console stats top dump move memory "
             "version").split()
 
@@ -268,6 +271,33 @@ def terminal():
     result(status == 0 and "never came" not in text, "console on a terminal: d detaches", status, text)
 
 
+def files():
+    """Files of the host: beside the definition, opened as the guest uses them, locked."""
+    os.mkdir("there")
+    with open("there/kernel.bin", "wb") as f:
+        f.write(KERNEL)
+    for name in ("there/disk", "there/base"):
+        with open(name, "wb") as f:
+            f.write(b"x" * 512)
+    with open("there/guest.toml", "w", encoding="ascii") as f:
+        f.write(DEFINITION + DISKS.format("disk"))
+    subprocess.run([os.path.join(BUILD, "bin", "v3-mkimage"), "-q", "-o", "there/guest.v3i", "there/guest.toml"], check=True)
+    for path in ("there/guest.toml", "there/guest.v3i"):
+        r = Run("create", path)
+        result(r.status == 0 and r.log[:2] == ["file disk rw", "file base ro"], f"create {path}: files come along", r)
+    with open("there/disk", "rb") as other, open("there/base", "rb") as shared:
+        fcntl.flock(shared, fcntl.LOCK_SH)
+        r = Run("create", "there/guest.toml")
+        result(r.status == 0, "create: a file that is read may be shared", r)
+        fcntl.flock(other, fcntl.LOCK_SH)
+        r = Run("create", "there/guest.toml")
+        result(r.status == 3 and r.said("there/disk is in use", "file of its own") and not r.log,
+               "create: a file that is written may not", r)
+    os.unlink("there/disk")
+    r = Run("create", "there/guest.toml")
+    result(r.status == 3 and r.said("cannot open there/disk.*No such file") and not r.log, "create: a file is missing", r)
+
+
 def main():
     if not os.access(V3, os.X_OK):
         print(f"Bail out! {V3} is not built")
@@ -282,7 +312,7 @@ def main():
         subprocess.run([os.path.join(BUILD, "bin", "v3-mkimage"), "-q", "-o", "guest.v3i", "guest.toml"], check=True)
         with open("guest.v3i", "rb") as f, open("damaged.v3i", "wb") as g:
             g.write(f.read()[:40])
-        for group in (command_line, device, facts, looking, control, making, running, terminal):
+        for group in (command_line, device, facts, looking, control, making, running, files, terminal):
             group()
         os.chdir("/")
     print(f"1..{count}")

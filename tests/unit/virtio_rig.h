@@ -2,7 +2,7 @@
 /**
  * @file virtio_rig.h
  * A virtio driver for unit tests: finds the device through PCI, sets it up as virtio 1.2, 3.1.1 says, and works
- * its queues in guest RAM. Each step can also be done wrongly. Around pci_bench.h.
+ * its queues in guest RAM, split or packed as is negotiated. Each step can also be done wrongly. Around pci_bench.h.
  */
 #ifndef TESTS_VIRTIO_RIG_H
 #define TESTS_VIRTIO_RIG_H
@@ -48,10 +48,19 @@ enum {
 	RIG_NOTIFY = 0x3000,
 };
 
-/* The driver's side of each queue. */
+/* The driver's side of each queue. Positions in a packed ring run to twice its size, as in packed.c. */
 static struct {
-	uint16_t avail, used, free;
-} rig_q[8];
+	uint16_t avail, used;
+	/* Packed: chains as a split ring would have them, and how many descriptors each one became. */
+	struct {
+		uint64_t gpa;
+		uint32_t len;
+		uint16_t flags, next, taken;
+	} chain[32];
+} rig_q[12];
+
+static uint64_t rig_extra; /* features that every driver accepts besides */
+static bool rig_packed;	   /* negotiated */
 
 static inline uint32_t rig_read(unsigned off, unsigned size)
 {
@@ -81,19 +90,61 @@ static inline void rig_desc_at(v3_gpa_t at, uint64_t gpa, uint32_t len, uint16_t
 {
 	rig_poke(at, gpa, 8);
 	rig_poke(at + 8, len, 4);
-	rig_poke(at + 12, flags, 2);
-	rig_poke(at + 14, next, 2);
+	rig_poke(at + 12, rig_packed ? next : flags, 2);
+	rig_poke(at + 14, rig_packed ? flags : next, 2);
 }
 
 static inline void rig_desc(unsigned q, unsigned i, uint64_t gpa, uint32_t len, uint16_t flags,
 			    uint16_t next)
 {
-	rig_desc_at(RIG_DESC(q) + 16 * i, gpa, len, flags, next);
+	if (!rig_packed) {
+		rig_desc_at(RIG_DESC(q) + 16 * i, gpa, len, flags, next);
+		return;
+	}
+	rig_q[q].chain[i].gpa = gpa;
+	rig_q[q].chain[i].len = len;
+	rig_q[q].chain[i].flags = flags;
+	rig_q[q].chain[i].next = next;
+}
+
+static inline uint16_t rig_after(uint16_t pos, unsigned n)
+{
+	return (uint16_t)((pos + n) % (2 * RIG_QSIZE));
+}
+
+/* Flags of a descriptor that is available, or used, at a position (2.8.1). */
+static inline uint16_t rig_ring_flags(uint16_t pos, bool used)
+{
+	bool wrap = pos < RIG_QSIZE;
+
+	return (uint16_t)((wrap ? 0x80 : 0) | ((used ? wrap : !wrap) ? 0x8000 : 0));
+}
+
+/* Chain @p head, one descriptor behind the other; its id is the head. */
+static inline void rig_offer_packed(unsigned q, uint16_t head)
+{
+	uint16_t pos = rig_q[q].avail, i = head, flags, n = 0;
+
+	do {
+		flags = rig_q[q].chain[i % 32].flags;
+		rig_desc_at(RIG_DESC(q) + 16 * (pos % RIG_QSIZE), rig_q[q].chain[i % 32].gpa,
+			    rig_q[q].chain[i % 32].len,
+			    (uint16_t)(flags | rig_ring_flags(pos, false)), head);
+		i = rig_q[q].chain[i % 32].next;
+		pos = rig_after(pos, 1);
+		n++;
+	} while (flags & RIG_NEXT && n < RIG_QSIZE);
+	rig_q[q].chain[head % 32].taken = n;
+	rig_q[q].avail = pos;
 }
 
 /* Make chain @p head available, without notification. */
 static inline void rig_offer(unsigned q, uint16_t head)
 {
+	if (rig_packed) {
+		rig_offer_packed(q, head);
+		return;
+	}
 	rig_poke(RIG_AVAIL(q) + 4 + 2 * (rig_q[q].avail % RIG_QSIZE), head, 2);
 	rig_poke(RIG_AVAIL(q) + 2, ++rig_q[q].avail, 2);
 }
@@ -103,11 +154,26 @@ static inline void rig_kick(unsigned q)
 	rig_write(RIG_NOTIFY + 4 * q, 2, q);
 }
 
+static inline long rig_used_packed(unsigned q, uint32_t *head)
+{
+	v3_gpa_t desc = RIG_DESC(q) + 16 * (rig_q[q].used % RIG_QSIZE);
+	uint16_t id = (uint16_t)rig_peek(desc + 12, 2);
+
+	if ((rig_peek(desc + 14, 2) & 0x8080) != rig_ring_flags(rig_q[q].used, true))
+		return -1;
+	if (head)
+		*head = id;
+	rig_q[q].used = rig_after(rig_q[q].used, rig_q[q].chain[id % 32].taken);
+	return (long)rig_peek(desc + 8, 4);
+}
+
 /* The next used element. @return length written, -1: none */
 static inline long rig_used(unsigned q, uint32_t *head)
 {
 	v3_gpa_t elem = RIG_USED(q) + 4 + 8 * (rig_q[q].used % RIG_QSIZE);
 
+	if (rig_packed)
+		return rig_used_packed(q, head);
 	if ((uint16_t)rig_peek(RIG_USED(q) + 2, 2) == rig_q[q].used)
 		return -1;
 	rig_q[q].used++;
@@ -184,6 +250,8 @@ static inline void rig_pci(bool msix)
 /* Driver initialisation, 3.1.1, for a device whose BARs answer. @return false: reported */
 static inline bool rig_init(uint64_t features)
 {
+	features |= rig_extra;
+	rig_packed = features >> VIRTIO_F_RING_PACKED & 1;
 	rig_write(RIG_STATUS, 1, 0);
 	rig_write(RIG_STATUS, 1, VIRTIO_STATUS_ACKNOWLEDGE);
 	rig_write(RIG_STATUS, 1, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
@@ -196,6 +264,27 @@ static inline bool rig_init(uint64_t features)
 		rig_queue(q);
 	rig_write(RIG_STATUS, 1, 0x0f);
 	return CHECK_EQ(rig_status(), 0x0f);
+}
+
+/*
+ * The same with queue 0 alone, of @p len entries; @p reg, if not 0, is a ring's address that is @p gpa instead. For
+ * drivers that do it in their own way.
+ */
+static inline void rig_init_by_hand(uint64_t features, uint16_t len, unsigned reg, uint64_t gpa)
+{
+	rig_write(RIG_STATUS, 1, 0);
+	rig_accept(features);
+	rig_write(RIG_STATUS, 1, 0x0b);
+	rig_write(RIG_QSEL, 2, 0);
+	rig_write(RIG_QLEN, 2, len);
+	rig_write(RIG_QDESC, 8, RIG_DESC(0));
+	rig_write(RIG_QAVAIL, 8, RIG_AVAIL(0));
+	rig_write(RIG_QUSED, 8, RIG_USED(0));
+	if (reg)
+		rig_write(reg, 8, gpa);
+	rig_write(RIG_QENABLE, 2, 1);
+	rig_write(RIG_STATUS, 1, 0x0f);
+	CHECK_EQ(v3_mem_set(bench.vm, RIG_DESC(0), 0, 0x10000), V3_OK);
 }
 
 /* A device of class @p cls in RIG_SLOT, ready to work. Its keys must say so. @return false: reported */

@@ -55,6 +55,7 @@ bool vrig_init(void)
 	memset(&vrig, 0, sizeof(vrig));
 	vrig.ops = &v3_vmx_ops;
 	vrig.vm.log_level = V3_LOG_INFO;
+	vrig.vm.topology = (struct v3_topology){1, VRIG_NVCPUS, 1};
 	vrig_machine_init(VRIG_MODEL);
 	fake_lib_install();
 	if (!CHECK_EQ(vrig.ops->probe(&v3_lib.caps, &why), V3_OK) ||

@@ -3,7 +3,7 @@
  * @file blk.h
  * Disks: what is behind a disk controller. A disk's contents come from a file packed with the guest definition,
  * from memory, or from both: what the guest writes is kept in memory, over the file, until the VM is destroyed
- * (a reset keeps it).
+ * (a reset keeps it). Or they are in a file of the host, which changes.
  *
  * A disk is used by requests; a disk that has to wait for something finishes them later, on another thread.
  *
@@ -23,11 +23,17 @@ struct v3_vm;
 
 /**
  * Keys of the guest definition that describe a disk, for the key table of every class that has one:
- * image: file the disk begins with; size: at least this large, zeros behind the image; read_only.
+ * image: file the disk begins with; size: at least this large, zeros behind the image; read_only; or file: file of
+ * the host; format: how it holds the disk, "raw" or "qcow2"; backing: files below it, the next one first, images but
+ * for the last one, whose format is backing_format.
  */
 #define V3_BLK_KEYS                                                                                \
 	{.name = "image", .type = V3_CFG_FILE},                                                    \
 		{.name = "size", .type = V3_CFG_SIZE, .low = 4096, .high = V3_BLK_MAX_SIZE},       \
+		{.name = "file", .type = V3_CFG_STRING, .host_file = V3_CFG_HOST_WRITE},           \
+		{.name = "format", .type = V3_CFG_STRING, .high = 8, .def_str = "raw"},            \
+		{.name = "backing", .type = V3_CFG_STRINGS, .host_file = V3_CFG_HOST_READ},        \
+		{.name = "backing_format", .type = V3_CFG_STRING, .high = 8, .def_str = "raw"},    \
 	{                                                                                          \
 		.name = "read_only", .type = V3_CFG_BOOL                                           \
 	}
@@ -40,8 +46,10 @@ struct v3_vm;
  *
  * @param cfg  a table checked against keys with V3_BLK_KEYS among them
  * @param blk  the disk
- * @return V3_OK; V3_EINVAL: neither image nor size, an empty image, or read_only without an image; V3_ENOENT: no
- *         such file in the container; V3_E2BIG: the image is longer than V3_BLK_MAX_SIZE; V3_ENOMEM.
+ * @return V3_OK; V3_EINVAL: neither file nor image nor size, an empty image, or read_only without an image; V3_ENOENT:
+ *         no such file in the container or on the host; V3_E2BIG: longer than V3_BLK_MAX_SIZE; V3_ENOTSUP: the host
+ *         has no files, or the image needs what is not here; V3_EBADMSG: the image is damaged; V3_ENOMEM; what the
+ *         host says about the file.
  */
 int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk);
 /** Forget it, and what was written to memory. Nothing is pending (v3_blk_drain()). NULL is allowed. */

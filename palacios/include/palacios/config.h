@@ -17,8 +17,16 @@ enum v3_cfg_type {
 	V3_CFG_STRING, /* text; high = longest length in bytes, 0 = 4095 */
 	V3_CFG_BOOL,   /* true or false */
 	V3_CFG_FILE, /* text naming a section of the container (a file beside the definition for v3-mkimage) */
-	V3_CFG_UINTS,  /* list of numbers; low..high apply to each */
-	V3_CFG_STRINGS /* list of texts; high = longest length of each, 0 = 4095 */
+	V3_CFG_UINTS,	/* list of numbers; low..high apply to each */
+	V3_CFG_STRINGS, /* list of texts; high = longest length of each, 0 = 4095 */
+	V3_CFG_TABLES /* list of tables in braces, or, if high is not 0, of numbers; not for devices */
+};
+
+/** A text, or each of a list, that names a file of the host, which is not packed; and what the disk does to it. */
+enum v3_cfg_host_file {
+	V3_CFG_HOST_NONE,
+	V3_CFG_HOST_READ,
+	V3_CFG_HOST_WRITE /* unless the table has a key read_only, which is true */
 };
 
 /** One allowed key of a table. Arrays of these end with name NULL. */
@@ -26,9 +34,10 @@ struct v3_cfg_key {
 	const char *name;
 	enum v3_cfg_type type;
 	bool required;
-	uint64_t low, high;  /* inclusive limits of UINT and SIZE; high 0 = no limit */
-	uint64_t def;	     /* value of an absent UINT, SIZE or BOOL */
-	const char *def_str; /* value of an absent STRING; NULL = "" */
+	uint64_t low, high;		 /* inclusive limits of UINT and SIZE; high 0 = no limit */
+	uint64_t def;			 /* value of an absent UINT, SIZE or BOOL */
+	const char *def_str;		 /* value of an absent STRING; NULL = "" */
+	enum v3_cfg_host_file host_file; /* STRING, STRINGS: names files of the host */
 };
 
 /* Values of a checked table: the key must be one of its v3_cfg_key list, with the matching type; an absent

@@ -41,6 +41,46 @@ struct v3_host_console_ops {
 };
 
 /**
+ * Optional group: files that disks are kept in, and workers: threads of the host, on whatever CPU is free, for what
+ * may sleep. thread, unless noted. All members are mandatory within the group. Results are V3_OK or an error code.
+ */
+struct v3_host_file_ops {
+	/**
+	 * Open the file @p name (from the guest definition) of a VM. Which file that is the embedder decides; it need not
+	 * be a path.
+	 * @param host_ctx  the embedder's pointer given to v3_vm_create()
+	 * @param write     will it be written?
+	 * @return V3_OK; V3_ENOENT: none of that name; V3_EPERM: not to be written; V3_ENOMEM
+	 */
+	int (*open)(void *host_ctx, const char *name, bool write, void **file);
+	/** NULL is never passed. */
+	void (*close)(void *file);
+	/** Bytes now. */
+	uint64_t (*size)(void *file);
+	/** All @p len bytes; what is behind the end reads as zeros. */
+	int (*read)(void *file, uint64_t offset, void *buf, size_t len);
+	/** All @p len bytes; the file grows if need be. */
+	int (*write)(void *file, uint64_t offset, const void *buf, size_t len);
+	/** As if zeros were written. */
+	int (*zero)(void *file, uint64_t offset, uint64_t len);
+	/** The range is not needed any more; it reads as before, or as zeros. */
+	int (*discard)(void *file, uint64_t offset, uint64_t len);
+	/** What was written before is on stable storage, as far as the host can tell. */
+	int (*flush)(void *file);
+	/**
+	 * A worker that calls @p fn(arg), never twice at a time, in a thread that may sleep.
+	 * @return NULL on failure
+	 */
+	void *(*worker_create)(void (*fn)(void *arg), void *arg);
+	/** Have it called once more from now on; calls that were asked for and have not begun are one. any. */
+	void (*worker_wake)(void *worker);
+	/** Wait until no call runs and none was asked for. */
+	void (*worker_wait)(void *worker);
+	/** The same, then free it; nobody wakes it any more. */
+	void (*worker_destroy)(void *worker);
+};
+
+/**
  * Optional group: trace of what vcpus do. Called only while v3_trace_enable() has switched it on, on the vcpu's
  * thread, interrupts on, no lock of the library held: atomic. All members are mandatory within the group.
  *
@@ -197,6 +237,7 @@ struct v3_host_ops {
 	 * @return bytes filled, 0..len; fewer if there are no more now
 	 */
 	size_t (*random)(void *buf, size_t len);
+	const struct v3_host_file_ops *file;
 };
 
 #endif

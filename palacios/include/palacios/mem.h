@@ -122,10 +122,39 @@ int v3_mem_write(struct v3_vm *vm, v3_gpa_t gpa, const void *buf, size_t len);
 /** Fill with a byte; as v3_mem_write(). */
 int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len);
 /**
- * Host address of guest RAM for longer use. Valid until the VM is destroyed. atomic.
+ * Host address of guest RAM for longer use. Valid until the VM is destroyed. Who writes through it calls
+ * v3_mem_wrote() afterwards. atomic.
  * @return NULL unless [gpa, gpa + len) is RAM that is contiguous in the host.
  */
 void *v3_mem_ptr(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len);
+/** Bytes of RAM have been written through v3_mem_ptr(): for those who track writes. After the write. any. */
+void v3_mem_wrote(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len);
+
+/**
+ * Begin to note which pages of RAM are written: by the guest on any vcpu, and by the VMM on its behalf
+ * (devices, emulated instructions, boot loader). One tracker per VM at a time. How it is done (a log kept by
+ * the CPU, dirty bits, write protection) is the hardware's affair; the results are the same.
+ *
+ * Any time, also while the VM runs; thread; on a vcpu's own thread after v3_vcpu_may_sleep(). Until
+ * v3_dirty_stop() the guest's memory is mapped by 4 KiB leaves where it writes.
+ *
+ * @param gpa   multiple of 2 MiB
+ * @param size  multiple of 2 MiB, not 0; cut to the guest's memory, so ~0ull & ~(V3_SIZE_2M - 1) is all of it
+ * @return V3_OK; V3_EINVAL; V3_EBUSY (tracked already); V3_ENOMEM.
+ */
+int v3_dirty_start(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
+/**
+ * Take the pages written since the last harvest of them, or since the start. A page that is written after the
+ * call returns is in the next harvest; one that is written while it runs is in this one or the next. What was
+ * written before can be read in the page afterwards. One call at a time; same context as v3_dirty_start().
+ *
+ * @param gpa,size  multiples of 2 MiB, not empty, within the tracked range
+ * @param bitmap    size >> 12 bits, set to 1 where the page was written, all others to 0
+ * @return pages written; V3_EINVAL; V3_ENOENT (nothing is tracked)
+ */
+int v3_dirty_harvest(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t *bitmap);
+/** End it; large leaves come back. Not tracked: no effect. Same context, not during a harvest. */
+void v3_dirty_stop(struct v3_vm *vm);
 
 /**
  * Copy between a host buffer and guest-virtual memory through the vcpu's page tables, as an access of

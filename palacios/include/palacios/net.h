@@ -5,7 +5,7 @@
  * the first card names it and gone with the last one; cards of several VMs of one host may name the same.
  *
  * A frame travels with what the sender left undone (checksum, segmentation). A port says what its card can take;
- * checksums are completed for those that cannot, and what would have to be segmented is dropped for them.
+ * for those that cannot, checksums are completed and TCP frames cut into segments.
  */
 #ifndef PALACIOS_NET_H
 #define PALACIOS_NET_H
@@ -62,9 +62,23 @@ struct v3_net_stats {
  */
 int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), void *arg,
 		struct v3_net_port **port);
-/** Unplug; @p ready is not called any more. thread. NULL is allowed. */
-void v3_net_close(struct v3_net_port *port);
-/** What the card can take from now on, V3_NET_TAKES_*; 0 at first. any. */
+
+#define V3_NET_QUEUES 8 /* a card may have */
+
+/**
+ * Give the card of the port @p first one more queue, with a port of its own that all the functions below take. A
+ * frame for the card goes to one of its queues in use: the one that has last sent something of the same flow, else
+ * one that the flow chooses. At first only that of @p first is in use. thread.
+ *
+ * @return V3_OK; V3_ENOMEM; V3_ENOSPC: it has V3_NET_QUEUES.
+ */
+int v3_net_open_queue(struct v3_net_port *first, void (*ready)(void *arg), void *arg,
+		      struct v3_net_port **port);
+/** Use the first @p n queues of the card from now on; a number that it has not is ignored. any. */
+void v3_net_use_queues(struct v3_net_port *first, unsigned n);
+/** Unplug the card of the port @p first; no @p ready is called any more. thread. NULL is allowed. */
+void v3_net_close(struct v3_net_port *first);
+/** What the card can take by this port from now on, V3_NET_TAKES_*; 0 at first. any. */
 void v3_net_set_takes(struct v3_net_port *port, unsigned takes);
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file pci.h
- * PCI functions on bus 0, behind configuration mechanism 1 (PCI Local Bus 3.0).
+ * PCI functions on bus 0 and behind bridges, by configuration mechanism 1 (PCI Local Bus 3.0).
  *
  * A device adds its function, then base address registers and capabilities, in its create; the bus keeps
  * configuration space, decodes what the guest programs, and sends interrupts. At power-on and reset every
@@ -28,6 +28,8 @@ struct v3_pci_desc {
 	uint8_t revision;
 	uint8_t header_type;
 	uint8_t intx_pin; /* 0 none, 1 INTA .. 4 INTD */
+	const char *
+		bus; /* name of the pci_bridge it is behind, which exists; NULL or empty: on bus 0 */
 	/**
 	 * Called for accesses to device-specific configuration space (offsets 0x40..0xff, one to four bytes
 	 * within a doubleword), on the vcpu's thread with no lock of the bus held. NULL: plain storage.
@@ -42,16 +44,26 @@ struct v3_pci_desc {
 	void *priv;
 };
 
-#define V3_PCI_SLOT_ANY (~0u) /* the first slot from 1 on that is empty */
+/**
+ * Keys of the guest definition that say where a function is, for the key table of every class that has one: slot,
+ * default the first empty one; bus: name of a pci_bridge.
+ */
+#define V3_PCI_KEYS                                                                                \
+	{.name = "slot", .type = V3_CFG_UINT, .low = 1, .high = 31},                               \
+	{                                                                                          \
+		.name = "bus", .type = V3_CFG_STRING, .high = 31                                   \
+	}
+
+#define V3_PCI_SLOT_ANY (~0u) /* the first slot that is empty; on bus 0 from 1 on */
 
 /**
- * Put a function on bus 0.
+ * Put a function on a bus.
  *
  * @param slot  0..31 or V3_PCI_SLOT_ANY
  * @param fn    0..7
  * @param desc  copied
  * @param func  the function, valid until v3_pci_remove()
- * @return V3_OK; V3_ENODEV: the VM has no PCI host bridge; V3_EINVAL: slot, fn or pin out of range;
+ * @return V3_OK; V3_ENODEV: the VM has no PCI host bridge; V3_ENOENT: nor a bridge of that name; V3_EINVAL: slot, fn or pin out of range;
  *         V3_EEXIST: taken; V3_ENOSPC: no empty slot; V3_ENOMEM.
  */
 int v3_pci_add(struct v3_vm *vm, unsigned slot, unsigned fn, const struct v3_pci_desc *desc,

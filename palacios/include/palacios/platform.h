@@ -32,7 +32,7 @@
 
 /* ---- interrupt controllers ---- */
 
-/* APIC ids: vcpu number n has local APIC id n; the I/O APIC's id is apart from all of them. */
+/* Local APIC ids follow from the topology (topology.h); the I/O APIC's id is apart from all of them. */
 #define V3_PC_MAX_VCPUS	     32
 #define V3_PC_IOAPIC_ID	     0xf0
 #define V3_PC_IOAPIC_PINS    24

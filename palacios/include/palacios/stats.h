@@ -27,6 +27,7 @@ struct v3_vm;
 	X(CR_WRITE, "cr_write")                                                                    \
 	X(DR_ACCESS, "dr_access")                                                                  \
 	X(NESTED_FAULT, "nested_fault") /* nested page fault */                                    \
+	X(DIRTY_LOG, "dirty_log")	/* the log of written pages is full */                     \
 	X(HYPERCALL, "hypercall")	/* VMMCALL or VMCALL */                                    \
 	X(RDTSC, "rdtsc")                                                                          \
 	X(RDTSCP, "rdtscp")                                                                        \

@@ -8,6 +8,7 @@
 
 #include "palacios/types.h"
 
+struct v3_topology;
 struct v3_vm;
 struct v3_vcpu;
 
@@ -19,10 +20,15 @@ enum v3_stop_reason {
 	V3_STOP_FAILURE	  /* our failure, dumped in the log; status is the V3_E* code */
 };
 
+/** When vcpus let others have their CPU although they could run: the definition's "yield". */
+enum v3_yield { V3_YIELD_FRIENDLY, V3_YIELD_GREEDY, V3_YIELD_ADAPTIVE };
+
 /** Name of the VM from its definition. any context. */
 const char *v3_vm_name(const struct v3_vm *vm);
 /** Number of vcpus. any context. */
 uint32_t v3_vm_vcpu_count(const struct v3_vm *vm);
+/** How the vcpus lie in sockets, cores and threads. any context. */
+const struct v3_topology *v3_vm_topology(const struct v3_vm *vm);
 /** Vcpu number @p index; NULL if out of range. any context. */
 struct v3_vcpu *v3_vm_vcpu(struct v3_vm *vm, uint32_t index);
 /** Embedder's pointer given at v3_vm_create(). any context. */

@@ -22,6 +22,10 @@ struct v3_arch_caps {
 	bool nested_1g;	       /* 1 GiB nested leaves */
 	bool nested_exec_only; /* a nested entry may forbid reading yet allow execution */
 	bool xsaves;	       /* a guest may execute XSAVES and XRSTORS if the CPU has them */
+	bool nested_dirty; /* the CPU sets dirty bits in nested leaves, if v3_mem.dirty.how asks for it */
+	bool dirty_log; /* and keeps a log of them: drain_log() */
+	uint8_t tsc_frac_bits; /* of the guest TSC's ratio to the host's, fixed point; 0: it cannot be scaled */
+	uint8_t tsc_int_bits;
 	uint8_t hpa_bits;      /* physical address width */
 	uint8_t nested_levels; /* of the nested tables: 4 or 5 */
 	uint8_t nested_format; /* enum v3_nested_format */
@@ -47,7 +51,8 @@ struct v3_arch_ops {
 
 	int (*vm_create)(struct v3_vm *vm); /* sets vm->arch_vm */
 	void (*vm_destroy)(struct v3_vm *vm);
-	int (*vcpu_create)(struct v3_vcpu *vcpu); /* sets vcpu->arch_vcpu */
+	/** Sets vcpu->arch_vcpu. The guest's TSC runs at vm->time.tsc_ratio, 0: as the host's. */
+	int (*vcpu_create)(struct v3_vcpu *vcpu);
 	void (*vcpu_destroy)(struct v3_vcpu *vcpu);
 	/** Registers to the state after RESET (init false) or INIT (APM vol. 2 14.1.3 table 14-1). */
 	void (*vcpu_reset)(struct v3_vcpu *vcpu, bool init);
@@ -103,10 +108,17 @@ struct v3_arch_ops {
 	bool (*set_deadline)(struct v3_vcpu *vcpu, uint64_t tsc);
 	/** Exceptions that exit, as a bit mask by vector, beyond those the back end needs itself. */
 	void (*set_exception_mask)(struct v3_vcpu *vcpu, uint32_t mask);
-	/** Use another nested root from the next entry on (flushes). */
+	/** Use another nested root from the next entry on (flushes), with dirty bits or without. */
 	void (*set_nested_root)(struct v3_vcpu *vcpu, v3_hpa_t root);
 	/** Drop all translations of the vcpu's guest at the next entry. Only v3_flush_*() of mmu/ calls this. */
 	void (*flush)(struct v3_vcpu *vcpu);
+
+	/**
+	 * Pass what the vcpu's log of written pages has to v3_dirty_note(), once. Any thread, whether the vcpu runs
+	 * or not. NULL without caps.dirty_log.
+	 * @param full  the log is full, and on the own thread: make it empty, too
+	 */
+	void (*drain_log)(struct v3_vcpu *vcpu, bool full);
 
 	/**
 	 * Would the next entry fail the checks that the CPU makes, or why did the last one? Between load() and

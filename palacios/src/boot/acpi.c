@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file acpi.c
- * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT.
- * They are made from the definition and palacios/platform.h: for a kernel that is booted directly at each
- * power-on, in 0xe0000..0xfffff, which the memory map reserves; for firmware once, see bios.c. There is no SMI command port: ACPI mode is
- * always on.
+ * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT; SRAT and SLIT if the
+ * definition has nodes. They are made from the definition and palacios/platform.h: for a kernel that is booted
+ * directly at each power-on, in 0xe0000..0xfffff, which the memory map reserves; for firmware once, see bios.c. There
+ * is no SMI command port: ACPI mode is always on.
  */
 #include "boot/aml.h"
+#include "boot/boot.h"
 #include "boot/loader.h"
 
 #include "config/vm_cfg.h"
@@ -50,7 +51,14 @@
 #define MADT_LEVEL	 (3 << 2)
 #define MADT_ALL_CPUS	 0xff
 
-_Static_assert(V3_PC_MAX_VCPUS < 255, "processor local APIC entries hold 8-bit ids");
+/* SRAT entry types (table 5.50) and SLIT distances (5.2.17). */
+#define SRAT_LAPIC   0
+#define SRAT_MEMORY  1
+#define SRAT_ENABLED 1
+#define SLIT_LOCAL   10
+#define SLIT_REMOTE  20
+
+_Static_assert(V3_MAX_APIC_IDS <= 255, "processor local APIC entries hold 8-bit ids");
 _Static_assert(V3_PC_MAX_VCPUS == V3_VM_CFG_MAX_VCPUS, "two names of one limit");
 
 /* The tables while they are made. */
@@ -60,6 +68,7 @@ struct acpi {
 	struct v3_acpi_block *out;
 	uint32_t base; /* address of offset V3_ACPI_RSDP_ROOM */
 	uint32_t facs, dsdt, fadt, madt;
+	uint32_t srat, slit; /* 0: none */
 };
 
 static uint8_t acpi_sum(const uint8_t *p, uint32_t len)
@@ -234,7 +243,7 @@ static void acpi_pci(struct acpi *a)
 	v3_aml_name_number(&a->aml, "_UID", 0);
 	v3_aml_name_number(&a->aml, "_BBN", 0);
 	crs = v3_aml_resources(&a->aml);
-	v3_aml_res_bus(&a->aml, 0, 0);
+	v3_aml_res_bus(&a->aml, 0, 255);
 	v3_aml_res_io(&a->aml, V3_PC_PORT_PCI_ADDR, 8);
 	v3_aml_res_io_window(&a->aml, 0, V3_PC_PORT_PCI_ADDR - 1);
 	v3_aml_res_io_window(&a->aml, V3_PC_PORT_PCI_ADDR + 8, 0xffff);
@@ -406,7 +415,7 @@ static void acpi_make_madt(struct acpi *a)
 		v3_aml_int(&a->aml, MADT_LAPIC, 1);
 		v3_aml_int(&a->aml, 8, 1);
 		v3_aml_int(&a->aml, i, 1); /* _UID of the processor device */
-		v3_aml_int(&a->aml, i, 1); /* APIC id */
+		v3_aml_int(&a->aml, v3_topology_apic_id(&a->cfg->topology, i), 1);
 		v3_aml_int(&a->aml, MADT_CPU_ENABLED, 4);
 	}
 	if (v3_vm_cfg_has_device(a->cfg, "ioapic")) {
@@ -427,6 +436,49 @@ static void acpi_make_madt(struct acpi *a)
 	acpi_end(a, a->madt);
 }
 
+/* System resource affinity table (5.2.16): which node each vcpu and each range of RAM belongs to. */
+static void acpi_make_srat(struct acpi *a)
+{
+	struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM];
+	unsigned n = v3_platform_ram(a->cfg, ram), i;
+
+	a->srat = acpi_begin(a, "SRAT", 3);
+	v3_aml_int(&a->aml, 1, 4);
+	v3_aml_int(&a->aml, 0, 8);
+	for (i = 0; i < a->cfg->vcpus; i++) {
+		v3_aml_int(&a->aml, SRAT_LAPIC, 1);
+		v3_aml_int(&a->aml, 16, 1);
+		v3_aml_int(&a->aml, a->cfg->vcpu_node[i], 1);
+		v3_aml_int(&a->aml, v3_topology_apic_id(&a->cfg->topology, i), 1);
+		v3_aml_int(&a->aml, SRAT_ENABLED, 4);
+		v3_aml_int(&a->aml, 0, 8); /* SAPIC id, high bits of the node, clock domain */
+	}
+	for (i = 0; i < n; i++) {
+		v3_aml_int(&a->aml, SRAT_MEMORY, 1);
+		v3_aml_int(&a->aml, 40, 1);
+		v3_aml_int(&a->aml, ram[i].node, 4);
+		v3_aml_int(&a->aml, 0, 2);
+		v3_aml_int(&a->aml, ram[i].gpa, 8);
+		v3_aml_int(&a->aml, ram[i].size, 8);
+		v3_aml_int(&a->aml, 0, 4);
+		v3_aml_int(&a->aml, SRAT_ENABLED, 4);
+		v3_aml_int(&a->aml, 0, 8);
+	}
+	acpi_end(a, a->srat);
+}
+
+/* System locality information table (5.2.17): the nodes are equally far from each other. */
+static void acpi_make_slit(struct acpi *a)
+{
+	uint32_t n = a->cfg->nnodes, i;
+
+	a->slit = acpi_begin(a, "SLIT", 1);
+	v3_aml_int(&a->aml, n, 8);
+	for (i = 0; i < n * n; i++)
+		v3_aml_int(&a->aml, i / n == i % n ? SLIT_LOCAL : SLIT_REMOTE, 1);
+	acpi_end(a, a->slit);
+}
+
 /* Firmware ACPI control structure (5.2.10): has no checksum. */
 static void acpi_make_facs(struct acpi *a)
 {
@@ -444,10 +496,14 @@ static void acpi_make_facs(struct acpi *a)
 /* RSDT and XSDT (5.2.7, 5.2.8): the same list in 32 and 64 bits. @return offset */
 static uint32_t acpi_make_list(struct acpi *a, const char *signature, unsigned width)
 {
+	const uint32_t tables[] = {a->fadt, a->madt, a->srat, a->slit};
 	uint32_t start = acpi_begin(a, signature, 1);
+	unsigned i;
 
-	acpi_pointer(a, a->fadt, width);
-	acpi_pointer(a, a->madt, width);
+	for (i = 0; i < V3_ARRAY_SIZE(tables); i++) {
+		if (tables[i])
+			acpi_pointer(a, tables[i], width);
+	}
 	acpi_end(a, start);
 	return start;
 }
@@ -481,6 +537,10 @@ int v3_acpi_make(const struct v3_vm_cfg *cfg, uint32_t base, uint8_t *buf,
 	acpi_make_dsdt(&a);
 	acpi_make_fadt(&a);
 	acpi_make_madt(&a);
+	if (a.cfg->nnodes) {
+		acpi_make_srat(&a);
+		acpi_make_slit(&a);
+	}
 	rsdt = acpi_make_list(&a, "RSDT", 4);
 	xsdt = acpi_make_list(&a, "XSDT", 8);
 	if (a.aml.overflow)

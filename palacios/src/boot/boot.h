@@ -66,6 +66,19 @@ struct v3_boot {
 	struct v3_boot_copy copy[V3_BOOT_MAX_LOADS];
 };
 
+#define V3_PLATFORM_MAX_RAM 9 /* each of 8 nodes one, and one is cut by the hole below 4 GiB */
+
+/** A range of guest RAM. */
+struct v3_platform_ram {
+	uint64_t gpa, size;
+	uint32_t node; /* of the guest */
+	int host_node; /* -1: any */
+};
+
+/** Where the platform puts the RAM of each node: ascending. @return number of ranges. any context. */
+unsigned v3_platform_ram(const struct v3_vm_cfg *cfg,
+			 struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM]);
+
 /**
  * Add guest RAM as the platform lays it out: 0 up to at most 3 GiB, the rest from 4 GiB. The RAM
  * below is one piece so that large host pages stay whole; on a PC a region that reads all ones
@@ -73,7 +86,7 @@ struct v3_boot {
  *
  * Thread, before the VM runs, before the devices are created.
  *
- * @param cfg  memory, numa_node and platform count
+ * @param cfg  memory, nodes, numa_node and platform count
  * @return V3_OK; the error of v3_mem_add_ram() or v3_mmio_register() (logged). What was added
  * before the failure stays until the VM is destroyed.
  */

@@ -27,6 +27,36 @@ static int place_vga_window(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *pr
 	return V3_OK;
 }
 
+/* The guest-physical range of @p len bytes of RAM behind the first @p done, cut where the hole below 4 GiB begins. */
+static struct v3_platform_ram place_ram(uint64_t done, uint64_t len)
+{
+	struct v3_platform_ram ram = {.gpa = done, .size = len};
+
+	if (done >= V3_PC_RAM_LOW_MAX)
+		ram.gpa = done - V3_PC_RAM_LOW_MAX + V3_PC_RAM_HIGH_BASE;
+	else if (len > V3_PC_RAM_LOW_MAX - done)
+		ram.size = V3_PC_RAM_LOW_MAX - done;
+	return ram;
+}
+
+unsigned v3_platform_ram(const struct v3_vm_cfg *cfg,
+			 struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM])
+{
+	const struct v3_node_cfg whole = {cfg->memory, cfg->numa_node};
+	const struct v3_node_cfg *node = cfg->nnodes ? cfg->node : &whole;
+	uint64_t done = 0, end = 0;
+	unsigned n = 0, i;
+
+	for (i = 0; !i || i < cfg->nnodes; i++) {
+		for (end += node[i].memory; done < end; done += ram[n++].size) {
+			ram[n] = place_ram(done, end - done);
+			ram[n].node = i;
+			ram[n].host_node = node[i].host_node;
+		}
+	}
+	return n;
+}
+
 /* ROM for the firmware, ending at 4 GiB. A file that does not fit is refused when it is loaded. */
 static int place_add_rom(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
 {
@@ -41,16 +71,12 @@ static int place_add_rom(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
 
 int v3_platform_add_memory(struct v3_vm *vm, const struct v3_vm_cfg *cfg)
 {
-	uint64_t low = cfg->memory, high = 0;
-	int err;
+	struct v3_platform_ram ram[V3_PLATFORM_MAX_RAM];
+	unsigned n = v3_platform_ram(cfg, ram), i;
+	int err = V3_OK;
 
-	if (low > V3_PC_RAM_LOW_MAX) {
-		high = low - V3_PC_RAM_LOW_MAX;
-		low = V3_PC_RAM_LOW_MAX;
-	}
-	err = v3_mem_add_ram(vm, 0, low, cfg->numa_node);
-	if (!err && high)
-		err = v3_mem_add_ram(vm, V3_PC_RAM_HIGH_BASE, high, cfg->numa_node);
+	for (i = 0; i < n && !err; i++)
+		err = v3_mem_add_ram(vm, ram[i].gpa, ram[i].size, ram[i].host_node);
 	if (!err && cfg->platform == V3_PLATFORM_PC)
 		err = v3_mmio_register(vm, V3_PC_VGA_BASE, V3_PC_VGA_SIZE, place_vga_window, NULL);
 	if (!err)

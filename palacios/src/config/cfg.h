@@ -18,7 +18,13 @@
 #define V3_CFG_MAX_STRING 4095 /* bytes, without terminator */
 #define V3_CFG_MAX_NAME	  31   /* key and table names */
 
-enum v3_cfg_kind { V3_CFG_KIND_NUMBER, V3_CFG_KIND_TEXT, V3_CFG_KIND_BOOL, V3_CFG_KIND_LIST };
+enum v3_cfg_kind {
+	V3_CFG_KIND_NUMBER,
+	V3_CFG_KIND_TEXT,
+	V3_CFG_KIND_BOOL,
+	V3_CFG_KIND_LIST,
+	V3_CFG_KIND_TABLE
+};
 
 struct v3_cfg_value {
 	enum v3_cfg_kind kind;
@@ -27,6 +33,7 @@ struct v3_cfg_value {
 	const char *text;	    /* TEXT; in the arena */
 	struct v3_cfg_value *items; /* LIST: first element */
 	struct v3_cfg_value *next;  /* element of a LIST: the following one */
+	struct v3_cfg *table;	    /* TABLE: inline, its name is that of the list's key */
 };
 
 struct v3_cfg_entry {
@@ -97,7 +104,25 @@ int v3_cfg_check(struct v3_cfg *table, const struct v3_cfg_key *keys, const char
 		 struct v3_cfg_error *err);
 /** The entry of a key, NULL if it is absent. */
 const struct v3_cfg_entry *v3_cfg_find(const struct v3_cfg *table, const char *key);
+/** Element @p i of a TABLES key, to be checked with v3_cfg_check(); NULL: it is a number. */
+struct v3_cfg *v3_cfg_table_at(const struct v3_cfg *table, const char *key, uint32_t i);
 /** Line of a key, or of the table if the key is absent. */
 uint32_t v3_cfg_line(const struct v3_cfg *table, const char *key);
+/**
+ * Position of a STRING key's value in a NULL-terminated list.
+ * @param expected  for the message: the list in words
+ */
+int v3_cfg_choice(const struct v3_cfg *table, const char *key, const char *const *names,
+		  const char *expected, unsigned *out, struct v3_cfg_error *err);
+
+/* ---- placement.c ---- */
+
+extern const struct v3_cfg_key v3_cfg_cpu_keys[], v3_cfg_node_keys[];
+/**
+ * Keys of [vm] that place it: topology, "cpus", "nodes". Its table has passed v3_cfg_check(), memory, vcpus and
+ * numa_node are set in @p cfg. @return V3_OK, V3_EBADMSG, V3_ENOMEM.
+ */
+int v3_cfg_placement(const struct v3_cfg *vm, struct v3_vm_cfg *cfg, struct v3_cfg_arena *arena,
+		     struct v3_cfg_error *err);
 
 #endif

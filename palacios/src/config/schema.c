@@ -70,6 +70,9 @@ static const char *schema_noun(const struct v3_cfg_key *key)
 		return "a list of numbers such as [0, 1]";
 	case V3_CFG_STRINGS:
 		return "a list of texts such as [\"a\", \"b\"]";
+	case V3_CFG_TABLES:
+		return key->high ? "a list of numbers or tables such as [0, {key = 1}]"
+				 : "a list of tables such as [{key = 1}]";
 	}
 	return "";
 }
@@ -133,17 +136,18 @@ static int schema_text(const struct v3_cfg_key *key, uint32_t line,
 		       const struct v3_cfg_value *value, struct v3_cfg_error *err)
 {
 	uint64_t limit = key->high ? key->high : V3_CFG_MAX_STRING;
+	bool is_file = key->type == V3_CFG_FILE || key->host_file;
 	size_t len, i;
 
 	if (value->kind != V3_CFG_KIND_TEXT)
 		return schema_wrong(key, line, value, err);
-	if (key->type == V3_CFG_FILE)
+	if (is_file)
 		limit = V3_VM_CFG_MAX_FILE_NAME;
 	len = v3_strlen(value->text);
 	if (len > limit)
 		return v3_cfg_fail(err, line, "%s: expected at most %llu bytes, got %zu", key->name,
 				   (unsigned long long)limit, len);
-	if (key->type != V3_CFG_FILE)
+	if (!is_file)
 		return V3_OK;
 	if (!len)
 		return schema_wrong(key, line, value, err);
@@ -166,6 +170,9 @@ static int schema_list(const struct v3_cfg_key *key, uint32_t line,
 	for (item = value->items; item && !result; item = item->next) {
 		if (key->type == V3_CFG_STRINGS)
 			result = schema_text(key, line, item, err);
+		else if (key->type == V3_CFG_TABLES &&
+			 (item->kind == V3_CFG_KIND_TABLE || !key->high))
+			result = item->table ? V3_OK : schema_wrong(key, line, item, err);
 		else if (item->kind != V3_CFG_KIND_NUMBER)
 			result = schema_wrong(key, line, item, err);
 		else
@@ -192,6 +199,7 @@ static int schema_value(const struct v3_cfg_key *key, uint32_t line, struct v3_c
 		return schema_text(key, line, value, err);
 	case V3_CFG_UINTS:
 	case V3_CFG_STRINGS:
+	case V3_CFG_TABLES:
 		return schema_list(key, line, value, err);
 	}
 	return v3_cfg_fail(err, line, "%s: key of a type unknown to the parser", key->name);
@@ -234,6 +242,23 @@ const struct v3_cfg_entry *v3_cfg_find(const struct v3_cfg *table, const char *k
 			return entry;
 	}
 	return NULL;
+}
+
+int v3_cfg_choice(const struct v3_cfg *table, const char *key, const char *const *names,
+		  const char *expected, unsigned *out, struct v3_cfg_error *err)
+{
+	const char *text = v3_cfg_string(table, key);
+	char quoted[V3_CFG_QUOTE_LEN];
+	unsigned i;
+
+	for (i = 0; names[i]; i++) {
+		if (!v3_strcmp(names[i], text)) {
+			*out = i;
+			return V3_OK;
+		}
+	}
+	return v3_cfg_fail(err, v3_cfg_line(table, key), "%s: expected %s, got %s", key, expected,
+			   v3_cfg_quote(quoted, text));
 }
 
 uint32_t v3_cfg_line(const struct v3_cfg *table, const char *key)
@@ -290,6 +315,13 @@ uint64_t v3_cfg_uint_at(const struct v3_cfg *cfg, const char *key, uint32_t i)
 	const struct v3_cfg_value *item = schema_item(cfg, key, i);
 
 	return item ? item->num : 0;
+}
+
+struct v3_cfg *v3_cfg_table_at(const struct v3_cfg *table, const char *key, uint32_t i)
+{
+	const struct v3_cfg_value *item = schema_item(table, key, i);
+
+	return item ? item->table : NULL;
 }
 
 const char *v3_cfg_string_at(const struct v3_cfg *cfg, const char *key, uint32_t i)

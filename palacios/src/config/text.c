@@ -126,6 +126,9 @@ const char *v3_cfg_describe(char buf[V3_CFG_QUOTE_LEN + 16], const struct v3_cfg
 	case V3_CFG_KIND_LIST:
 		v3_snprintf(buf, size, "a list");
 		break;
+	case V3_CFG_KIND_TABLE:
+		v3_snprintf(buf, size, "a table");
+		break;
 	}
 	return buf;
 }

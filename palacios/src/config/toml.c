@@ -2,8 +2,9 @@
 /**
  * @file toml.c
  * Syntax of a guest definition: a subset of TOML 1.0 (tables, arrays of tables, bare keys; texts,
- * whole numbers, booleans and flat lists). What is left out of TOML is refused by name. Works on
- * text that v3_cfg_check_text() has passed. No recursion: lists are flat.
+ * whole numbers, booleans and flat lists, also of inline tables). What is left out of TOML is refused by name. Works on
+ * text that v3_cfg_check_text() has passed. No recursion: lists are flat, and inline tables
+ * have none.
  */
 #include "config/cfg.h"
 
@@ -316,7 +317,7 @@ static int toml_scalar(struct toml *t, struct v3_cfg_value *value)
 	if (toml_is_digit(c) || c == '-' || c == '+')
 		return toml_number(t, value);
 	if (c == '{')
-		return toml_fail(t, "an inline table is not supported");
+		return toml_fail(t, "an inline table is only supported in a list");
 	if (toml_is_bare(c))
 		return toml_bool(t, value);
 	return v3_cfg_fail(t->err, t->line, "%s: expected a value, got %s", t->key,
@@ -333,43 +334,8 @@ static void toml_skip_lines(struct toml *t)
 	} while (toml_end_line(t));
 }
 
-static int toml_list(struct toml *t, struct v3_cfg_value *value)
-{
-	struct v3_cfg_value *item, **tail = &value->items;
-	char found[8];
-	int err;
-
-	value->kind = V3_CFG_KIND_LIST;
-	t->p++;
-	for (;;) {
-		toml_skip_lines(t);
-		if (toml_peek(t) == ']')
-			break;
-		if (toml_peek(t) == '[')
-			return toml_fail(t, "a list in a list is not supported");
-		if (++value->nitems > V3_CFG_MAX_ITEMS)
-			return v3_cfg_fail(t->err, t->line, "%s: more than %u elements", t->key,
-					   V3_CFG_MAX_ITEMS);
-		item = v3_cfg_arena_alloc(t->arena, sizeof(*item));
-		if (!item)
-			return V3_ENOMEM;
-		*tail = item;
-		tail = &item->next;
-		err = toml_scalar(t, item);
-		if (err)
-			return err;
-		toml_skip_lines(t);
-		if (toml_peek(t) == ',')
-			t->p++;
-		else if (toml_peek(t) != ']')
-			return v3_cfg_fail(t->err, t->line, "%s: expected ',' or ']', got %s",
-					   t->key, toml_found(t, found));
-	}
-	t->p++;
-	return V3_OK;
-}
-
-static int toml_entry(struct toml *t)
+/* "key =" in the table that is being read. @return V3_OK with the entry, at its value */
+static int toml_key(struct toml *t, struct v3_cfg_entry **out)
 {
 	struct v3_cfg_entry *entry;
 	const char *key;
@@ -406,6 +372,90 @@ static int toml_entry(struct toml *t)
 
 	t->p++;
 	toml_skip_blanks(t);
+	*out = entry;
+	return V3_OK;
+}
+
+/* { key = value, ... } on one line, values that are no lists; an element of a list. */
+static int toml_inline(struct toml *t, struct v3_cfg_value *value)
+{
+	struct v3_cfg *table = v3_cfg_arena_alloc(t->arena, sizeof(*table)), *outer = t->last;
+	struct v3_cfg_entry *outer_entry = t->last_entry, *entry;
+	const char *key = t->key;
+	char found[8];
+	int err;
+
+	if (!table)
+		return V3_ENOMEM;
+	table->name = key;
+	table->line = t->line;
+	value->kind = V3_CFG_KIND_TABLE;
+	value->table = table;
+	t->last = table;
+	t->last_entry = NULL;
+	do {
+		t->p++;
+		toml_skip_blanks(t);
+		err = toml_key(t, &entry);
+		if (!err)
+			err = toml_scalar(t, &entry->value);
+		if (err)
+			return err;
+		toml_skip_blanks(t);
+	} while (toml_peek(t) == ',');
+	t->key = key;
+	t->last = outer;
+	t->last_entry = outer_entry;
+	if (toml_peek(t) != '}')
+		return v3_cfg_fail(t->err, t->line, "%s: expected ',' or '}', got %s", t->key,
+				   toml_found(t, found));
+	t->p++;
+	return V3_OK;
+}
+
+static int toml_list(struct toml *t, struct v3_cfg_value *value)
+{
+	struct v3_cfg_value *item, **tail = &value->items;
+	char found[8];
+	int err;
+
+	value->kind = V3_CFG_KIND_LIST;
+	t->p++;
+	for (;;) {
+		toml_skip_lines(t);
+		if (toml_peek(t) == ']')
+			break;
+		if (toml_peek(t) == '[')
+			return toml_fail(t, "a list in a list is not supported");
+		if (++value->nitems > V3_CFG_MAX_ITEMS)
+			return v3_cfg_fail(t->err, t->line, "%s: more than %u elements", t->key,
+					   V3_CFG_MAX_ITEMS);
+		item = v3_cfg_arena_alloc(t->arena, sizeof(*item));
+		if (!item)
+			return V3_ENOMEM;
+		*tail = item;
+		tail = &item->next;
+		err = toml_peek(t) == '{' ? toml_inline(t, item) : toml_scalar(t, item);
+		if (err)
+			return err;
+		toml_skip_lines(t);
+		if (toml_peek(t) == ',')
+			t->p++;
+		else if (toml_peek(t) != ']')
+			return v3_cfg_fail(t->err, t->line, "%s: expected ',' or ']', got %s",
+					   t->key, toml_found(t, found));
+	}
+	t->p++;
+	return V3_OK;
+}
+
+static int toml_entry(struct toml *t)
+{
+	struct v3_cfg_entry *entry;
+	int err = toml_key(t, &entry);
+
+	if (err)
+		return err;
 	return toml_peek(t) == '[' ? toml_list(t, &entry->value) : toml_scalar(t, &entry->value);
 }
 

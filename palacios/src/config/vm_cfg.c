@@ -11,8 +11,9 @@
 #include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
 
-#define MIN_MEMORY (1ull << 20)
-#define MAX_MEMORY (1ull << 40)
+#define MIN_MEMORY  (1ull << 20)
+#define MAX_MEMORY  (1ull << 40)
+#define MIN_TSC_KHZ 1000
 
 static const struct v3_cfg_key vm_keys[] = {
 	{.name = "name", .type = V3_CFG_STRING, .required = true, .high = 31},
@@ -22,8 +23,14 @@ static const struct v3_cfg_key vm_keys[] = {
 	 .low = MIN_MEMORY,
 	 .high = MAX_MEMORY},
 	{.name = "vcpus", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
-	{.name = "cpus", .type = V3_CFG_UINTS, .high = 4095},
-	{.name = "numa_node", .type = V3_CFG_UINT, .high = 255},
+	{.name = "sockets", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
+	{.name = "cores", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS},
+	{.name = "threads", .type = V3_CFG_UINT, .low = 1, .high = V3_VM_CFG_MAX_VCPUS, .def = 1},
+	{.name = "cpus", .type = V3_CFG_TABLES, .high = V3_VM_CFG_MAX_CPU},
+	{.name = "nodes", .type = V3_CFG_TABLES},
+	{.name = "numa_node", .type = V3_CFG_UINT, .high = V3_VM_CFG_MAX_HOST_NODE},
+	{.name = "yield", .type = V3_CFG_STRING, .def_str = "friendly"},
+	{.name = "tsc_khz", .type = V3_CFG_UINT, .low = MIN_TSC_KHZ, .high = 0xffffffff},
 	{.name = "platform", .type = V3_CFG_STRING, .def_str = "pc"},
 	{.name = "log", .type = V3_CFG_STRING, .def_str = "info"},
 	{.name = NULL},
@@ -48,25 +55,8 @@ struct build {
 	struct v3_vm_cfg *cfg;
 	struct v3_device_cfg *devices;
 	const char **files;
+	struct v3_host_file_cfg *host_files;
 };
-
-/* Position of a key's text in a NULL-terminated list of allowed ones. */
-static int build_choice(struct build *b, const struct v3_cfg *table, const char *key,
-			const char *const *names, const char *expected, unsigned *out)
-{
-	const char *text = v3_cfg_string(table, key);
-	char quoted[V3_CFG_QUOTE_LEN];
-	unsigned i;
-
-	for (i = 0; names[i]; i++) {
-		if (!v3_strcmp(names[i], text)) {
-			*out = i;
-			return V3_OK;
-		}
-	}
-	return v3_cfg_fail(b->err, v3_cfg_line(table, key), "%s: expected %s, got %s", key,
-			   expected, v3_cfg_quote(quoted, text));
-}
 
 static int build_name(struct build *b, const struct v3_cfg *vm)
 {
@@ -83,33 +73,13 @@ static int build_name(struct build *b, const struct v3_cfg *vm)
 	return V3_OK;
 }
 
-static int build_cpus(struct build *b, const struct v3_cfg *vm)
-{
-	struct v3_vm_cfg *cfg = b->cfg;
-	uint32_t *cpus, i;
-
-	cfg->ncpus = v3_cfg_count(vm, "cpus");
-	if (!v3_cfg_has(vm, "cpus"))
-		return V3_OK;
-	if (cfg->ncpus != cfg->vcpus)
-		return v3_cfg_fail(b->err, v3_cfg_line(vm, "cpus"),
-				   "cpus: expected one number per vcpu, %u in all, got %u",
-				   cfg->vcpus, cfg->ncpus);
-	cpus = v3_cfg_arena_alloc(b->arena, cfg->ncpus * sizeof(*cpus));
-	if (!cpus)
-		return V3_ENOMEM;
-	for (i = 0; i < cfg->ncpus; i++)
-		cpus[i] = (uint32_t)v3_cfg_uint_at(vm, "cpus", i);
-	cfg->cpus = cpus;
-	return V3_OK;
-}
-
 static int build_vm(struct build *b, struct v3_cfg *vm)
 {
 	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 	static const char *const platforms[] = {"none", "pc", NULL};
+	static const char *const yields[] = {"friendly", "greedy", "adaptive", NULL};
 	struct v3_vm_cfg *cfg = b->cfg;
-	unsigned level = 0, platform = 0;
+	unsigned level = 0, platform = 0, yield = 0;
 	char size[24];
 	int err;
 
@@ -119,15 +89,20 @@ static int build_vm(struct build *b, struct v3_cfg *vm)
 	err = build_name(b, vm);
 	if (err)
 		return err;
-	err = build_choice(b, vm, "log", levels, "\"error\", \"warn\", \"info\" or \"debug\"",
-			   &level);
+	err = v3_cfg_choice(vm, "log", levels, "\"error\", \"warn\", \"info\" or \"debug\"", &level,
+			    b->err);
 	if (err)
 		return err;
-	err = build_choice(b, vm, "platform", platforms, "\"pc\" or \"none\"", &platform);
+	err = v3_cfg_choice(vm, "platform", platforms, "\"pc\" or \"none\"", &platform, b->err);
+	if (err)
+		return err;
+	err = v3_cfg_choice(vm, "yield", yields, "\"friendly\", \"greedy\" or \"adaptive\"", &yield,
+			    b->err);
 	if (err)
 		return err;
 	cfg->log_level = (enum v3_log_level)level;
 	cfg->platform = (enum v3_vm_platform)platform;
+	cfg->yield = (enum v3_yield)yield;
 	cfg->memory = v3_cfg_uint(vm, "memory");
 	if (cfg->memory & (V3_PAGE_SIZE - 1))
 		return v3_cfg_fail(b->err, v3_cfg_line(vm, "memory"),
@@ -135,7 +110,8 @@ static int build_vm(struct build *b, struct v3_cfg *vm)
 				   v3_cfg_size_text(size, cfg->memory));
 	cfg->vcpus = (uint32_t)v3_cfg_uint(vm, "vcpus");
 	cfg->numa_node = v3_cfg_has(vm, "numa_node") ? (int)v3_cfg_uint(vm, "numa_node") : -1;
-	return build_cpus(b, vm);
+	cfg->tsc_khz = v3_cfg_has(vm, "tsc_khz") ? (uint32_t)v3_cfg_uint(vm, "tsc_khz") : 0;
+	return v3_cfg_placement(vm, cfg, b->arena, b->err);
 }
 
 /* Note that a file is needed; each name once. */
@@ -157,6 +133,48 @@ static int build_file(struct build *b, const char *name, const char *key, uint32
 				   V3_VM_CFG_MAX_FILES);
 	b->files[cfg->nfiles++] = name;
 	return V3_OK;
+}
+
+/* Note that a file of the host is used; who writes one has it alone. */
+static int build_host_file(struct build *b, const char *name, bool write, const char *key,
+			   uint32_t line)
+{
+	struct v3_vm_cfg *cfg = b->cfg;
+	uint32_t i;
+
+	for (i = 0; i < cfg->nhost_files; i++) {
+		if (v3_strcmp(b->host_files[i].name, name))
+			continue;
+		if (!write && !b->host_files[i].write)
+			return V3_OK;
+		return v3_cfg_fail(b->err, line,
+				   "%s: the file is used twice, and written at least once", key);
+	}
+	if (cfg->nhost_files == V3_VM_CFG_MAX_HOST_FILES)
+		return v3_cfg_fail(b->err, line, "%s: more than %u files of the host", key,
+				   V3_VM_CFG_MAX_HOST_FILES);
+	b->host_files[cfg->nhost_files++] = (struct v3_host_file_cfg){.name = name, .write = write};
+	return V3_OK;
+}
+
+/* The files that one key of a device names. */
+static int build_key_files(struct build *b, const struct v3_cfg *table,
+			   const struct v3_cfg_key *key)
+{
+	bool write = key->host_file == V3_CFG_HOST_WRITE && !v3_cfg_bool(table, "read_only");
+	uint32_t line = v3_cfg_line(table, key->name), i;
+	int err = V3_OK;
+
+	if (key->type == V3_CFG_FILE)
+		return build_file(b, v3_cfg_string(table, key->name), key->name, line);
+	if (!key->host_file)
+		return V3_OK;
+	if (key->type == V3_CFG_STRING)
+		return build_host_file(b, v3_cfg_string(table, key->name), write, key->name, line);
+	for (i = 0; i < v3_cfg_count(table, key->name) && !err; i++)
+		err = build_host_file(b, v3_cfg_string_at(table, key->name, i), write, key->name,
+				      line);
+	return err;
 }
 
 static int build_modules(struct build *b, const struct v3_cfg *boot)
@@ -248,8 +266,8 @@ static int build_boot(struct build *b, struct v3_cfg *boot)
 	err = v3_cfg_check(boot, boot_keys, NULL, b->err);
 	if (err)
 		return err;
-	err = build_choice(b, boot, "type", types, "\"linux\", \"multiboot\", \"pvh\" or \"bios\"",
-			   &type);
+	err = v3_cfg_choice(boot, "type", types, "\"linux\", \"multiboot\", \"pvh\" or \"bios\"",
+			    &type, b->err);
 	if (err)
 		return err;
 	cfg->boot = (enum v3_vm_boot)type;
@@ -373,10 +391,7 @@ static int build_device(struct build *b, struct v3_cfg *table, uint32_t nplatfor
 	if (err)
 		return err;
 	for (key = class->keys; key && key->name; key++) {
-		if (key->type != V3_CFG_FILE || !v3_cfg_has(table, key->name))
-			continue;
-		err = build_file(b, v3_cfg_string(table, key->name), key->name,
-				 v3_cfg_line(table, key->name));
+		err = v3_cfg_has(table, key->name) ? build_key_files(b, table, key) : V3_OK;
 		if (err)
 			return err;
 	}
@@ -454,12 +469,15 @@ static int build_all(struct build *b, const char *text, size_t len)
 	cfg = v3_cfg_arena_alloc(b->arena, sizeof(*cfg));
 	b->devices = v3_cfg_arena_alloc(b->arena, V3_VM_CFG_MAX_DEVICES * sizeof(*b->devices));
 	b->files = v3_cfg_arena_alloc(b->arena, V3_VM_CFG_MAX_FILES * sizeof(*b->files));
-	if (!cfg || !b->devices || !b->files)
+	b->host_files =
+		v3_cfg_arena_alloc(b->arena, V3_VM_CFG_MAX_HOST_FILES * sizeof(*b->host_files));
+	if (!cfg || !b->devices || !b->files || !b->host_files)
 		return V3_ENOMEM;
 	b->cfg = cfg;
 	cfg->arena = b->arena;
 	cfg->devices = b->devices;
 	cfg->files = b->files;
+	cfg->host_files = b->host_files;
 
 	err = v3_cfg_check_text(text, len, b->err);
 	if (err)

@@ -9,16 +9,22 @@
 
 #include "palacios/config.h"
 #include "palacios/log.h"
+#include "palacios/topology.h"
 #include "palacios/types.h"
+#include "palacios/vm.h"
 
 struct v3_device_class;
 
-#define V3_VM_CFG_MAX_TEXT	65536 /* longest definition, bytes */
-#define V3_VM_CFG_MAX_VCPUS	32
-#define V3_VM_CFG_MAX_DEVICES	64 /* the platform's included */
-#define V3_VM_CFG_MAX_MODULES	32
-#define V3_VM_CFG_MAX_FILES	63  /* a container has one section more, the definition */
-#define V3_VM_CFG_MAX_FILE_NAME 191 /* bytes */
+#define V3_VM_CFG_MAX_TEXT	 65536 /* longest definition, bytes */
+#define V3_VM_CFG_MAX_VCPUS	 32
+#define V3_VM_CFG_MAX_CPU	 4095 /* of the host */
+#define V3_VM_CFG_MAX_NODES	 8    /* of the guest */
+#define V3_VM_CFG_MAX_HOST_NODE	 255
+#define V3_VM_CFG_MAX_DEVICES	 64 /* the platform's included */
+#define V3_VM_CFG_MAX_MODULES	 32
+#define V3_VM_CFG_MAX_FILES	 63  /* a container has one section more, the definition */
+#define V3_VM_CFG_MAX_FILE_NAME	 191 /* bytes */
+#define V3_VM_CFG_MAX_HOST_FILES 64
 
 /** What is wrong and where; print as "%s:%u: %s", without the line part if line is 0. */
 struct v3_cfg_error {
@@ -44,15 +50,33 @@ struct v3_module_cfg {
 	const char *cmdline; /* the whole text of the definition: file name, space, arguments */
 };
 
+/** A NUMA node of the guest. */
+struct v3_node_cfg {
+	uint64_t memory; /* bytes, multiple of 4 KiB; those of all nodes are the guest's memory */
+	int host_node;	 /* where it comes from; -1: any */
+};
+
+/** A file of the host that a device uses in place. */
+struct v3_host_file_cfg {
+	const char *name; /* as written */
+	bool write;
+};
+
 struct v3_vm_cfg {
 	const char *name;
 	uint64_t memory; /* bytes, multiple of 4 KiB */
 	uint32_t vcpus;	 /* 1..32 */
+	struct v3_topology topology;
 	enum v3_log_level log_level;
 	uint32_t ncpus;	      /* 0: the host chooses; otherwise equal to vcpus */
 	const uint32_t *cpus; /* host CPU of each vcpu */
 	enum v3_vm_platform platform;
-	int numa_node; /* -1: any */
+	uint32_t tsc_khz; /* 0: the host's */
+	enum v3_yield yield;
+	int numa_node;	 /* without nodes: where the memory comes from; -1: any */
+	uint32_t nnodes; /* 0: the guest is told of none */
+	struct v3_node_cfg node[V3_VM_CFG_MAX_NODES];
+	uint8_t vcpu_node[V3_VM_CFG_MAX_VCPUS]; /* node of each vcpu; 0 if there are none */
 
 	enum v3_vm_boot boot;
 	const char *kernel;  /* section name; of the firmware for V3_BOOT_BIOS */
@@ -69,6 +93,10 @@ struct v3_vm_cfg {
 	/* Every file that the definition names, each once. */
 	uint32_t nfiles;
 	const char *const *files;
+
+	/* Every file of the host that it names, each once: not packed. */
+	uint32_t nhost_files;
+	const struct v3_host_file_cfg *host_files;
 
 	struct v3_cfg_arena *arena; /* owned; everything above lies in it, and this structure too */
 };

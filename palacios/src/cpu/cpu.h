@@ -6,6 +6,7 @@
 #ifndef V3_CPU_CPU_H
 #define V3_CPU_CPU_H
 
+#include "cpu/pv.h"
 #include "palacios/msr.h"
 #include "palacios/types.h"
 
@@ -55,6 +56,7 @@ struct v3_cpu {
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
 	uint64_t kvmclock_msr; /* MSR_KVM_SYSTEM_TIME as written */
 	uint32_t kvmclock_version;
+	struct v3_pv pv;
 };
 
 #endif

@@ -51,7 +51,7 @@ struct cpuid_policy {
 #define CPUID_7_ECX   (B(2) | B(9) | B(10) | B(22))
 /* FSRM */
 #define CPUID_7_EDX   B(4)
-/* LAHF AltMovCr8 ABM SSE4A MisAlignSse 3DNowPrefetch; not SVM, TOPOEXT, FMA4/XOP/TBM or the counters */
+/* LAHF AltMovCr8 ABM SSE4A MisAlignSse 3DNowPrefetch; not SVM, FMA4/XOP/TBM or the counters */
 #define CPUID_8_1_ECX (B(0) | B(4) | B(5) | B(6) | B(7) | B(8))
 /* SYSCALL NX MmxExt FFXSR Page1GB RDTSCP LM 3DNowExt 3DNow */
 #define CPUID_8_1_EDX                                                                              \
@@ -76,6 +76,8 @@ static const struct cpuid_policy cpuid_policies[] = {
 };
 
 #define CPUID_LEAF_XSAVE       0xdu
+#define CPUID_LEAF_CACHES      0x4u
+#define CPUID_LEAF_CACHES_AMD  0x8000001du
 #define CPUID_LEAF_TOPO	       0xbu
 #define CPUID_LEAF_TOPO2       0x1fu
 #define CPUID_XSAVE_SUB1       (B(0) | B(1) | B(2)) /* XSAVEOPT XSAVEC XGETBV1 */
@@ -86,8 +88,10 @@ static const struct cpuid_policy cpuid_policies[] = {
 #define CPUID_LEAF_EXT2	       0x80000021u
 #define CPUID_NULL_CLEARS_BASE B(6)
 
-/* KVM-compatible features: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE */
-#define CPUID_KVM_FEATURES (B(0) | B(1) | B(3) | B(24))
+/* KVM-compatible features: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, PV_UNHALT, PV_TLB_FLUSH,
+ * CLOCKSOURCE_STABLE; and what needs local APICs: PV_EOI, PV_SEND_IPI */
+#define CPUID_KVM_FEATURES (B(0) | B(1) | B(3) | B(5) | B(7) | B(9) | B(24))
+#define CPUID_KVM_APIC	   (B(6) | B(11))
 
 struct v3_cpuid_regs *v3_cpuid_leaf(struct v3_vcpu *vcpu, uint32_t leaf)
 {
@@ -108,23 +112,6 @@ static void cpuid_filter(struct v3_vcpu *vcpu, const struct cpuid_policy *p, uin
 	r->ebx = (r->ebx & p->pass.ebx) | p->set.ebx;
 	r->ecx = (r->ecx & p->pass.ecx) | p->set.ecx;
 	r->edx = (r->edx & p->pass.edx) | p->set.edx;
-}
-
-/* What depends on this vcpu: APIC id, number of CPUs; and the largest leaves we answer. */
-static void cpuid_personalise(struct v3_vcpu *vcpu)
-{
-	struct v3_cpuid_regs *r = v3_cpuid_leaf(vcpu, 1);
-	uint32_t n = vcpu->vm->nvcpus;
-
-	r->ebx |= vcpu->index << 24 | n << 16;
-	if (n > 1)
-		r->edx |= B(28); /* HTT: the count above is valid */
-	v3_cpuid_leaf(vcpu, 0)->eax = CPUID_LEAF_XSAVE;
-	r = v3_cpuid_leaf(vcpu, 0x80000000u);
-	if (r->eax > 0x80000008u)
-		r->eax = 0x80000008u;
-	r = v3_cpuid_leaf(vcpu, 0x80000008u);
-	r->ecx = (n - 1) | (n > 1 ? 32 - (uint32_t)__builtin_clz(n - 1) : 0) << 12;
 }
 
 static const struct {
@@ -204,7 +191,10 @@ int v3_cpuid_init(struct v3_vcpu *vcpu)
 	for (i = 0; i < V3_ARRAY_SIZE(cpuid_policies); i++)
 		cpuid_filter(vcpu, &cpuid_policies[i],
 			     cpuid_policies[i].leaf >> 31 ? ext_max : max);
-	cpuid_personalise(vcpu);
+	v3_cpuid_leaf(vcpu, 0)->eax = CPUID_LEAF_XSAVE;
+	if (v3_cpuid_leaf(vcpu, 0x80000000u)->eax > 0x80000008u)
+		v3_cpuid_leaf(vcpu, 0x80000000u)->eax = 0x80000008u;
+	v3_cpuid_set_topology(vcpu);
 	cpuid_derive(vcpu);
 	vcpu->cpu.null_clears_base = cpuid_null_clears_base(vcpu, ext_max);
 	return V3_OK;
@@ -223,7 +213,7 @@ static void cpuid_text(struct v3_cpuid_regs *r, const char text[12])
 	memcpy(&r->edx, text + 8, 4);
 }
 
-static void cpuid_hypervisor(uint32_t leaf, struct v3_cpuid_regs *r)
+static void cpuid_hypervisor(uint32_t leaf, bool lapic, struct v3_cpuid_regs *r)
 {
 	switch (leaf) {
 	case V3_CPUID_SIGNATURE:
@@ -238,27 +228,10 @@ static void cpuid_hypervisor(uint32_t leaf, struct v3_cpuid_regs *r)
 		cpuid_text(r, "KVMKVMKVM\0\0\0");
 		break;
 	case V3_CPUID_KVM_BASE + 1:
-		r->eax = CPUID_KVM_FEATURES;
+		r->eax = CPUID_KVM_FEATURES | (lapic ? CPUID_KVM_APIC : 0);
 		break;
 	default:
 		break;
-	}
-}
-
-/* SDM: level 0 is threads of a core (one), level 1 cores of the package (all). */
-static void cpuid_topology(const struct v3_vcpu *vcpu, uint32_t sub, struct v3_cpuid_regs *r)
-{
-	uint32_t n = vcpu->vm->nvcpus;
-
-	r->ecx = sub & 0xff;
-	r->edx = vcpu->index;
-	if (sub == 0) {
-		r->ebx = 1;
-		r->ecx |= 1u << 8;
-	} else if (sub == 1) {
-		r->eax = n > 1 ? 32 - (uint32_t)__builtin_clz(n - 1) : 0;
-		r->ebx = n;
-		r->ecx |= 2u << 8;
 	}
 }
 
@@ -294,21 +267,33 @@ static void cpuid_dynamic(struct v3_vcpu *vcpu, struct v3_cpuid_regs *r)
 		r->edx &= ~CPUID_APIC;
 }
 
+/* Entries of the table that are not the answer, by position: 4, 7, 0xb, 0xd, 0x1f, 0x8000001d. */
+#define CPUID_COMPUTED                                                                             \
+	(1ull << 4 | 1ull << 7 | 1ull << 0xb | 1ull << 0xd | 1ull << 0x1f |                        \
+	 1ull << (V3_CPUID_BASIC_MAX + 0x1d))
+
 void v3_cpuid_read(struct v3_vcpu *vcpu, uint32_t leaf, uint32_t sub, struct v3_cpuid_regs *r)
 {
 	const struct v3_cpuid_regs *entry = v3_cpuid_leaf(vcpu, leaf);
 
+	_Static_assert(V3_CPUID_BASIC_MAX + V3_CPUID_EXT_MAX <= 64, "a bit each");
+	if (V3_LIKELY(entry && !(CPUID_COMPUTED >> (entry - vcpu->cpu.cpuid) & 1))) {
+		*r = *entry;
+		if (leaf == 1)
+			cpuid_dynamic(vcpu, r);
+		return;
+	}
 	*r = (struct v3_cpuid_regs){0};
 	if (leaf == CPUID_LEAF_TOPO || leaf == CPUID_LEAF_TOPO2)
-		cpuid_topology(vcpu, sub, r);
+		v3_cpuid_levels(vcpu, sub, r);
+	else if (leaf == CPUID_LEAF_CACHES || leaf == CPUID_LEAF_CACHES_AMD)
+		v3_cpuid_caches(vcpu, leaf, sub, r);
 	else if (leaf == CPUID_LEAF_XSAVE)
 		cpuid_xsave(vcpu, sub, r);
 	else if (leaf >> 28 == 4)
-		cpuid_hypervisor(leaf, r);
-	else if (entry && (leaf != 7 || sub == 0))
+		cpuid_hypervisor(leaf, vcpu->vm->intr.lapic != NULL, r);
+	else if (leaf == 7 && sub == 0)
 		*r = *entry;
-	if (leaf == 1)
-		cpuid_dynamic(vcpu, r);
 }
 
 int v3_cpuid_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)

@@ -5,6 +5,7 @@
  * tells that something has happened.
  */
 #include "cpu/handlers.h"
+#include "cpu/yield.h"
 #include "exit/exit.h"
 #include "exit/insn.h"
 #include "host/host.h"
@@ -25,6 +26,8 @@ int v3_hlt_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	if (v3_insn_skip(vcpu, exit, V3_OP_HLT) != V3_OK)
 		return V3_OK;
+	if (v3_pv_take_kick(vcpu))
+		return V3_OK;
 	/* An event that is waiting already ends the halt at once: the run loop finds out. */
 	vcpu->state = V3_VCPU_HALTED;
 	v3_vcpu_request_self(vcpu, V3_REQ_HALT | V3_REQ_IRQ | (vcpu->nmi_pending ? V3_REQ_NMI : 0));
@@ -35,9 +38,7 @@ int v3_pause_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	if (v3_insn_skip(vcpu, exit, V3_OP_PAUSE) != V3_OK)
 		return V3_OK;
-	/* The guest spins, probably for a vcpu that does not run: let somebody else have the CPU. */
-	v3_vcpu_may_sleep(vcpu);
-	v3_host_yield();
+	v3_yield_pause(vcpu);
 	return V3_OK;
 }
 
@@ -102,8 +103,7 @@ int v3_timer_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 int v3_bus_lock_exit(struct v3_vcpu *vcpu, struct v3_exit *exit)
 {
 	(void)exit;
-	v3_vcpu_may_sleep(vcpu);
-	v3_host_yield();
+	v3_yield_now(vcpu);
 	return V3_OK;
 }
 

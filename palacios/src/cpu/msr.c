@@ -346,5 +346,7 @@ int v3_msr_vm_init(struct v3_vm *vm)
 			return err;
 	}
 	err = v3_mtrr_register(vm);
-	return err != V3_OK ? err : v3_pvclock_register(vm);
+	if (err == V3_OK)
+		err = v3_pvclock_register(vm);
+	return err != V3_OK ? err : v3_pv_register(vm);
 }

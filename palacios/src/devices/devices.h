@@ -19,6 +19,7 @@ extern const struct v3_device_class v3_device_i8259;
 extern const struct v3_device_class v3_device_ide;
 extern const struct v3_device_class v3_device_ioapic;
 extern const struct v3_device_class v3_device_lapic;
+extern const struct v3_device_class v3_device_pci_bridge;
 extern const struct v3_device_class v3_device_pci_host;
 extern const struct v3_device_class v3_device_piix3;
 extern const struct v3_device_class v3_device_reset;

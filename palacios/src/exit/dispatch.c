@@ -29,6 +29,7 @@ static const exit_handler exit_handlers[V3_EXIT_NKINDS] = {
 	[V3_EXIT_CR_WRITE] = v3_cr_write_exit,
 	[V3_EXIT_DR_ACCESS] = v3_dr_exit,
 	[V3_EXIT_NESTED_FAULT] = v3_mem_fault_exit,
+	[V3_EXIT_DIRTY_LOG] = v3_dirty_log_exit,
 	[V3_EXIT_HYPERCALL] = v3_hypercall_exit,
 	[V3_EXIT_RDTSC] = v3_rdtsc_exit,
 	[V3_EXIT_RDTSCP] = v3_rdtsc_exit,

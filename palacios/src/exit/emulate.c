@@ -109,16 +109,46 @@ static int emulate_write(void *priv, v3_gva_t linear, const void *buf, size_t si
 	return emulate_transfer(priv, linear, (void *)(uintptr_t)buf, size, V3_ACC_WRITE, true);
 }
 
-static void *emulate_ram(void *priv, v3_gva_t linear, size_t size, unsigned access)
+static void *emulate_direct(struct v3_vcpu *vcpu, v3_gva_t linear, size_t size, unsigned access,
+			    v3_gpa_t *gpa)
 {
-	struct v3_vcpu *vcpu = priv;
 	struct v3_walk walk;
 
-	access = access & V3_ACC_WRITE ? V3_ACC_WRITE : V3_ACC_READ;
 	if (size > emulate_to_page_end(linear) ||
 	    v3_walk(vcpu, linear, access, vcpu->cpl, &walk) != V3_OK)
 		return NULL;
+	*gpa = walk.gpa;
 	return v3_mem_direct(vcpu, walk.gpa, size, access == V3_ACC_WRITE);
+}
+
+/* The memory handed out last has been written. */
+static void emulate_take_back(struct v3_vcpu *vcpu, void *arg)
+{
+	struct v3_lent *lent = &vcpu->mmu.lent;
+
+	(void)arg;
+	if (lent->ram)
+		v3_dirty_wrote(vcpu, lent->gpa, lent->ram);
+	lent->ram = NULL;
+}
+
+static void *emulate_ram(void *priv, v3_gva_t linear, size_t size, unsigned access)
+{
+	struct v3_vcpu *vcpu = priv;
+	struct v3_lent *lent = &vcpu->mmu.lent;
+	v3_gpa_t gpa;
+	void *p;
+
+	access = access & V3_ACC_WRITE ? V3_ACC_WRITE : V3_ACC_READ;
+	p = emulate_direct(vcpu, linear, size, access, &gpa);
+	if (!p || access != V3_ACC_WRITE)
+		return p;
+	emulate_take_back(vcpu, NULL);
+	lent->gpa = gpa;
+	lent->ram = p;
+	lent->done.fn = emulate_take_back;
+	v3_vcpu_queue_work(vcpu, &lent->done);
+	return p;
 }
 
 #define EMULATE_CMPXCHG(type)                                                                      \
@@ -139,7 +169,8 @@ static bool emulate_cmpxchg16(void *p, uint64_t old[2], const uint64_t val[2])
 static int emulate_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *val, size_t size,
 			   bool *swapped)
 {
-	void *p = emulate_ram(priv, linear, size, V3_ACC_WRITE);
+	v3_gpa_t gpa;
+	void *p = emulate_direct(priv, linear, size, V3_ACC_WRITE, &gpa);
 
 	if (!p || (size == 16 && (linear & 15)))
 		return V3_ENOTSUP;
@@ -160,6 +191,7 @@ static int emulate_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *v
 		*swapped = emulate_cmpxchg16(p, old, val);
 		break;
 	}
+	v3_dirty_wrote((struct v3_vcpu *)priv, gpa, p);
 	return V3_OK;
 }
 

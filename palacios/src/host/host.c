@@ -51,6 +51,13 @@ static bool host_trace_complete(const struct v3_host_trace_ops *trace)
 			  trace->io && trace->mmio);
 }
 
+static bool host_file_complete(const struct v3_host_file_ops *f)
+{
+	return !f || (f->open && f->close && f->size && f->read && f->write && f->zero &&
+		      f->discard && f->flush && f->worker_create && f->worker_wake &&
+		      f->worker_wait && f->worker_destroy);
+}
+
 int v3_host_check(const struct v3_host_ops *ops)
 {
 	const char *const *member;
@@ -82,6 +89,10 @@ int v3_host_check(const struct v3_host_ops *ops)
 	if (!host_trace_complete(ops->trace)) {
 		host_complain(ops,
 			      "v3 host: v3_host_ops.trace lacks a function: all are mandatory");
+		return V3_EINVAL;
+	}
+	if (!host_file_complete(ops->file)) {
+		host_complain(ops, "v3 host: v3_host_ops.file lacks a function: all are mandatory");
 		return V3_EINVAL;
 	}
 	return V3_OK;

@@ -87,6 +87,12 @@ V3_HOST_CALL(void, fpu_end, (void), ())
 #undef V3_HOST_CALL
 
 /** The host's console group, NULL if it has none. */
+/** The optional file group; NULL if the host has none. */
+static inline const struct v3_host_file_ops *v3_host_files(void)
+{
+	return v3_lib.ops.file;
+}
+
 static inline const struct v3_host_console_ops *v3_host_console(void)
 {
 	return v3_lib.ops.console;

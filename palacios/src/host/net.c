@@ -7,10 +7,15 @@
  * One lock per library, held while a frame is copied into the queues of its receivers: at most 64 KiB, so it is
  * held for microseconds, and a port cannot go away meanwhile. A port's queue is a ring of bytes with one reader,
  * which takes no lock.
+ *
+ * A card with several queues has a port for each. The first one is the card's in the network; what is delivered to it
+ * goes to the port that last sent something of the same flow, or to one chosen by the flow alone.
  */
 #include "palacios/net.h"
 
 #include "host/host.h"
+#include "host/net_flow.h"
+#include "host/net_segment.h"
 #include "palacios/error.h"
 #include "palacios/util/str.h"
 
@@ -19,6 +24,7 @@
 #define NET_ALIGN	8u
 #define NET_NAME_LEN	32
 #define NET_MACS	64 /* addresses a network remembers; a power of two */
+#define NET_FLOWS	64 /* flows a card with several queues remembers; a power of two */
 
 /* Before each frame in a queue. */
 struct net_record {
@@ -27,9 +33,18 @@ struct net_record {
 };
 #define NET_WRAP ~0u
 
+/* The ports of one card. The lock of the library guards it. */
+struct net_card {
+	uint32_t nports, active;
+	struct v3_net_port *port[V3_NET_QUEUES]; /* owned but for the first, which owns this */
+	uint8_t flow[NET_FLOWS]; /* port that sent it last, from 1 on; 0: none has */
+};
+
 struct v3_net_port {
 	struct v3_net *net;	  /* not owned; outlives the port */
 	struct v3_net_port *next; /* of the network */
+	struct net_card *card;	  /* owned by its first port; NULL: the port is all of its card */
+	uint8_t index;		  /* in the card */
 	void (*ready)(void *arg);
 	void *arg;
 	uint32_t takes; /* V3_NET_TAKES_* */
@@ -42,6 +57,7 @@ struct v3_net_port {
 struct v3_net {
 	struct v3_net *next;
 	struct v3_net_port *ports;
+	uint32_t steered; /* cards with several queues: flows count */
 	char name[NET_NAME_LEN];
 	struct {
 		uint8_t mac[V3_NET_MAC_LEN];
@@ -171,16 +187,10 @@ void v3_net_flush(struct v3_net_port *port)
 /* The Internet checksum (RFC 1071) the sender left out; its field holds the sum of the pseudo header. */
 static void net_complete_csum(uint8_t *frame, uint32_t len, struct v3_net_offload *offload)
 {
-	uint32_t sum = 0, i, start = offload->csum_start;
+	uint32_t start = offload->csum_start;
 	uint8_t *field = frame + start + offload->csum_offset;
+	uint32_t sum = ~v3_net_sum(0, frame + start, len - start) & 0xffff;
 
-	for (i = start; i + 1 < len; i += 2)
-		sum += (uint32_t)frame[i] << 8 | frame[i + 1];
-	if (i < len)
-		sum += (uint32_t)frame[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	sum = ~sum & 0xffff;
 	if (!sum)
 		sum = 0xffff; /* UDP: 0 means none; in ones' complement both are zero (RFC 768) */
 	field[0] = (uint8_t)(sum >> 8);
@@ -203,28 +213,69 @@ static bool net_takes_gso(const struct v3_net_port *port, uint8_t type)
 	return !(need & ~__atomic_load_n(&port->takes, __ATOMIC_RELAXED));
 }
 
+/* A record for @p len bytes, not yet seen by the reader; NULL: no room, the frame is dropped. */
+static struct net_record *net_begin(struct v3_net_port *port, uint32_t len)
+{
+	struct net_record *record = net_reserve(port, net_record_len(len));
+
+	if (record)
+		record->len = len;
+	else
+		port->stats.dropped++;
+	return record;
+}
+
+/* Complete what the port's card cannot, and let the reader see it. */
+static void net_end(struct v3_net_port *port, struct net_record *record, uint32_t before)
+{
+	uint32_t takes = __atomic_load_n(&port->takes, __ATOMIC_RELAXED);
+
+	if ((record->offload.flags & V3_NET_NEEDS_CSUM) && !(takes & V3_NET_TAKES_CSUM))
+		net_complete_csum((uint8_t *)(record + 1), record->len, &record->offload);
+	net_commit(port, before, net_record_len(record->len));
+}
+
+/* Put it into the port's queue in segments: its card takes no longer ones. Lock held. */
+static void net_deliver_segments(struct v3_net_port *port, const struct v3_net_offload *offload,
+				 const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
+{
+	struct v3_net_segments segments;
+	struct net_record *record;
+	uint32_t i, before;
+
+	if (!v3_net_segments_begin(&segments, offload, piece, npieces, len)) {
+		port->stats.dropped++;
+		return;
+	}
+	for (i = 0; i < segments.count; i++) {
+		before = port->in;
+		record = net_begin(port, v3_net_segment_len(&segments, i));
+		if (!record)
+			return; /* the sender repeats the rest */
+		v3_net_segment_write(&segments, i, (uint8_t *)(record + 1), &record->offload);
+		net_end(port, record, before);
+	}
+}
+
 /* Put the frame into the port's queue. Lock held. */
 static void net_deliver(struct v3_net_port *port, const struct v3_net_offload *offload,
 			const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
 {
-	uint32_t takes = __atomic_load_n(&port->takes, __ATOMIC_RELAXED);
 	uint32_t before = port->in, done = 0;
-	struct net_record *record = NULL;
+	struct net_record *record;
 	unsigned i;
 
-	if (net_takes_gso(port, offload->gso_type))
-		record = net_reserve(port, net_record_len(len));
-	if (!record) {
-		port->stats.dropped++;
+	if (!net_takes_gso(port, offload->gso_type)) {
+		net_deliver_segments(port, offload, piece, npieces, len);
 		return;
 	}
-	record->len = len;
+	record = net_begin(port, len);
+	if (!record)
+		return;
 	record->offload = *offload;
 	for (i = 0; i < npieces; done += piece[i++].len)
 		memcpy((uint8_t *)(record + 1) + done, piece[i].p, piece[i].len);
-	if ((offload->flags & V3_NET_NEEDS_CSUM) && !(takes & V3_NET_TAKES_CSUM))
-		net_complete_csum((uint8_t *)(record + 1), len, &record->offload);
-	net_commit(port, before, net_record_len(len));
+	net_end(port, record, before);
 }
 
 /* Does what is left to be done make sense for a frame of @p len bytes? */
@@ -242,24 +293,45 @@ static bool net_offload_valid(const struct v3_net_offload *o, uint32_t len)
 	       (o->flags & V3_NET_NEEDS_CSUM) && o->hdr_len <= len;
 }
 
-/* The addresses at the beginning of a frame, wherever its pieces are cut; copied, so that they stay as they are. */
-static void net_addresses(const struct v3_net_piece *piece, uint8_t mac[2 * V3_NET_MAC_LEN])
+/* The first @p len bytes of a frame, wherever its pieces are cut; copied, so that they stay as they are. */
+static void net_head(const struct v3_net_piece *piece, uint8_t *head, uint32_t len)
 {
 	uint32_t done = 0, n;
 
-	for (; done < 2 * V3_NET_MAC_LEN; done += n, piece++) {
-		n = 2 * V3_NET_MAC_LEN - done;
+	for (; done < len; done += n, piece++) {
+		n = len - done;
 		if (n > piece->len)
 			n = piece->len;
-		memcpy(mac + done, piece->p, n);
+		memcpy(head + done, piece->p, n);
 	}
+}
+
+/* Remember which port of a card has sent something of a flow. Lock held. */
+static void net_learn_flow(struct v3_net_port *port, const uint8_t *head, uint32_t len)
+{
+	if (port->card)
+		port->card->flow[v3_net_flow(head, len) % NET_FLOWS] = port->index + 1;
+}
+
+/* The port of a card that gets the frame. Lock held. */
+static struct v3_net_port *net_steer(struct v3_net_port *to, const uint8_t *head, uint32_t len)
+{
+	struct net_card *card = to->card;
+	uint32_t flow, port;
+
+	if (!card || card->active == 1)
+		return to;
+	flow = v3_net_flow(head, len);
+	port = card->flow[flow % NET_FLOWS];
+	return card->port[port && port <= card->active ? port - 1 : flow % card->active];
 }
 
 int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 		const struct v3_net_piece *piece, unsigned npieces)
 {
-	struct v3_net_port *to, *only;
-	uint8_t mac[2 * V3_NET_MAC_LEN];
+	struct v3_net_port *to, *only, *self = port->card ? port->card->port[0] : port;
+	uint32_t nhead = 2 * V3_NET_MAC_LEN;
+	uint8_t head[V3_NET_FLOW_HEAD];
 	unsigned long flags;
 	uint64_t len = 0;
 	unsigned i;
@@ -269,14 +341,18 @@ int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 	if (len < V3_NET_FRAME_MIN || len > V3_NET_FRAME_MAX ||
 	    !net_offload_valid(offload, (uint32_t)len))
 		return V3_EINVAL;
-	net_addresses(piece, mac);
+	if (__atomic_load_n(&port->net->steered, __ATOMIC_RELAXED))
+		nhead = len < sizeof(head) ? (uint32_t)len : (uint32_t)sizeof(head);
+	net_head(piece, head, nhead);
 	flags = v3_lock_acquire(&v3_lib.nets.lock);
 	port->stats.sent++;
-	net_learn(port->net, mac + V3_NET_MAC_LEN, port);
-	only = net_find(port->net, mac);
+	net_learn(port->net, head + V3_NET_MAC_LEN, self);
+	net_learn_flow(port, head, nhead);
+	only = net_find(port->net, head);
 	for (to = port->net->ports; to; to = to->next) {
-		if (to != port && (!only || only == to))
-			net_deliver(to, offload, piece, npieces, (uint32_t)len);
+		if (to != self && (!only || only == to))
+			net_deliver(net_steer(to, head, nhead), offload, piece, npieces,
+				    (uint32_t)len);
 	}
 	v3_lock_release(&v3_lib.nets.lock, flags);
 	return V3_OK;
@@ -293,6 +369,30 @@ void v3_net_get_stats(const struct v3_net_port *port, struct v3_net_stats *out)
 }
 
 /* ---- ports ---- */
+
+static struct v3_net_port *net_make_port(void (*ready)(void *arg), void *arg)
+{
+	struct v3_net_port *port = v3_alloc(sizeof(*port));
+
+	if (!port)
+		return NULL;
+	port->queue = v3_alloc_pages(NET_QUEUE_PAGES);
+	if (!port->queue) {
+		v3_free(port);
+		return NULL;
+	}
+	port->ready = ready;
+	port->arg = arg;
+	return port;
+}
+
+static void net_free_port(struct v3_net_port *port)
+{
+	if (!port)
+		return;
+	v3_free_pages(port->queue, NET_QUEUE_PAGES);
+	v3_free(port);
+}
 
 /* Plug in; @p spare becomes the network if there is none of its name. Lock held. @return @p spare if not used */
 static struct v3_net *net_join(struct v3_net_port *port, struct v3_net *spare)
@@ -316,22 +416,16 @@ static struct v3_net *net_join(struct v3_net_port *port, struct v3_net *spare)
 int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), void *arg,
 		struct v3_net_port **out)
 {
-	struct v3_net_port *port = v3_alloc(sizeof(*port));
+	struct v3_net_port *port = net_make_port(ready, arg);
 	struct v3_net *net = v3_alloc(sizeof(*net));
 	unsigned long flags;
 
 	(void)vm; /* any VM's cards may meet in one network */
-	if (port)
-		port->queue = v3_alloc_pages(NET_QUEUE_PAGES);
-	if (!net || !port || !port->queue) {
-		if (port)
-			v3_free_pages(port->queue, NET_QUEUE_PAGES);
-		v3_free(port);
+	if (!net || !port) {
+		net_free_port(port);
 		v3_free(net);
 		return V3_ENOMEM;
 	}
-	port->ready = ready;
-	port->arg = arg;
 	v3_strlcpy(net->name, name, sizeof(net->name));
 	flags = v3_lock_acquire(&v3_lib.nets.lock);
 	net = net_join(port, net);
@@ -339,6 +433,62 @@ int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), vo
 	v3_free(net);
 	*out = port;
 	return V3_OK;
+}
+
+/* Make the port a card that can have more of them. */
+static int net_make_card(struct v3_net_port *first)
+{
+	struct net_card *card = v3_alloc(sizeof(*card));
+	unsigned long flags;
+
+	if (!card)
+		return V3_ENOMEM;
+	card->nports = card->active = 1;
+	card->port[0] = first;
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	first->card = card;
+	__atomic_store_n(&first->net->steered, first->net->steered + 1, __ATOMIC_RELAXED);
+	v3_lock_release(&v3_lib.nets.lock, flags);
+	return V3_OK;
+}
+
+int v3_net_open_queue(struct v3_net_port *first, void (*ready)(void *arg), void *arg,
+		      struct v3_net_port **out)
+{
+	struct v3_net_port *port;
+	struct net_card *card;
+	unsigned long flags;
+	int err;
+
+	err = first->card ? V3_OK : net_make_card(first);
+	if (err)
+		return err;
+	card = first->card;
+	if (card->nports == V3_NET_QUEUES)
+		return V3_ENOSPC;
+	port = net_make_port(ready, arg);
+	if (!port)
+		return V3_ENOMEM;
+	port->net = first->net;
+	port->card = card;
+	port->index = (uint8_t)card->nports;
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	card->port[card->nports++] = port;
+	v3_lock_release(&v3_lib.nets.lock, flags);
+	*out = port;
+	return V3_OK;
+}
+
+void v3_net_use_queues(struct v3_net_port *first, unsigned n)
+{
+	unsigned long flags;
+
+	if (!first->card || !n || n > first->card->nports)
+		return;
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	first->card->active = n;
+	memset(first->card->flow, 0, sizeof(first->card->flow));
+	v3_lock_release(&v3_lib.nets.lock, flags);
 }
 
 /* Unplug. Lock held. @return the network if that was its last port */
@@ -351,6 +501,8 @@ static struct v3_net *net_leave(struct v3_net_port *port)
 	while (*p != port)
 		p = &(*p)->next;
 	*p = port->next;
+	if (port->card)
+		__atomic_store_n(&net->steered, net->steered - 1, __ATOMIC_RELAXED);
 	for (i = 0; i < NET_MACS; i++) {
 		if (net->seen[i].port == port)
 			net->seen[i].port = NULL;
@@ -365,15 +517,20 @@ static struct v3_net *net_leave(struct v3_net_port *port)
 
 void v3_net_close(struct v3_net_port *port)
 {
+	struct net_card *card;
 	unsigned long flags;
 	struct v3_net *net;
+	uint32_t i;
 
 	if (!port)
 		return;
+	card = port->card;
 	flags = v3_lock_acquire(&v3_lib.nets.lock);
 	net = net_leave(port);
 	v3_lock_release(&v3_lib.nets.lock, flags);
 	v3_free(net);
-	v3_free_pages(port->queue, NET_QUEUE_PAGES);
-	v3_free(port);
+	for (i = 1; card && i < card->nports; i++)
+		net_free_port(card->port[i]);
+	v3_free(card);
+	net_free_port(port);
 }

@@ -43,15 +43,19 @@ void v3_hypercall_unregister(struct v3_vm *vm, uint64_t first)
 }
 
 /* The numbers every guest has, without registration. */
-static int64_t hypercall_builtin(struct v3_vm *vm, uint64_t nr)
+static int64_t hypercall_builtin(struct v3_vcpu *vcpu, uint64_t nr, const uint64_t args[4])
 {
 	switch (nr) {
 	case V3_HYPERCALL_NOP:
 		return 0;
 	case V3_HYPERCALL_VERSION:
 		return V3_ABI_VERSION;
+	case V3_HYPERCALL_KVM_KICK_CPU:
+		return v3_kvm_kick_cpu(vcpu->vm, args);
+	case V3_HYPERCALL_KVM_SEND_IPI:
+		return v3_kvm_send_ipi(vcpu, args);
 	default:
-		V3_GUEST_WARN(vm, "unknown hypercall %#llx", (unsigned long long)nr);
+		V3_GUEST_WARN(vcpu->vm, "unknown hypercall %#llx", (unsigned long long)nr);
 		return V3_ENOTSUP;
 	}
 }
@@ -64,7 +68,7 @@ static int64_t hypercall_run(struct v3_vcpu *vcpu, uint64_t nr, const uint64_t a
 	for (i = 0; i < hc->nranges; i++)
 		if (nr >= hc->range[i].first && nr <= hc->range[i].last)
 			return hc->range[i].fn(vcpu, nr, args, hc->range[i].priv);
-	return hypercall_builtin(vcpu->vm, nr);
+	return hypercall_builtin(vcpu, nr, args);
 }
 
 /* VMCALL and VMMCALL, without prefixes. */

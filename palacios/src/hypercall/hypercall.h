@@ -21,6 +21,13 @@ struct v3_hypercalls {
 	uint32_t nranges;
 };
 
+/* kvm.c: arguments and results as palacios/hypercall.h says. Own thread. */
+
+/** End the HLT of the vcpu with that APIC id. @return 0, V3_EINVAL */
+int64_t v3_kvm_kick_cpu(struct v3_vm *vm, const uint64_t args[4]);
+/** Send an interprocessor interrupt to several. @return to how many, V3_EINVAL */
+int64_t v3_kvm_send_ipi(struct v3_vcpu *vcpu, const uint64_t args[4]);
+
 /** Is one of the two vendors' hypercall instructions at RIP? Own thread. */
 bool v3_hypercall_at_rip(struct v3_vcpu *vcpu);
 int v3_hypercall_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);

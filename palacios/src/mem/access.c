@@ -219,6 +219,8 @@ static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size
 		return V3_OK;
 	}
 	access_ram(ram, buf, len, write);
+	if (write)
+		v3_dirty_wrote(vcpu, gpa, ram);
 	return V3_OK;
 }
 
@@ -290,6 +292,8 @@ int v3_mem_access(struct v3_vcpu *vcpu, v3_gpa_t gpa, void *buf, size_t len, boo
 
 	if (ram) {
 		access_ram(ram, buf, len, write);
+		if (write)
+			v3_dirty_wrote(vcpu, gpa, ram);
 		return V3_OK;
 	}
 	if (V3_LIKELY(access_mmio_again(vcpu, gpa, &to)))

@@ -104,5 +104,5 @@ void v3_mem_unhook(struct v3_vm *vm, v3_gpa_t gpa)
 	}
 	v3_lock_release(&mem->lock, flags);
 	if (last)
-		v3_mmu_relax(vm, NULL, gpa);
+		v3_mmu_relax(vm, NULL, gpa, V3_PAGE_SIZE);
 }

@@ -30,6 +30,7 @@ struct v3_vm;
 #define V3_CHUNK_HOOK	    (1ull << 1) /* some page of the chunk is hooked (chunk only) */
 #define V3_CHUNK_MMIO	    (1ull << 2) /* an MMIO region covers part of the chunk (chunk only) */
 #define V3_CHUNK_GIGA	    (1ull << 3) /* lies in a whole, aligned, host-contiguous GiB (chunk only) */
+#define V3_CHUNK_DIRTY	    (1ull << 4) /* writes to the chunk are noted (chunk only) */
 #define V3_CHUNK_PLAIN_MASK (V3_CHUNK_ROM | V3_CHUNK_HOOK | V3_CHUNK_MMIO)
 
 /* Low bit of v3_mem_chunk.hva: not one host piece; the other bits point to a v3_mem_split or are 0. */
@@ -85,6 +86,25 @@ struct v3_mem_pieces {
 	} piece[254];
 };
 
+/** How writes of the guest are noticed. */
+enum v3_dirty_how {
+	V3_DIRTY_OFF,
+	V3_DIRTY_PROTECT, /* leaves are read-only until the first write, which faults */
+	V3_DIRTY_BITS,	  /* the CPU sets the dirty bit of a leaf: harvests look at all of them */
+	V3_DIRTY_LOG	  /* and notes the address in a log */
+};
+
+/** Tracking of written pages; dirty.c. */
+struct v3_dirty {
+	uint8_t how;  /* enum v3_dirty_how; changed under v3_mem.lock */
+	v3_gpa_t gpa; /* the range tracked, whole chunks: those with V3_CHUNK_DIRTY */
+	uint64_t size;
+	uint64_t *
+		bits; /* owned, ram_alloc: a bit per page, atomic; kept from the first start to the VM's end */
+	v3_hpa_t bits_hpa;
+	uint64_t bits_pages;
+};
+
 /** RAM whose pages can show other memory. */
 struct v3_mem_window {
 	v3_gpa_t gpa;
@@ -105,6 +125,7 @@ struct v3_mem {
 	uint32_t seq;	     /* odd while mmio[] or hooks change */
 	uint8_t gpa_bits;    /* guest-physical address width */
 	int node;	     /* NUMA node of the first RAM: nested tables go there too */
+	int ram_node;	     /* of the region that is being added */
 
 	uint32_t nmmio;
 	struct v3_mmio_region mmio[V3_MEM_MAX_MMIO]; /* sorted by gpa, no overlaps */
@@ -115,6 +136,7 @@ struct v3_mem {
 	uint32_t nregions;
 	struct v3_mem_range region[V3_MEM_MAX_REGIONS]; /* sorted by gpa */
 	struct v3_mem_pieces *pieces;			/* owned */
+	struct v3_dirty dirty;
 	uint64_t ram_bytes, backed_1g, backed_2m, backed_4k;
 };
 
@@ -213,6 +235,31 @@ bool v3_mem_mmio_overlaps(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 /** The MMIO region at @p gpa: copied to @p out. any, lock-free. @p hint: an index tried first, updated. */
 bool v3_mem_mmio_find(const struct v3_mem *mem, v3_gpa_t gpa, uint32_t *hint,
 		      struct v3_mmio_region *out);
+
+/* ---- dirty.c ---- */
+
+/** Are writes to the page noted? any. Stable under v3_mem.lock. */
+static inline bool v3_dirty_tracks(const struct v3_mem *mem, v3_gpa_t gpa)
+{
+	const uint64_t n = gpa >> V3_CHUNK_SHIFT;
+
+	return n < mem->nchunks &&
+	       (__atomic_load_n(&mem->chunk[n].hpa, __ATOMIC_RELAXED) & V3_CHUNK_DIRTY);
+}
+/** The page was, or is about to be, written by the guest. any; @p gpa from the hardware, checked. */
+void v3_dirty_note(struct v3_mem *mem, v3_gpa_t gpa);
+/** As v3_mem_wrote(), where the page is tracked: we wrote at @p ram for the vcpu; its view may have its own page there. */
+void v3_dirty_wrote_tracked(struct v3_vcpu *vcpu, v3_gpa_t gpa, const uint8_t *ram);
+/* The same of any page, after the write: whoever begins to track meanwhile has not seen it. Needs state.h. */
+#define v3_dirty_wrote(vcpu, gpa, ram)                                                             \
+	do {                                                                                       \
+		if (V3_UNLIKELY(v3_dirty_tracks(&(vcpu)->vm->mem, (gpa))))                         \
+			v3_dirty_wrote_tracked((vcpu), (gpa), (ram));                              \
+	} while (0)
+/** Exit handler of V3_EXIT_DIRTY_LOG: the vcpu's log is full. Own thread. */
+int v3_dirty_log_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
+/** Free the bitmap; with the VM. */
+void v3_dirty_fini(struct v3_mem *mem);
 
 /* ---- pagemap.c: callers serialise changes; look-ups are lock-free ---- */
 

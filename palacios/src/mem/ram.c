@@ -2,7 +2,8 @@
 /**
  * @file ram.c
  * Guest RAM and ROM: regions, the host pieces behind them, and the chunk table that finds the host address
- * of a guest-physical one. All of it is built before the VM first runs and does not change afterwards.
+ * of a guest-physical one. All of it is built before the VM first runs and does not change afterwards, but for
+ * the flags.
  */
 #include "state.h"
 
@@ -176,7 +177,7 @@ static int ram_back(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t end, uint64_t ali
 
 		if (want > end - gpa)
 			want = end - gpa;
-		hpa = v3_host_ram_alloc(want >> V3_PAGE_SHIFT, align, mem->node);
+		hpa = v3_host_ram_alloc(want >> V3_PAGE_SHIFT, align, mem->ram_node);
 		if (hpa == V3_HPA_NONE) {
 			want = ram_smaller(want, &align);
 			if (!want)
@@ -328,12 +329,15 @@ static int ram_add(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t attr)
 int v3_mem_add_ram(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, int node)
 {
 	if (!vm->mem.nregions)
-		vm->mem.node = vm->mmu.nested.node = node; /* tables lie where the memory is */
+		vm->mem.node = vm->mmu.nested.node =
+			node; /* tables lie where the first memory is */
+	vm->mem.ram_node = node;
 	return ram_add(vm, gpa, size, 0);
 }
 
 int v3_mem_add_rom(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 {
+	vm->mem.ram_node = vm->mem.node;
 	return ram_add(vm, gpa, size, V3_CHUNK_ROM);
 }
 
@@ -359,6 +363,7 @@ void v3_mem_fini(struct v3_vm *vm)
 	mem->chunk = NULL;
 	mem->nchunks = 0;
 	ram_free_pieces(mem, 0);
+	v3_dirty_fini(mem);
 	for (unsigned i = 0; i < V3_PAGEMAP_BUCKETS; i++)
 		for (struct v3_page_group *g = mem->hooks.bucket[i]; g; g = g->next)
 			for (unsigned k = 0; k < V3_PAGES_PER_2M; k++)
@@ -444,18 +449,24 @@ enum ram_op { RAM_READ, RAM_WRITE, RAM_FILL };
 
 static int ram_transfer(struct v3_vm *vm, v3_gpa_t gpa, uint8_t *buf, uint64_t len, enum ram_op op)
 {
-	if (!ram_backed(&vm->mem, gpa, len))
-		return V3_EFAULT;
+	bool backed = false; /* all of it */
+
 	while (len) {
 		uint64_t n = len;
 		uint8_t *va = ram_run(&vm->mem, gpa, &n);
 
+		/* Nearly always one run is all. */
+		backed = backed || (va && (n == len || ram_backed(&vm->mem, gpa, len)));
+		if (!backed)
+			return V3_EFAULT;
 		if (op == RAM_READ)
 			memcpy(buf, va, n);
 		else if (op == RAM_WRITE)
 			memcpy(va, buf, n);
 		else
 			memset(va, *buf, n);
+		if (op != RAM_READ)
+			v3_mem_wrote(vm, gpa, n);
 		if (op != RAM_FILL)
 			buf += n;
 		gpa += n;
@@ -481,13 +492,17 @@ int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len)
 
 void *v3_mem_ptr(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len)
 {
-	uint8_t *first = v3_mem_find(&vm->mem, gpa);
+	uint64_t n = len;
+	uint8_t *first = ram_run(&vm->mem, gpa, &n);
 
-	if (!len || !ram_backed(&vm->mem, gpa, len))
+	if (!first || !len)
 		return NULL;
-	for (uint64_t done = 0; done < len;) {
-		uint64_t n = len - done;
-
+	if (n == len) /* within one chunk: nearly always */
+		return first;
+	if (!ram_backed(&vm->mem, gpa, len))
+		return NULL;
+	for (uint64_t done = n; done < len;) {
+		n = len - done;
 		if (ram_run(&vm->mem, gpa + done, &n) != first + done)
 			return NULL;
 		done += n;

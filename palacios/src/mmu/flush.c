@@ -37,3 +37,11 @@ void v3_flush_vm_sync(struct v3_vm *vm)
 		while (flush_pending(vm->vcpu[i]))
 			__builtin_ia32_pause();
 }
+
+/* Requests are taken all at once: who has taken the flush, or will, has taken the view with it. */
+void v3_flush_vm_roots(struct v3_vm *vm)
+{
+	for (uint32_t i = 0; i < vm->nvcpus; i++)
+		v3_vcpu_request(vm->vcpu[i], V3_REQ_VIEW);
+	v3_flush_vm_sync(vm);
+}

@@ -27,6 +27,13 @@ int v3_gva_translate(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsign
 	return V3_EFAULT;
 }
 
+/* A write to ROM goes nowhere, as the guest's own would; this is none. */
+static void gva_put(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *ram, const uint8_t *buf, size_t n)
+{
+	memcpy(ram, buf, n);
+	v3_dirty_wrote(vcpu, gpa, ram);
+}
+
 /* Copy by pages. @p access: V3_ACC_WRITE copies to the guest. */
 static int gva_copy(struct v3_vcpu *vcpu, v3_gva_t gva, uint8_t *buf, size_t len, unsigned access,
 		    unsigned cpl, struct v3_gva_fault *fault)
@@ -53,8 +60,7 @@ static int gva_copy(struct v3_vcpu *vcpu, v3_gva_t gva, uint8_t *buf, size_t len
 		if (access != V3_ACC_WRITE)
 			memcpy(buf, ram, n);
 		else if (v3_mem_hpa(&vcpu->vm->mem, gpa, &rom) != V3_HPA_NONE && !rom)
-			memcpy(ram, buf,
-			       n); /* a write to ROM goes nowhere, as the guest's own would */
+			gva_put(vcpu, gpa, ram, buf, n);
 		buf += n;
 		gva += n;
 		len -= n;

@@ -10,6 +10,7 @@
 #include "mem/mem.h"
 #include "palacios/mem.h"
 #include "palacios/types.h"
+#include "palacios/vcpu.h"
 #include "palacios/view.h"
 
 struct v3_nested_fmt;
@@ -25,9 +26,9 @@ struct v3_nested {
 	uint64_t *root_va;
 	uint64_t leaves[3]; /* present leaves: 4 KiB, 2 MiB, 1 GiB */
 	uint64_t pages;	    /* table pages, the root included */
-	v3_hpa_t retired;   /* owned: table page taken out, freed after a flush; 0 = none */
 	uint8_t levels;
 	int node;
+	struct v3_mem *mem;   /* not owned: its tracker learns of written pages whose leaf goes */
 	uint64_t removed;     /* how often an entry was taken out or tightened; atomic */
 	v3_gpa_t removed_gpa; /* where last */
 };
@@ -69,7 +70,15 @@ struct v3_cached {
 	uint64_t since_ns;	      /* when an entry was first put off; 0: it was not */
 };
 
+/** RAM that an instruction being emulated writes through a pointer (exit/emulate.c). Own thread. */
+struct v3_lent {
+	v3_gpa_t gpa;
+	uint8_t *ram;	     /* NULL: none */
+	struct v3_work done; /* runs when it has */
+};
+
 struct v3_vcpu_mmu {
+	struct v3_lent lent;
 	struct v3_view *view;	       /* NULL: the VM's own table; not owned */
 	uint32_t mmio_hint;	       /* region of the last MMIO access */
 	struct v3_hook_memo hook_memo; /* own thread */
@@ -139,6 +148,8 @@ void v3_flush_vm(struct v3_vm *vm);
  * before the call are out of use afterwards.
  */
 void v3_flush_vm_sync(struct v3_vm *vm);
+/** As v3_flush_vm_sync(), and each vcpu tells its back end its nested root once more. */
+void v3_flush_vm_roots(struct v3_vm *vm);
 
 /* ---- stale.c, for vm/: checks for flushes that are missing ---- */
 
@@ -183,9 +194,15 @@ int v3_mmu_map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsig
  * @return true if anything was there: flush. */
 bool v3_mmu_drop(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
 /**
- * The pages of the 2 MiB around @p gpa have become ordinary again: let the next fault use a large leaf.
- * Call without lock. @p view: only its table; NULL: the VM's and all views'. Flushes and waits.
+ * Take the pages that the 2 MiB at @p gpa say were written, in the VM's table and all views', and have the next
+ * write to them noticed. Under v3_mem.lock. @p words: 512 bits by page; for V3_DIRTY_BITS written ones are added,
+ * else only those set are looked at. @return true if anything was changed: flush
  */
-void v3_mmu_relax(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa);
+bool v3_mmu_clean(struct v3_vm *vm, v3_gpa_t gpa, uint64_t *words);
+/**
+ * The pages of each 2 MiB that [gpa, gpa + size) touches have become ordinary again: let the next fault use a
+ * large leaf. Call without lock. @p view: only its table; NULL: the VM's and all views'. Flushes and waits.
+ */
+void v3_mmu_relax(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, uint64_t size);
 
 #endif

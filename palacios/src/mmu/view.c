@@ -32,7 +32,7 @@ int v3_view_create(struct v3_vm *vm, v3_view_fault_fn fault, void *priv, struct 
 	view->vm = vm;
 	view->fault = fault;
 	view->priv = priv;
-	err = v3_nested_init(&view->table, vm->mem.node);
+	err = v3_nested_init(&view->table, &vm->mem);
 	if (err) {
 		v3_free(view);
 		return err;
@@ -118,7 +118,7 @@ int v3_view_clear_page(struct v3_view *view, v3_gpa_t gpa)
 		return V3_OK;
 	err = view_set(view, gpa, 0, &relax);
 	if (relax)
-		v3_mmu_relax(view->vm, view, gpa);
+		v3_mmu_relax(view->vm, view, gpa, V3_PAGE_SIZE);
 	return err;
 }
 

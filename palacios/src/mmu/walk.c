@@ -330,8 +330,12 @@ static bool walk_step(struct walk_run *w, const struct walk_level *lv, v3_gpa_t 
 		const uint64_t bits = (PTE_A | (w->leaf ? w->mark : 0)) & ~w->entry;
 
 		if (!bits || (lv->flags & WALK_NO_PERM) || !p || !writable ||
-		    retry == WALK_MAX_RETRIES || walk_mark(p, w->fmt->entry, &w->entry, bits))
+		    retry == WALK_MAX_RETRIES)
 			return true;
+		if (walk_mark(p, w->fmt->entry, &w->entry, bits)) {
+			v3_dirty_wrote(w->vcpu, gpa, p);
+			return true;
+		}
 		w->all = all;
 		w->any = any;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file time.h
- * Guest time. The guest's TSC is the host's plus an offset; guest nanoseconds are host nanoseconds minus
+ * Guest time. The guest's TSC is the host's, scaled if the definition says so, plus an offset; guest nanoseconds are host nanoseconds minus
  * the time the VM did not run. Each vcpu has one host one-shot timer for the earliest of its v3_timers. It is not
  * armed while the vcpu is in the guest if the hardware ends the guest in time (v3_arch_ops.set_deadline).
  */
@@ -25,9 +25,11 @@ struct v3_vm_time {
 	uint64_t paused_ns;   /* guest time at which the VM stands still; valid while paused */
 	uint64_t wall_base_s; /* UTC seconds at guest time 0 */
 	uint64_t paused_tsc;  /* host TSC then */
-	uint64_t ns_per_tick; /* of the TSC, 32.32 fixed point */
-	uint64_t tick_per_ns; /* the same the other way round */
-	uint32_t tsc_khz;
+	uint64_t ns_per_tick; /* of the guest's TSC, 32.32 fixed point */
+	uint64_t tick_per_ns; /* of the host's */
+	uint64_t
+		tsc_ratio; /* guest's to host's, v3_arch_caps.tsc_frac_bits of fraction; 0: not scaled */
+	uint32_t tsc_khz; /* guest's */
 	bool paused;
 };
 
@@ -37,10 +39,15 @@ struct v3_vcpu_time {
 	void *host_timer;	/* owned */
 	bool fired;		/* the host timer has; set in interrupt context, atomic */
 	uint64_t armed_ns;	/* host deadline that is armed, 0 = none; own thread */
-	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
+	uint64_t tsc_offset;	/* guest TSC = host TSC, scaled, + this */
 };
 
-int v3_time_vm_init(struct v3_vm *vm);
+/**
+ * Guest time at 0, standing still. thread.
+ * @param tsc_khz  what the guest's TSC is to count, 0: as the host's
+ * @return V3_OK; V3_EINVAL: the host does not know its own; V3_ENOTSUP: the CPU cannot do @p tsc_khz, logged
+ */
+int v3_time_vm_init(struct v3_vm *vm, uint32_t tsc_khz);
 int v3_time_vcpu_init(struct v3_vcpu *vcpu);
 void v3_time_vcpu_fini(struct v3_vcpu *vcpu);
 /** Guest time stands still, runs on. The VM's vcpus are outside the guest. */

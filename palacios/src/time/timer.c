@@ -10,6 +10,8 @@
 #include "host/host.h"
 #include "state.h"
 
+#define V3_LOG_TAG "time"
+
 #define TIME_NS_PER_S 1000000000ull
 
 /* ---- guest time ---- */
@@ -19,9 +21,18 @@ uint64_t v3_time_ns(struct v3_vm *vm)
 	return vm->time.paused ? vm->time.paused_ns : v3_host_time_ns() - vm->time.base_ns;
 }
 
+/* As the CPU does it in the guest: APM vol. 2 15.30.5, SDM 3C 26.3. */
+static uint64_t time_scale(const struct v3_vm *vm, uint64_t host_tsc)
+{
+	if (V3_LIKELY(!vm->time.tsc_ratio))
+		return host_tsc;
+	return (uint64_t)((unsigned __int128)host_tsc * vm->time.tsc_ratio >>
+			  v3_lib.caps.tsc_frac_bits);
+}
+
 uint64_t v3_time_guest_tsc(struct v3_vcpu *vcpu)
 {
-	return v3_rdtsc() + vcpu->time.tsc_offset;
+	return time_scale(vcpu->vm, v3_rdtsc()) + vcpu->time.tsc_offset;
 }
 
 uint32_t v3_time_tsc_khz(struct v3_vm *vm)
@@ -54,7 +65,7 @@ static void time_set_offset(struct v3_vcpu *vcpu, uint64_t offset)
 
 void v3_time_set_tsc(struct v3_vcpu *vcpu, uint64_t value)
 {
-	time_set_offset(vcpu, value - v3_rdtsc());
+	time_set_offset(vcpu, value - time_scale(vcpu->vm, v3_rdtsc()));
 }
 
 void v3_time_reset_tsc(struct v3_vm *vm)
@@ -63,19 +74,61 @@ void v3_time_reset_tsc(struct v3_vm *vm)
 	uint32_t i;
 
 	for (i = 0; i < vm->nvcpus; i++)
-		time_set_offset(vm->vcpu[i], -now);
+		time_set_offset(vm->vcpu[i], -time_scale(vm, now));
+}
+
+/* @p a / @p b with @p bits of fraction, at most 32 at a time: there is no wider division. */
+static uint64_t time_ratio(uint32_t a, uint32_t b, unsigned bits)
+{
+	uint64_t quotient = a / b, rest = a % b;
+
+	while (bits) {
+		unsigned step = bits < 32 ? bits : 32;
+
+		quotient = quotient << step | (rest << step) / b;
+		rest = (rest << step) % b;
+		bits -= step;
+	}
+	return quotient;
+}
+
+static int time_set_ratio(struct v3_vm *vm, uint32_t guest_khz, uint32_t host_khz)
+{
+	const struct v3_arch_caps *caps = &v3_lib.caps;
+
+	if (guest_khz == host_khz)
+		return V3_OK;
+	if (!caps->tsc_frac_bits) {
+		V3_ERR(vm,
+		       "tsc_khz = %u: this CPU cannot scale the time stamp counter, which runs at "
+		       "%u kHz",
+		       guest_khz, host_khz);
+		return V3_ENOTSUP;
+	}
+	if (guest_khz / host_khz >> caps->tsc_int_bits) {
+		V3_ERR(vm, "tsc_khz = %u: this CPU can make its %u kHz at most %u times as many",
+		       guest_khz, host_khz, (1u << caps->tsc_int_bits) - 1);
+		return V3_ENOTSUP;
+	}
+	vm->time.tsc_ratio = time_ratio(guest_khz, host_khz, caps->tsc_frac_bits);
+	return V3_OK;
 }
 
 /* A VM is made standing still at time 0; v3_time_continue() lets it run. */
-int v3_time_vm_init(struct v3_vm *vm)
+int v3_time_vm_init(struct v3_vm *vm, uint32_t tsc_khz)
 {
 	struct v3_vm_time *t = &vm->time;
+	uint32_t host_khz = v3_host_tsc_khz();
+	int err;
 
-	t->tsc_khz = v3_host_tsc_khz();
-	if (!t->tsc_khz)
+	if (!host_khz)
 		return V3_EINVAL;
+	t->tsc_khz = tsc_khz ? tsc_khz : host_khz;
+	err = time_set_ratio(vm, t->tsc_khz, host_khz);
+	if (err != V3_OK)
+		return err;
 	t->ns_per_tick = (1000000ull << 32) / t->tsc_khz;
-	t->tick_per_ns = ((uint64_t)t->tsc_khz << 32) / 1000000;
+	t->tick_per_ns = ((uint64_t)host_khz << 32) / 1000000;
 	t->wall_base_s = v3_host_wall_clock_s();
 	t->paused_tsc = v3_rdtsc();
 	t->paused = true;
@@ -91,7 +144,7 @@ void v3_time_pause(struct v3_vm *vm)
 
 void v3_time_continue(struct v3_vm *vm)
 {
-	uint64_t stood = v3_rdtsc() - vm->time.paused_tsc;
+	uint64_t stood = time_scale(vm, v3_rdtsc()) - time_scale(vm, vm->time.paused_tsc);
 	uint32_t i;
 
 	vm->time.base_ns = v3_host_time_ns() - vm->time.paused_ns;

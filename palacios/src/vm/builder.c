@@ -61,6 +61,8 @@ static int builder_config(struct v3_vm *vm)
 	}
 	v3_strlcpy(vm->name, vm->parts->cfg->name, sizeof(vm->name));
 	vm->nvcpus = vm->parts->cfg->vcpus;
+	vm->topology = vm->parts->cfg->topology;
+	vm->yield = (uint8_t)vm->parts->cfg->yield;
 	vm->log_level = (uint8_t)vm->parts->cfg->log_level;
 	return V3_OK;
 }
@@ -105,7 +107,7 @@ static int builder_vcpus(struct v3_vm *vm)
 {
 	const struct v3_vm_cfg *cfg = vm->parts->cfg;
 	uint32_t i;
-	int err = v3_time_vm_init(vm);
+	int err = v3_time_vm_init(vm, cfg->tsc_khz);
 
 	for (i = 0; err == V3_OK && i < vm->nvcpus; i++) {
 		err = v3_vcpu_create(vm, i, &vm->vcpu[i]);
@@ -308,6 +310,11 @@ void v3_vm_set_name(struct v3_vm *vm, const char *name)
 uint32_t v3_vm_vcpu_count(const struct v3_vm *vm)
 {
 	return vm->nvcpus;
+}
+
+const struct v3_topology *v3_vm_topology(const struct v3_vm *vm)
+{
+	return &vm->topology;
 }
 
 struct v3_vcpu *v3_vm_vcpu(struct v3_vm *vm, uint32_t index)

@@ -6,6 +6,7 @@
  */
 #include "cpu/excp.h"
 #include "cpu/fpu.h"
+#include "cpu/yield.h"
 #include "exit/exit.h"
 #include "exit/stats.h"
 #include "exit/trace.h"
@@ -19,7 +20,7 @@
 /* Requests that end a sleep in HLT or wait-for-SIPI so that they can be looked at. The others wait. */
 #define RUN_WAKES                                                                                  \
 	(V3_REQ_IRQ | V3_REQ_NMI | V3_REQ_TIMER | V3_REQ_WORK | V3_REQ_INIT | V3_REQ_SIPI |        \
-	 V3_REQ_STATE | V3_REQ_EVENT | V3_REQ_DUMP | V3_REQ_MOVE)
+	 V3_REQ_STATE | V3_REQ_EVENT | V3_REQ_DUMP | V3_REQ_MOVE | V3_REQ_UNHALT)
 
 void v3_vcpu_request(struct v3_vcpu *vcpu, uint32_t bits)
 {
@@ -35,15 +36,6 @@ static bool run_may_wake(void *arg)
 	struct v3_vcpu *vcpu = arg;
 
 	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & RUN_WAKES;
-}
-
-static void run_sleep(struct v3_vcpu *vcpu)
-{
-	v3_vcpu_may_sleep(vcpu);
-	v3_time_sleep(vcpu);
-	__atomic_store_n(&vcpu->sleeping, 1, __ATOMIC_SEQ_CST);
-	v3_host_wq_sleep(vcpu->wq, run_may_wake, vcpu);
-	__atomic_store_n(&vcpu->sleeping, 0, __ATOMIC_RELAXED);
 }
 
 /* Oldest first: the list is pushed at its head. */
@@ -90,16 +82,10 @@ static void run_sipi(struct v3_vcpu *vcpu)
 	v3_vcpu_request_self(vcpu, V3_REQ_IRQ | (vcpu->nmi_pending ? V3_REQ_NMI : 0));
 }
 
-static void run_yield(struct v3_vcpu *vcpu)
-{
-	v3_vcpu_may_sleep(vcpu);
-	v3_host_yield();
-}
-
 /* The host has bound the thread to another CPU, which takes effect now. */
 static void run_move(struct v3_vcpu *vcpu)
 {
-	run_yield(vcpu);
+	v3_yield_now(vcpu);
 	__atomic_store_n(&vcpu->host_cpu, v3_host_cpu_id(), __ATOMIC_SEQ_CST);
 	/* Timers fire where they were armed: the next service arms them here. */
 	v3_time_rearm(vcpu);
@@ -114,6 +100,8 @@ static void run_events(struct v3_vcpu *vcpu, uint32_t req)
 		vcpu->nmi_pending = vcpu->nmi_pending || (req & V3_REQ_NMI);
 		return;
 	}
+	if ((req & V3_REQ_UNHALT) && vcpu->state == V3_VCPU_HALTED && v3_pv_take_kick(vcpu))
+		vcpu->state = V3_VCPU_RUNNABLE;
 	if ((req & V3_REQ_EVENT) || ((req & V3_REQ_NMI) && !vcpu->nmi_blocked))
 		vcpu->state = V3_VCPU_RUNNABLE;
 	if (req & V3_REQ_EVENT)
@@ -160,12 +148,12 @@ static int run_serve(struct v3_vcpu *vcpu)
 		vcpu->arch->flush(vcpu);
 	if (req & (V3_REQ_VIEW | V3_REQ_FLUSH))
 		v3_stale_flushed(&vcpu->mmu);
-	if (req & (V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_IRQ))
+	if (req & (V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_IRQ | V3_REQ_UNHALT))
 		run_events(vcpu, req);
 	if (vcpu->state != V3_VCPU_RUNNABLE) {
 		v3_vcpu_request_self(vcpu, V3_REQ_HALT | (req & V3_REQ_FPU));
 		if (!run_may_wake(vcpu))
-			run_sleep(vcpu);
+			v3_yield_halt(vcpu, run_may_wake);
 	} else if (req & V3_REQ_FPU) {
 		v3_fpu_load(vcpu);
 	}
@@ -182,7 +170,7 @@ static int run_check(struct v3_vcpu *vcpu)
 		return V3_EIO;
 	err = v3_stale_check(vcpu);
 	if (err == V3_EAGAIN)
-		run_yield(vcpu);
+		v3_yield_now(vcpu);
 	return err;
 }
 
@@ -247,7 +235,7 @@ void v3_vcpu_main(void *arg)
 			run_failed(vcpu, err);
 		err = V3_OK; /* who wants the loop to end has made a request */
 		if (V3_UNLIKELY(v3_host_should_yield()))
-			run_yield(vcpu);
+			v3_yield_now(vcpu);
 	}
 	v3_fpu_put(vcpu);
 	v3_dump_keep(vcpu);

@@ -12,7 +12,8 @@
 #include "vm/vm.h"
 
 /* What a reset takes back. */
-#define VCPU_REQ_EVENTS (V3_REQ_IRQ | V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_INIT | V3_REQ_SIPI)
+#define VCPU_REQ_EVENTS                                                                            \
+	(V3_REQ_IRQ | V3_REQ_EVENT | V3_REQ_NMI | V3_REQ_INIT | V3_REQ_SIPI | V3_REQ_UNHALT)
 
 static int vcpu_init(struct v3_vcpu *vcpu)
 {
@@ -88,6 +89,7 @@ void v3_vcpu_reset(struct v3_vcpu *vcpu, bool init)
 	v3_mtrr_reset(vcpu);
 	vcpu->cpu.tsc_aux = vcpu->cpu.amd_hwcr = 0;
 	vcpu->cpu.kvmclock_msr = 0;
+	v3_pv_reset(vcpu);
 	v3_vcpu_set_view(vcpu, NULL);
 	v3_vcpu_request_self(vcpu, V3_REQ_VIEW | V3_REQ_FPU);
 }

@@ -9,16 +9,19 @@ debian-src := tests/system/debian
 # the kernel's ciphers are 60 % of the boot.
 DEBIAN_CMDLINE := console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on cryptomgr.notests
 
-# name:memory in MiB:vcpus:job and its parameters:initrd. What name.devices says is added to the definition.
+# name:memory in MiB:vcpus:job and its parameters:initrd. What name.vm says is added to the definition's [vm], what
+# name.devices says to its end.
 debian-guests := \
 	guest:256:1:job=shell \
 	poweroff:256:1:job=poweroff \
 	selftest:256:1:job=selftest,want_cpus=1,want_mib=256 \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
+	smp:256:4:job=smp:smp.cpio \
 	disk:256:1:job=disk:disk.cpio \
 	ide:256:1:job=disk,bus=ide:disk.cpio \
-	net:256:1:job=net:disk.cpio \
+	net:256:2:job=net:disk.cpio \
+	files:256:1:job=files:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
@@ -41,13 +44,24 @@ $(debian-bins) $(disk-bins): $(DEBIAN)/%: $(debian-src)/%.c
 	$(Q)$(CC) -std=gnu11 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables $(WARN) \
 		-nostdlib -static -s -Wl,--build-id=none -o $@ $<
 
+# One with threads.
+$(DEBIAN)/smp_stress: $(debian-src)/smp_stress.c $(debian-src)/build.mk
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $<
+
 debian-scripts := $(addprefix $(debian-src)/,init selftest)
 $(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debian-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins)
 
+smp-files := $(debian-src)/smp $(DEBIAN)/smp_stress
+$(DEBIAN)/smp.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(smp-files) $(debian-bins) $(DEBIAN)/busybox
+	$(call say,CPIO,$@)
+	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(smp-files)
+
 # For the guests with disks and network cards: modules and file system tools besides, and an image.
-disk-files := $(debian-src)/disk $(debian-src)/net $(debian-modules)
+disk-files := $(debian-src)/disk $(debian-src)/net $(debian-src)/files $(debian-modules)
 $(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(disk-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-bins) $(disk-files) \
@@ -59,16 +73,18 @@ $(DEBIAN)/disk.iso: $(DEBIAN)/disk.img ;
 
 define debian-rule
 $(DEBIAN)/$(call debian-field,$(1),1).toml: $(debian-src)/guest.toml.in $(debian-src)/build.mk \
-		$(wildcard $(debian-src)/$(call debian-field,$(1),1).devices)
+		$(wildcard $(debian-src)/$(call debian-field,$(1),1).devices $(debian-src)/$(call debian-field,$(1),1).vm)
 	$$(call say,GEN,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)sed -e 's/@NAME@/debian-$(call debian-field,$(1),1)/; s/@MEMORY@/$(call debian-field,$(1),2)M/' \
 		-e 's/@VCPUS@/$(call debian-field,$(1),3)/' \
 		-e 's/@CMDLINE@/$(DEBIAN_CMDLINE) $(subst $(comma), ,$(call debian-field,$(1),4))/' \
 		-e 's/@INITRD@/$(or $(call debian-field,$(1),5),initramfs.cpio)/' \
+		-e '/^vcpus/r $$(or $$(filter %.vm,$$^),/dev/null)' \
 		$$< $$(filter %.devices,$$^) > $$@
 endef
 $(foreach g,$(debian-guests),$(eval $(call debian-rule,$(g))))
 
 .PHONY: debian-guest
-debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/disk.cpio $(DEBIAN)/disk.img $(DEBIAN)/disk.iso $(debian-tomls)
+debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/smp.cpio $(DEBIAN)/disk.cpio $(DEBIAN)/disk.img \
+	$(DEBIAN)/disk.iso $(debian-tomls)

@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../../lib";
 
 BEGIN {
-	$ENV{V3_GUESTS} //= '^(cr|modes|task_switch|exceptions|nmi|nmi_step|irq_window|dr_hits|usermode|event_npf)$';
+	$ENV{V3_GUESTS} //= '^(cr|modes|task_switch|exceptions|nmi|nmi_step|irq_window|dr_hits|usermode|event_npf|dirty)$';
 }
 use V3Guests;
 

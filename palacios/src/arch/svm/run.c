@@ -47,11 +47,21 @@ static void run_prepare_tlb(struct svm_vcpu *sv, struct svm_cpu *pc, uint32_t cp
 					      : SVM_TLB_NOTHING;
 }
 
-/* Another vcpu's branch history must not steer this one. */
-static void run_barrier(struct svm_vcpu *sv, struct svm_cpu *pc)
+void v3_svm_set_tsc_ratio(struct svm_cpu *pc, uint64_t ratio)
 {
+	if (pc->tsc_ratio != ratio)
+		v3_wrmsr(SVM_MSR_TSC_RATIO, ratio);
+	pc->tsc_ratio = ratio;
+}
+
+/* Another vcpu's branch history must not steer this one, nor its clock. */
+static void run_take_over(const struct v3_vcpu *vcpu, struct svm_vcpu *sv, struct svm_cpu *pc)
+{
+	const uint64_t ratio = vcpu->vm->time.tsc_ratio;
+
 	if (pc->last_vcpu && sv->svm->ibpb)
 		v3_wrmsr(V3_MSR_PRED_CMD, RUN_PRED_CMD_IBPB);
+	v3_svm_set_tsc_ratio(pc, ratio ? ratio : SVM_TSC_UNSCALED);
 	pc->last_vcpu = sv;
 }
 
@@ -144,7 +154,7 @@ int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit)
 
 	run_prepare(vcpu, sv, pc, cpu);
 	if (pc->last_vcpu != sv)
-		run_barrier(sv, pc);
+		run_take_over(vcpu, sv, pc);
 	if (V3_UNLIKELY(shadow))
 		run_keep_shadow(vcpu, sv);
 	vmcb->clean = sv->svm->clean_bits ? SVM_CLEAN_ALL & ~sv->dirty : 0;

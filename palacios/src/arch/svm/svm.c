@@ -20,6 +20,7 @@
 /* CPUID Fn8000_000A EDX */
 #define SVM_FEAT_NP	(1u << 0)
 #define SVM_FEAT_NRIPS	(1u << 3)
+#define SVM_FEAT_TSC	(1u << 4)
 #define SVM_FEAT_CLEAN	(1u << 5)
 #define SVM_FEAT_ASIDFL (1u << 6)
 #define SVM_FEAT_DECODE (1u << 7)
@@ -69,7 +70,13 @@ static int svm_probe(struct v3_arch_caps *caps, const char **why)
 	v3_cpuid(0x80000001u, 0, &a, &b, &c, &d);
 	caps->nested_1g = d & (1u << 26);
 	caps->nested_exec_only = false;
-	caps->xsaves = true; /* no control forbids it */
+	if (features & SVM_FEAT_TSC) {
+		caps->tsc_frac_bits = SVM_TSC_FRACTION;
+		caps->tsc_int_bits = SVM_TSC_INTEGER;
+	}
+	caps->xsaves = true;	   /* no control forbids it */
+	caps->nested_dirty = true; /* 15.25.5: always */
+	caps->dirty_log = false;
 	v3_cpuid(0x80000008u, 0, &a, &b, &c, &d);
 	caps->hpa_bits = a & 0xff;
 	/* NPT walks with the host's paging mode, LA57 included; 15.25.3. */
@@ -169,6 +176,8 @@ static int svm_cpu_enable(void *arch)
 	pc->generation++;
 	pc->next_asid = svm->nasids;
 	pc->last_vcpu = NULL;
+	pc->found_tsc_ratio = pc->tsc_ratio =
+		features & SVM_FEAT_TSC ? v3_rdmsr(SVM_MSR_TSC_RATIO) : SVM_TSC_UNSCALED;
 	pc->enabled = true;
 	return V3_OK;
 }
@@ -180,6 +189,7 @@ static void svm_cpu_disable(void *arch)
 
 	if (!pc->enabled)
 		return;
+	v3_svm_set_tsc_ratio(pc, pc->found_tsc_ratio);
 	v3_wrmsr(SVM_MSR_VM_HSAVE_PA, pc->found_hsave_pa);
 	v3_wrmsr(V3_MSR_EFER, v3_rdmsr(V3_MSR_EFER) & ~V3_EFER_SVME);
 	pc->enabled = false;

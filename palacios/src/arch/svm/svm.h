@@ -18,7 +18,9 @@ struct svm_cpu {
 	v3_hpa_t host_pa;	 /* owned: VMCB page for the host's VMSAVE/VMLOAD state */
 	uint64_t generation;	 /* of ASIDs; raised at each roll-over, 0 = never enabled */
 	uint32_t next_asid;
-	bool flush_all;	       /* the roll-over's flush of all ASIDs has not happened yet */
+	bool flush_all;		  /* the roll-over's flush of all ASIDs has not happened yet */
+	uint64_t tsc_ratio;	  /* in the MSR; it counts in guests only */
+	uint64_t found_tsc_ratio; /* before us */
 	const void *last_vcpu; /* who ran here last: another one needs a branch-predictor barrier */
 	bool enabled;
 };
@@ -60,6 +62,8 @@ int v3_svm_world_switch(struct v3_vcpu *vcpu, v3_hpa_t vmcb_pa, v3_hpa_t host_pa
 void v3_svm_decode_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 
 /* run.c */
+/** Set the TSC ratio of guests on this CPU. */
+void v3_svm_set_tsc_ratio(struct svm_cpu *pc, uint64_t ratio);
 int v3_svm_enter(struct v3_vcpu *vcpu, struct v3_exit *exit);
 const char *v3_svm_check_entry(struct v3_vcpu *vcpu);
 

@@ -6,6 +6,7 @@
 #include "arch/svm/svm.h"
 
 #include "cpu/cpuid.h"
+#include "cpu/yield.h"
 #include "exit/exit.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
@@ -41,7 +42,7 @@ static void vcpu_init_controls(struct v3_vcpu *vcpu, struct svm_vcpu *sv)
 	vmcb->dr_read = vmcb->dr_write = VCPU_DR_ALL;
 	vmcb->misc1 = VCPU_MISC1;
 	vmcb->misc2 = VCPU_MISC2;
-	if (sv->svm->pause_filter) {
+	if (sv->svm->pause_filter && v3_yield_wants_pause(vcpu->vm)) {
 		vmcb->misc1 |= SVM_MISC1_PAUSE;
 		vmcb->pause_count = VCPU_PAUSE_COUNT;
 		vmcb->pause_threshold = VCPU_PAUSE_THRESHOLD;

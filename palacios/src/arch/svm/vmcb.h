@@ -204,6 +204,10 @@ _Static_assert(sizeof(struct svm_vmcb) == 4096, "VMCB is one page");
 #define SVM_TASK_JMP   (1ull << 38)
 #define SVM_TASK_ERROR (1ull << 44)
 
+#define SVM_MSR_TSC_RATIO   0xc0000104u
+#define SVM_TSC_FRACTION    32 /* TSC ratio: 8.32 fixed point, 15.30.5 */
+#define SVM_TSC_INTEGER	    8
+#define SVM_TSC_UNSCALED    (1ull << SVM_TSC_FRACTION)
 #define SVM_MSR_VM_CR	    0xc0010114u
 #define SVM_VM_CR_SVMDIS    (1ull << 4)
 #define SVM_MSR_VM_HSAVE_PA 0xc0010117u

@@ -57,6 +57,7 @@ static const struct caps_row caps_rows[] = {
 	{CAPS_PROC, CAPS_ON, VMX_PROC_CR8_STORE, CAPS_NO("CR8-store exiting")},
 	{CAPS_PROC, CAPS_SWITCH, VMX_PROC_NMI_WINDOW, CAPS_NO("NMI-window exiting")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_MOV_DR, CAPS_NO("MOV-DR exiting")},
+	/* No I/O bitmaps: no port is ever a guest's own, and two pages for each VM would say nothing else. */
 	{CAPS_PROC, CAPS_ON, VMX_PROC_UNCOND_IO, CAPS_NO("unconditional I/O exiting")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_MSR_BITMAPS, CAPS_NO("MSR bitmaps")},
 	{CAPS_PROC, CAPS_ON, VMX_PROC_MONITOR, CAPS_NO("MONITOR exiting")},
@@ -67,6 +68,7 @@ static const struct caps_row caps_rows[] = {
 	{CAPS_PROC2, CAPS_ON, VMX_PROC2_WBINVD, CAPS_NO("WBINVD exiting")},
 	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_PAUSE_LOOP, NULL},
 	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_INVPCID, NULL},
+	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_PML, NULL},
 	{CAPS_PROC2, CAPS_WANT, VMX_PROC2_XSAVES, NULL},
 
 	{CAPS_EXIT, CAPS_ON, VMX_EXIT_CTL_SAVE_DEBUG, CAPS_NO("saving of debug controls")},

@@ -74,6 +74,7 @@ static const struct exit_reason exit_reasons[VMX_EXIT_COUNT] = {
 	[VMX_EXIT_RDSEED] = EXIT_KIND(SYS_INSN, EXIT_LEN),
 	[VMX_EXIT_VMFUNC] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_ENCLS] = EXIT_KIND(VIRT_INSN, 0), /* and others that the guest is not offered */
+	[VMX_EXIT_PML_FULL] = EXIT_KIND(DIRTY_LOG, EXIT_EVENT),
 	[VMX_EXIT_XSAVES] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_XRSTORS] = EXIT_KIND(VIRT_INSN, 0),
 	[VMX_EXIT_PCONFIG] = EXIT_KIND(VIRT_INSN, 0),
@@ -153,6 +154,15 @@ static void exit_nested_fault(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, struct 
 	exit->u.fault.present =
 		qual & (VMX_QUAL_EPT_READABLE | VMX_QUAL_EPT_WRITABLE | VMX_QUAL_EPT_EXECUTABLE);
 	if ((qual & VMX_QUAL_EPT_NMI_UNBLOCKED) && exit->aborted.type == V3_EVENT_NONE)
+		exit_block_nmi_again(vcpu, vv);
+}
+
+/* 28.2.1: an access that would set a dirty bit has found the log full, and comes again. */
+static void exit_log_full(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, const struct v3_exit *exit)
+{
+	v3_vmx_pml_rewind();
+	if ((exit_qualification() & VMX_QUAL_EPT_NMI_UNBLOCKED) &&
+	    exit->aborted.type == V3_EVENT_NONE)
 		exit_block_nmi_again(vcpu, vv);
 }
 
@@ -275,6 +285,9 @@ static void exit_details(struct v3_vcpu *vcpu, struct vmx_vcpu *vv, uint32_t vec
 		break;
 	case V3_EXIT_NESTED_FAULT:
 		exit_nested_fault(vcpu, vv, exit);
+		break;
+	case V3_EXIT_DIRTY_LOG:
+		exit_log_full(vcpu, vv, exit);
 		break;
 	case V3_EXIT_NESTED_BAD:
 		exit->u.fault.gpa = vmx_read(VMCS_GUEST_PHYS_ADDR);

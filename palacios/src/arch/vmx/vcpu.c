@@ -6,6 +6,7 @@
 #include "arch/vmx/vmx.h"
 
 #include "cpu/cpuid.h"
+#include "cpu/yield.h"
 #include "exit/exit.h"
 #include "host/host.h"
 #include "palacios/util/str.h"
@@ -25,9 +26,17 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 {
 	const struct vmx_controls *ctl = &vv->vmx->ctl;
 	const struct vmx_vm *vx = vcpu->vm->arch_vm;
+	uint32_t proc2 = ctl->proc2;
+	const uint64_t ratio = vcpu->vm->time.tsc_ratio;
 
+	if (!v3_yield_wants_pause(vcpu->vm))
+		proc2 &= ~VMX_PROC2_PAUSE_LOOP;
 	vmx_write(VMCS_PIN_CONTROLS, ctl->pin);
-	vmx_write(VMCS_PROC2_CONTROLS, ctl->proc2);
+	if (ratio) {
+		proc2 |= VMX_PROC2_TSC_SCALING;
+		vmx_write(VMCS_TSC_MULTIPLIER, ratio);
+	}
+	vmx_write(VMCS_PROC2_CONTROLS, proc2);
 	vmx_write(VMCS_EXIT_CONTROLS, ctl->exit);
 	vmx_write(VMCS_MSR_BITMAP, vx->msr_bitmap_pa);
 	vmx_write(VMCS_LINK_POINTER, ~0ull);
@@ -38,6 +47,8 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 	vmx_write(VMCS_PF_ERROR_MASK, 0);
 	vmx_write(VMCS_PF_ERROR_MATCH, 0);
 	vmx_write(VMCS_CR3_TARGET_COUNT, 0);
+	/* No MSR areas: each entry and exit would work them off. What no field holds stays in the CPU from load()
+	 * to put(), while no code runs there that uses it (load.c). */
 	vmx_write(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmx_write(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
@@ -45,7 +56,8 @@ static void vcpu_write_constants(struct v3_vcpu *vcpu, struct vmx_vcpu *vv)
 		vmx_write(VMCS_VPID, vv->vpid);
 	if (ctl->proc2 & VMX_PROC2_XSAVES) /* IA32_XSS is 0 in a guest: none exits (cpu/fpu.c) */
 		vmx_write(VMCS_XSS_EXIT_BITMAP, ~0ull);
-	if (ctl->proc2 & VMX_PROC2_PAUSE_LOOP) {
+	v3_vmx_pml_init_vmcs(vv);
+	if (proc2 & VMX_PROC2_PAUSE_LOOP) {
 		vmx_write(VMCS_PLE_GAP, VCPU_PLE_GAP);
 		vmx_write(VMCS_PLE_WINDOW, VCPU_PLE_WINDOW);
 	}
@@ -109,10 +121,14 @@ int v3_vmx_vcpu_create(struct v3_vcpu *vcpu)
 	vv->vpid = vcpu_take_vpid(vv->vmx);
 	if (!vv->vpid && (vv->vmx->ctl.proc2 & VMX_PROC2_VPID))
 		goto free_vmcs;
+	if (v3_vmx_pml_create(vv) != V3_OK)
+		goto drop_vpid;
 	vcpu->arch_vcpu = vv;
 	vcpu_init_vmcs(vcpu, vv);
 	return V3_OK;
 
+drop_vpid:
+	vcpu_drop_vpid(vv->vmx, vv->vpid);
 free_vmcs:
 	v3_host_page_free(vv->vmcs_pa, 1);
 free_vcpu:
@@ -131,6 +147,7 @@ void v3_vmx_vcpu_destroy(struct v3_vcpu *vcpu)
 		if (vv->vmx->cpu[i].last_vcpu == vv)
 			vv->vmx->cpu[i].last_vcpu =
 				vv->vmx; /* a new vcpu may get the same address */
+	v3_vmx_pml_destroy(vv);
 	vcpu_drop_vpid(vv->vmx, vv->vpid);
 	v3_host_page_free(vv->vmcs_pa, 1);
 	v3_free(vv);

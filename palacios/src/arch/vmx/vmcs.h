@@ -498,6 +498,9 @@
 #define VMX_EPTP_LEVELS(n) ((uint64_t)((n)-1) << 3)
 #define VMX_EPTP_AD	   (1ull << 6)
 
+/* TSC multiplier, 25.6.5: a number of 64 bits */
+#define VMX_TSC_FRACTION 48
+
 /* INVEPT and INVVPID types, 31.3 */
 #define VMX_INVEPT_SINGLE	   1
 #define VMX_INVEPT_ALL		   2

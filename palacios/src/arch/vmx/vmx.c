@@ -61,6 +61,12 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 	caps->nested_1g = v3_vmx_caps_ept(&vc, VMX_EPT_1G);
 	caps->nested_exec_only = v3_vmx_caps_ept(&vc, VMX_EPT_EXEC_ONLY);
 	caps->xsaves = ctl.proc2 & VMX_PROC2_XSAVES;
+	caps->nested_dirty = v3_vmx_caps_ept(&vc, VMX_EPT_AD);
+	caps->dirty_log = caps->nested_dirty && (ctl.proc2 & VMX_PROC2_PML);
+	if (v3_vmx_caps_may(vc.procbased2, VMX_PROC2_TSC_SCALING)) {
+		caps->tsc_frac_bits = VMX_TSC_FRACTION;
+		caps->tsc_int_bits = 64 - VMX_TSC_FRACTION;
+	}
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;
@@ -118,11 +124,12 @@ static int vmx_init(uint32_t ncpus, void **arch)
 	vmx->ibpb = d & VMX_CPUID_SPEC;
 	vmx->has_timer = v3_vmx_caps_may(vmx->caps.pinbased, VMX_PIN_PREEMPTION_TIMER);
 	vmx->timer_shift = VMX_MISC_TIMER_SHIFT(vmx->caps.misc);
-	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
+	V3_INFO(NULL, "VMCS revision %#x%s%s%s%s%s", VMX_BASIC_REVISION(vmx->caps.basic),
 		vmx->ctl.proc2 & VMX_PROC2_VPID ? ", VPID" : "",
 		vmx->ctl.proc2 & VMX_PROC2_PAUSE_LOOP ? ", PAUSE-loop exiting" : "",
 		vmx->has_timer ? ", preemption timer" : "",
-		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "");
+		v3_vmx_caps_ept(&vmx->caps, VMX_EPT_1G) ? ", 1 GiB pages" : "",
+		vmx->ctl.proc2 & VMX_PROC2_PML ? ", page-modification log" : "");
 	*arch = vmx;
 	return V3_OK;
 }
@@ -201,9 +208,13 @@ static void vmx_set_tsc_offset(struct v3_vcpu *vcpu, uint64_t offset)
 
 static void vmx_set_nested_root(struct v3_vcpu *vcpu, v3_hpa_t root)
 {
+	const uint8_t how = vcpu->vm->mem.dirty.how;
+	const bool bits = how == V3_DIRTY_BITS || how == V3_DIRTY_LOG;
 	struct vmx_vcpu *vv = vcpu->arch_vcpu;
 
-	v3_vmx_set(vv, VMX_EPTP, root | VMX_EPTP_LEVELS(v3_lib.caps.nested_levels) | VMX_EPTP_WB);
+	v3_vmx_set(vv, VMX_EPTP,
+		   root | VMX_EPTP_LEVELS(v3_lib.caps.nested_levels) | VMX_EPTP_WB |
+			   (bits ? VMX_EPTP_AD : 0));
 	vv->flush = true;
 }
 
@@ -250,6 +261,7 @@ const struct v3_arch_ops v3_vmx_ops = {
 	.set_exception_mask = v3_vmx_set_exception_mask,
 	.set_nested_root = vmx_set_nested_root,
 	.flush = vmx_flush,
+	.drain_log = v3_vmx_drain_log,
 	.check_entry = v3_vmx_check_entry,
 	.dump = v3_vmx_dump,
 };

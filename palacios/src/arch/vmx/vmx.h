@@ -108,6 +108,7 @@ struct vmx_vcpu {
 	v3_hpa_t vmcs_pa; /* owned */
 	struct vmx_state *vmx;
 	uint16_t vpid; /* 0: the CPU has none */
+	uint64_t *pml; /* owned, NULL: the CPU keeps no log; pml.c */
 	uint32_t cpu;  /* where it was loaded last */
 	bool loaded;   /* the VMCS is this CPU's current one */
 	bool launched; /* since it was cleared last */
@@ -159,6 +160,15 @@ int v3_vmx_vcpu_create(struct v3_vcpu *vcpu);
 void v3_vmx_vcpu_destroy(struct v3_vcpu *vcpu);
 void v3_vmx_vcpu_reset(struct v3_vcpu *vcpu, bool init);
 void v3_vmx_dump(struct v3_vcpu *vcpu, const struct v3_text *text);
+
+/* pml.c: the log of written pages, if the controls have it. */
+int v3_vmx_pml_create(struct vmx_vcpu *vv);
+void v3_vmx_pml_destroy(struct vmx_vcpu *vv);
+/** Its fields; the VMCS is current. */
+void v3_vmx_pml_init_vmcs(const struct vmx_vcpu *vv);
+/** The CPU starts at its end again; the VMCS is current, v3_vmx_drain_log() follows before the next entry. */
+void v3_vmx_pml_rewind(void);
+void v3_vmx_drain_log(struct v3_vcpu *vcpu, bool full);
 
 /* regs.c */
 void v3_vmx_get_seg(struct v3_vcpu *vcpu, enum v3_seg_num num, struct v3_seg *seg);

@@ -30,6 +30,8 @@ struct v3_blk {
 	bool read_only;
 };
 
+/** The disk that "file" describes; as v3_blk_open(). */
+int v3_blk_file_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk);
 /** The disk that "image" and "size" describe; as v3_blk_open(). */
 int v3_blk_memory_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk);
 

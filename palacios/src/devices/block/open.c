@@ -8,5 +8,6 @@
 
 int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk)
 {
-	return v3_blk_memory_open(vm, cfg, blk);
+	return v3_cfg_has(cfg, "file") ? v3_blk_file_open(vm, cfg, blk)
+				       : v3_blk_memory_open(vm, cfg, blk);
 }

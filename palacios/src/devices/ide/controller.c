@@ -204,6 +204,7 @@ destroy_lock:
 	return err;
 }
 
+/* In a slot where a bridge is function 0, as in a PIIX3, it is function 1. */
 static int controller_add_func(struct ide *ide, unsigned slot)
 {
 	const struct v3_pci_desc desc = {
@@ -215,6 +216,8 @@ static int controller_add_func(struct ide *ide, unsigned slot)
 	};
 	int err = v3_pci_add(ide->vm, slot ? slot : V3_PCI_SLOT_ANY, 0, &desc, &ide->func);
 
+	if (err == V3_EEXIST)
+		err = v3_pci_add(ide->vm, slot, 1, &desc, &ide->func);
 	if (!err)
 		err = v3_pci_add_bar(ide->func, CONTROLLER_BAR, V3_PCI_BAR_IO, CONTROLLER_BM_LEN,
 				     controller_bar, ide);

@@ -5,10 +5,9 @@
  * EOI; SDM 3A chapter 10. Called by MMIO and MSR dispatch, by intr/inject.c through struct
  * v3_lapic_ops and by lapic_bus.c; calls lapic_bus.c for messages and lapic_timer.c for the timer.
  *
- * Fixed here: APIC ids equal vcpu numbers and cannot be changed; the MMIO page stays at 0xfee00000;
- * LINT0 carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the
- * thermal or the performance entry, which only keep what is written. Version 0x14: no CMCI entry,
- * no suppression of the EOI broadcast.
+ * Fixed here: APIC ids follow from the topology and cannot be changed; the MMIO page stays at 0xfee00000; LINT0
+ * carries the 8259 pair's output (as ExtINT, vcpu 0 only) and no line is wired to LINT1, the thermal or the performance
+ * entry, which only keep what is written. Version 0x14: no CMCI entry, no suppression of the EOI broadcast.
  *
  * There is no firmware in front of the guest, so power-on leaves vcpu 0 as firmware would: APIC
  * enabled and LINT0 = ExtINT unmasked ("virtual wire", MultiProcessor Specification 1.4 3.6.2.2).
@@ -39,8 +38,7 @@
 #define LVT_RESET     LAPIC_LVT_MASKED
 #define LVT_EXTINT    ((uint32_t)V3_DELIVER_EXTINT << 8)
 #define LVT_READ_ONLY ((1u << 12) | (1u << 14)) /* delivery status, remote IRR */
-/* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28.
- * */
+/* x2APIC ICR: vector, mode, destination mode, level, trigger, shorthand, destination; figure 10-28. */
 #define ICR_X2_BITS   0xffffffff000ccfffull
 
 /* How a register may be accessed; none of them set: reserved. R, W: in both modes. */
@@ -118,8 +116,7 @@ static void lapic_set_tpr(struct lapic *l, uint32_t tpr)
 	v3_lapic_recheck(l);
 }
 
-/** End of interrupt, SDM 3A 10.8.5. */
-static void lapic_eoi(struct lapic *l)
+void v3_lapic_eoi(struct lapic *l)
 {
 	int vector = l->isr_top;
 	uint64_t bit;
@@ -136,6 +133,13 @@ static void lapic_eoi(struct lapic *l)
 	v3_lapic_recheck(l);
 }
 
+/** The guest's EOI. One that it has not told us comes before it. */
+static void lapic_eoi(struct lapic *l)
+{
+	v3_lapic_pv_disarm(l);
+	v3_lapic_eoi(l);
+}
+
 /* ---- struct v3_lapic_ops ---- */
 
 static int lapic_pending(void *priv, struct v3_vcpu *vcpu)
@@ -143,9 +147,13 @@ static int lapic_pending(void *priv, struct v3_vcpu *vcpu)
 	struct lapic *l = lapic_of(priv, vcpu);
 	int top = lapic_top(l->irr);
 
-	if (top < 0 || (unsigned)top >> 4 <= l->ppr >> 4 || !lapic_enabled(l))
+	v3_lapic_pv_sync(l);
+	if (top < 0 || !lapic_enabled(l))
 		return V3_EAGAIN;
-	return top;
+	if ((unsigned)top >> 4 > l->ppr >> 4)
+		return top;
+	v3_lapic_pv_disarm(l); /* it waits for that EOI */
+	return V3_EAGAIN;
 }
 
 static void lapic_ack(void *priv, struct v3_vcpu *vcpu, uint8_t vector)
@@ -153,12 +161,14 @@ static void lapic_ack(void *priv, struct v3_vcpu *vcpu, uint8_t vector)
 	struct lapic *l = lapic_of(priv, vcpu);
 	uint64_t bit = 1ull << (vector & 63);
 
+	v3_lapic_pv_disarm(l);
 	__atomic_fetch_and(&l->irr[vector >> 6], ~bit, __ATOMIC_SEQ_CST);
 	l->isr[vector >> 6] |= bit;
 	/* It passed the priority check, so nothing in service is above or equal to it. */
 	l->isr_top = vector;
 	l->nested++;
 	lapic_update_ppr(l);
+	v3_lapic_pv_arm(l, vector);
 }
 
 static void lapic_set_cr8(void *priv, struct v3_vcpu *vcpu, unsigned cr8)
@@ -207,6 +217,8 @@ static void lapic_clear(struct lapic *l)
 	lapic_store32(&l->esr_pending, 0);
 	l->esr = 0;
 	l->icr = 0;
+	l->pv_eoi = 0;
+	l->pv_armed = false;
 	v3_lapic_timer_reset(l);
 }
 
@@ -245,6 +257,7 @@ static uint32_t lapic_read_reg(struct lapic *l, unsigned reg)
 	case LAPIC_TPR:
 		return l->tpr;
 	case LAPIC_PPR:
+		v3_lapic_pv_sync(l);
 		return l->ppr;
 	case LAPIC_LDR:
 		return lapic_is_x2(l) ? lapic_x2_ldr(l) : l->ldr;
@@ -253,6 +266,7 @@ static uint32_t lapic_read_reg(struct lapic *l, unsigned reg)
 	case LAPIC_SVR:
 		return l->svr;
 	case LAPIC_ISR ... LAPIC_ISR + 7:
+		v3_lapic_pv_sync(l);
 		return lapic_read_bits(l->isr, reg - LAPIC_ISR);
 	case LAPIC_TMR ... LAPIC_TMR + 7:
 		return lapic_read_bits(l->tmr, reg - LAPIC_TMR);
@@ -420,8 +434,6 @@ static int lapic_msr_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, v
 	return V3_OK;
 }
 
-/* ---- IA32_APIC_BASE and IA32_TSC_DEADLINE ---- */
-
 static int lapic_base_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
 {
 	(void)msr;
@@ -454,20 +466,6 @@ static int lapic_base_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, 
 	__atomic_store_n(&l->base, (l->base & ~BASE_MODE) | mode, __ATOMIC_RELAXED);
 	if (!mode && l->id == 0)
 		v3_extint_request(l->set->vm);
-	return V3_OK;
-}
-
-static int lapic_deadline_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
-{
-	(void)msr;
-	*value = v3_lapic_timer_get_deadline(lapic_of(priv, vcpu));
-	return V3_OK;
-}
-
-static int lapic_deadline_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
-{
-	(void)msr;
-	v3_lapic_timer_set_deadline(lapic_of(priv, vcpu), value);
 	return V3_OK;
 }
 
@@ -507,44 +505,52 @@ static int lapic_create_one(struct lapic_set *set, uint32_t index)
 		return V3_ENOMEM;
 	set->cpu[index] = l;
 	l->set = set;
-	l->id = index;
+	l->id = v3_topology_apic_id(v3_vm_topology(set->vm), index);
+	set->by_id[l->id] = l;
 	l->vcpu = v3_vm_vcpu(set->vm, index);
 	return v3_timer_create(set->vm, l->vcpu, v3_lapic_timer_fire, l, &l->timer);
+}
+
+static const struct {
+	uint32_t first, count;
+	v3_msr_read_fn rd;
+	v3_msr_write_fn wr;
+} lapic_msrs[] = {
+	{V3_MSR_X2APIC_FIRST, V3_MSR_X2APIC_LAST - V3_MSR_X2APIC_FIRST + 1, lapic_msr_read,
+	 lapic_msr_write},
+	{V3_MSR_APIC_BASE, 1, lapic_base_read, lapic_base_write},
+	{V3_MSR_TSC_DEADLINE, 1, v3_lapic_timer_read, v3_lapic_timer_write},
+	{LAPIC_MSR_PV_EOI, 1, v3_lapic_pv_read, v3_lapic_pv_write},
+};
+
+/** Give back what is claimed; of the MSRs the first @p nmsrs. */
+static void lapic_release(struct lapic_set *set, unsigned nmsrs)
+{
+	while (nmsrs--)
+		v3_msr_unregister(set->vm, lapic_msrs[nmsrs].first);
+	v3_mmio_unregister(set->vm, V3_PC_LAPIC_BASE);
 }
 
 /** Claim the registers. On failure nothing stays claimed. */
 static int lapic_claim(struct lapic_set *set)
 {
 	struct v3_vm *vm = set->vm;
+	unsigned i;
 	int err;
 
 	err = v3_mmio_register(vm, V3_PC_LAPIC_BASE, V3_PC_LAPIC_SIZE, lapic_mmio, set);
 	if (err)
 		return err;
-	err = v3_msr_register(vm, V3_MSR_X2APIC_FIRST, V3_MSR_X2APIC_LAST - V3_MSR_X2APIC_FIRST + 1,
-			      lapic_msr_read, lapic_msr_write, set);
+	for (i = 0; i < V3_ARRAY_SIZE(lapic_msrs); i++) {
+		err = v3_msr_register(vm, lapic_msrs[i].first, lapic_msrs[i].count,
+				      lapic_msrs[i].rd, lapic_msrs[i].wr, set);
+		if (err)
+			break;
+	}
+	if (!err)
+		err = v3_lapic_register(vm, &lapic_ops, set);
 	if (err)
-		goto drop_mmio;
-	err = v3_msr_register(vm, V3_MSR_APIC_BASE, 1, lapic_base_read, lapic_base_write, set);
-	if (err)
-		goto drop_x2apic;
-	err = v3_msr_register(vm, V3_MSR_TSC_DEADLINE, 1, lapic_deadline_read, lapic_deadline_write,
-			      set);
-	if (err)
-		goto drop_base;
-	err = v3_lapic_register(vm, &lapic_ops, set);
-	if (err)
-		goto drop_deadline;
-	return V3_OK;
-
-drop_deadline:
-	v3_msr_unregister(vm, V3_MSR_TSC_DEADLINE);
-drop_base:
-	v3_msr_unregister(vm, V3_MSR_APIC_BASE);
-drop_x2apic:
-	v3_msr_unregister(vm, V3_MSR_X2APIC_FIRST);
-drop_mmio:
-	v3_mmio_unregister(vm, V3_PC_LAPIC_BASE);
+		lapic_release(set, i);
 	return err;
 }
 
@@ -582,10 +588,7 @@ static void lapic_destroy(void *state)
 	struct lapic_set *set = state;
 
 	v3_lapic_unregister(set->vm);
-	v3_msr_unregister(set->vm, V3_MSR_TSC_DEADLINE);
-	v3_msr_unregister(set->vm, V3_MSR_APIC_BASE);
-	v3_msr_unregister(set->vm, V3_MSR_X2APIC_FIRST);
-	v3_mmio_unregister(set->vm, V3_PC_LAPIC_BASE);
+	lapic_release(set, V3_ARRAY_SIZE(lapic_msrs));
 	lapic_free_all(set);
 }
 

@@ -15,6 +15,7 @@
 #include "palacios/intr.h"
 #include "palacios/platform.h"
 #include "palacios/timer.h"
+#include "palacios/topology.h"
 #include "palacios/types.h"
 
 /* Register numbers: MMIO offset >> 4 = x2APIC MSR - 0x800; SDM 3A table 10-1 and 10-6. */
@@ -69,6 +70,8 @@ enum lapic_lvt_num {
 #define LAPIC_BASE_X2APIC (1ull << 10)
 #define LAPIC_BASE_ENABLE (1ull << 11)
 
+#define LAPIC_MSR_PV_EOI 0x4b564d04u /* MSR_KVM_PV_EOI_EN */
+
 enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };
 
 struct lapic_set;
@@ -79,7 +82,7 @@ struct lapic {
 	uint32_t esr_pending; /* errors since the last write to ESR */
 
 	/* written by the own thread, read by senders */
-	uint32_t id;		/* = vcpu index; constant */
+	uint32_t id;		/* by the topology; vcpu 0 has 0; constant */
 	uint64_t base;		/* IA32_APIC_BASE */
 	uint32_t svr, ldr, dfr; /* ldr, dfr: xAPIC only; the x2APIC value follows from id */
 	uint32_t lvt[LAPIC_NLVT];
@@ -97,6 +100,9 @@ struct lapic {
 	uint64_t deadline; /* guest time, ns */
 	uint64_t tsc_deadline;
 
+	uint64_t pv_eoi; /* MSR_KVM_PV_EOI_EN as written */
+	bool pv_armed;	 /* the guest may end the highest vector in service without telling us */
+
 	struct lapic_set *set;	/* not owned, outlives this */
 	struct v3_vcpu *vcpu;	/* not owned, as this */
 	struct v3_timer *timer; /* owned */
@@ -106,7 +112,8 @@ struct lapic_set {
 	struct v3_vm *vm; /* not owned, outlives the device */
 	uint32_t n;
 	uint32_t turn; /* lowest priority: where the next search starts; atomic */
-	struct lapic *cpu[V3_PC_MAX_VCPUS]; /* owned */
+	struct lapic *cpu[V3_PC_MAX_VCPUS];   /* owned */
+	struct lapic *by_id[V3_MAX_APIC_IDS]; /* the same by APIC id; NULL: nobody's */
 };
 
 static inline uint32_t lapic_load32(const uint32_t *p)
@@ -167,6 +174,21 @@ static inline int lapic_top(const uint64_t *w)
  */
 void v3_lapic_recheck(struct lapic *l);
 
+/** End of the highest interrupt in service, SDM 3A 10.8.5. Own thread. */
+void v3_lapic_eoi(struct lapic *l);
+
+/* lapic_pv.c; all on the own thread or with the VM stopped */
+
+/** Notice that the guest has ended an interrupt without telling us. */
+void v3_lapic_pv_sync(struct lapic *l);
+/** @p vector went into service: let the guest end it so, if nothing will wait for its end. */
+void v3_lapic_pv_arm(struct lapic *l, uint8_t vector);
+/** The next end must be told to us. */
+void v3_lapic_pv_disarm(struct lapic *l);
+/** The MSR; priv: struct lapic_set. */
+int v3_lapic_pv_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv);
+int v3_lapic_pv_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv);
+
 /* lapic_bus.c */
 
 /** Accept a fixed interrupt into IRR, or record an illegal vector. Any vcpu. */
@@ -192,7 +214,8 @@ void v3_lapic_timer_set_initial(struct lapic *l, uint32_t value);
 void v3_lapic_timer_set_divide(struct lapic *l, uint32_t value);
 /** Current count register. */
 uint32_t v3_lapic_timer_count(struct lapic *l);
-void v3_lapic_timer_set_deadline(struct lapic *l, uint64_t tsc);
-uint64_t v3_lapic_timer_get_deadline(struct lapic *l);
+/** IA32_TSC_DEADLINE; priv: struct lapic_set. */
+int v3_lapic_timer_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv);
+int v3_lapic_timer_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv);
 
 #endif

@@ -164,7 +164,7 @@ void v3_lapic_send(void *priv, const struct v3_apic_msg *msg)
 	struct lapic *l;
 
 	if (!msg->broadcast && !msg->logical) {
-		l = msg->dest < set->n ? set->cpu[msg->dest] : NULL;
+		l = msg->dest < V3_MAX_APIC_IDS ? set->by_id[msg->dest] : NULL;
 		if (l && lapic_bus_match(l, msg))
 			lapic_bus_accept(l, msg);
 		return;

@@ -10,6 +10,7 @@
  */
 #include "lapic.h"
 
+#include "palacios/error.h"
 #include "palacios/timer.h"
 #include "palacios/vcpu.h"
 
@@ -178,27 +179,37 @@ void v3_lapic_timer_set_divide(struct lapic *l, uint32_t value)
 	}
 }
 
-void v3_lapic_timer_set_deadline(struct lapic *l, uint64_t tsc)
+int v3_lapic_timer_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
 {
+	struct lapic_set *set = priv;
+	struct lapic *l = set->cpu[v3_vcpu_index(vcpu)];
+
+	(void)msr;
 	/* Ignored in the other modes, SDM 3A 10.5.4.1. */
 	if (lapic_timer_mode(l) != LAPIC_TSC_DEADLINE)
-		return;
+		return V3_OK;
 	lapic_timer_stop(l);
-	if (tsc) {
-		l->tsc_deadline = tsc;
-		l->deadline = v3_time_of_tsc(l->vcpu, tsc);
+	if (value) {
+		l->tsc_deadline = value;
+		l->deadline = v3_time_of_tsc(vcpu, value);
 		l->running = true;
 		/* 0: the time is past; raise it now rather than by way of the timer queue. */
 		if (!l->deadline)
 			lapic_timer_poll(l);
 	}
 	lapic_timer_program(l);
+	return V3_OK;
 }
 
-uint64_t v3_lapic_timer_get_deadline(struct lapic *l)
+int v3_lapic_timer_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
 {
+	struct lapic_set *set = priv;
+	struct lapic *l = set->cpu[v3_vcpu_index(vcpu)];
+
+	(void)msr;
 	/* A masked timer is not served by the host: it may have expired since. */
 	if (l->lvt[LAPIC_LVT_TIMER] & LAPIC_LVT_MASKED)
 		lapic_timer_poll(l);
-	return l->tsc_deadline;
+	*value = l->tsc_deadline;
+	return V3_OK;
 }

@@ -41,14 +41,15 @@ static uint64_t bar_address(const struct pci_bar *bar)
 	return value & ~(bar->size - 1);
 }
 
-/* Does the function decode this BAR, by its command register and power state? Address 0: not assigned. */
+/* Does this BAR answer, by command register, power state and the bridges above? Address 0: not assigned. */
 static bool bar_wanted(const struct pci_bar *bar, uint64_t *base)
 {
 	uint16_t enable = bar_is_io(bar) ? PCI_CMD_IO : PCI_CMD_MEM;
 
 	*base = bar_address(bar);
 	return bar->size && *base && (pci_get16(bar->func, PCI_COMMAND) & enable) &&
-	       v3_pci_cap_powered(bar->func);
+	       v3_pci_cap_powered(bar->func) &&
+	       v3_pci_bridge_forwards(bar->func->bus, bar_is_io(bar), *base, bar->size);
 }
 
 /* The offset comes from the address alone: sizes are powers of two and bases multiples of them, so a BAR that
@@ -114,9 +115,10 @@ static void bar_attach(struct pci_bar *bar, uint64_t base)
 	bar->mapped = err == V3_OK;
 	bar->base = base;
 	if (err)
-		V3_GUEST_WARN(vm, "00:%02x.%u BAR %u cannot answer at %#llx: %s",
-			      bar->func->devfn / 8u, bar->func->devfn % 8u, bar->index,
-			      (unsigned long long)base, v3_strerror(err));
+		V3_GUEST_WARN(vm, "%02x:%02x.%u BAR %u cannot answer at %#llx: %s",
+			      v3_pci_bridge_number(bar->func->bus), bar->func->devfn / 8u,
+			      bar->func->devfn % 8u, bar->index, (unsigned long long)base,
+			      v3_strerror(err));
 }
 
 void v3_pci_bar_detach(struct v3_pci_func *func)
@@ -127,24 +129,31 @@ void v3_pci_bar_detach(struct v3_pci_func *func)
 		bar_detach(&func->bar[i]);
 }
 
-/* One pass over all BARs: take out what is not where it should be, or put in what is nowhere. */
+/* Take the BAR out if it is not where it should be, or put it in if it is nowhere. */
+static void bar_move(struct pci_bar *bar, bool attach)
+{
+	uint64_t base;
+	bool wanted;
+
+	if (!bar->size)
+		return;
+	wanted = bar_wanted(bar, &base);
+	if (attach && wanted && !bar->mapped)
+		bar_attach(bar, base);
+	if (!attach && bar->mapped && (!wanted || base != bar->base))
+		bar_detach(bar);
+}
+
+/* One pass over all BARs. */
 static void bar_pass(struct pci_host *host, bool attach)
 {
+	struct pci_bus *bus;
 	unsigned f, i;
 
-	for (f = 0; f < PCI_NFUNCS; f++) {
-		for (i = 0; host->func[f] && i < V3_PCI_NBARS; i++) {
-			struct pci_bar *bar = &host->func[f]->bar[i];
-			uint64_t base;
-			bool wanted;
-
-			if (!bar->size)
-				continue;
-			wanted = bar_wanted(bar, &base);
-			if (attach && wanted && !bar->mapped)
-				bar_attach(bar, base);
-			if (!attach && bar->mapped && (!wanted || base != bar->base))
-				bar_detach(bar);
+	for (bus = &host->root; bus; bus = bus->next) {
+		for (f = 0; f < PCI_NFUNCS; f++) {
+			for (i = 0; bus->func[f] && i < V3_PCI_NBARS; i++)
+				bar_move(&bus->func[f]->bar[i], attach);
 		}
 	}
 }

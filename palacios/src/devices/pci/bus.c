@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file bus.c
- * The functions on PCI bus 0: adding and removing them, the standard header, INTx. Called by the devices
+ * The functions on the PCI buses: adding and removing them, the standard header, INTx. Called by the devices
  * (palacios/pci.h) and by host_bridge.c; calls the interrupt lines and bar.c, cap.c, msi.c. PCI Local Bus 3.0
  * chapter 6.
  */
@@ -10,7 +10,11 @@
 #include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/intr.h"
+#include "palacios/log.h"
 #include "palacios/platform.h"
+#include "palacios/util/str.h"
+
+#define V3_LOG_TAG "pci"
 
 /* Several lines may be routed to one ISA interrupt. Lock held. */
 static void bus_drive_isa(struct pci_host *host, uint8_t isa)
@@ -40,6 +44,16 @@ void v3_pci_bus_route(struct pci_host *host, unsigned line, uint8_t isa)
 	bus_drive_isa(host, isa);
 }
 
+/* Each bridge swizzles: a pin of slot n is n pins further on its other side (PCI-to-PCI Bridge 1.2, 9.1). */
+static unsigned bus_line(const struct v3_pci_func *func)
+{
+	unsigned line = func->desc.intx_pin - 1u;
+
+	for (; func; func = func->bus->self)
+		line += func->devfn / 8u;
+	return line % PCI_NLINES;
+}
+
 /* Count the function's pin in its line or not, after a change of the pin or of what gates it. Lock held. */
 static void bus_update_intx(struct v3_pci_func *func)
 {
@@ -47,7 +61,7 @@ static void bus_update_intx(struct v3_pci_func *func)
 	bool gated = (pci_get16(func, PCI_COMMAND) & PCI_CMD_INTX_DISABLE) || v3_pci_msi_on(func) ||
 		     !v3_pci_cap_powered(func);
 	bool drive = func->intx && !gated;
-	unsigned line = (func->devfn / 8u + func->desc.intx_pin - 1u) % PCI_NLINES;
+	unsigned line = bus_line(func);
 
 	func->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
 	if (func->intx)
@@ -61,9 +75,21 @@ static void bus_update_intx(struct v3_pci_func *func)
 
 void v3_pci_bus_settle(struct v3_pci_func *func)
 {
+	struct pci_bus *bus;
+	unsigned i;
+
 	bus_update_intx(func);
 	v3_pci_bar_sync(func->host);
 	v3_pci_msi_flush(func);
+	if (func->desc.header_type != PCI_HEADER_BRIDGE)
+		return;
+	/* Messages of those behind it may have waited for it. */
+	for (bus = func->host->root.next; bus; bus = bus->next) {
+		for (i = 0; i < PCI_NFUNCS; i++) {
+			if (bus->func[i])
+				v3_pci_msi_flush(bus->func[i]);
+		}
+	}
 }
 
 void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value)
@@ -106,12 +132,13 @@ void v3_pci_bus_reset(struct v3_pci_func *func)
 	v3_pci_bus_settle(func);
 }
 
-void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, unsigned devfn,
-		     const struct v3_pci_desc *desc)
+void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, struct pci_bus *bus,
+		     unsigned devfn, const struct v3_pci_desc *desc)
 {
 	unsigned i;
 
 	func->host = host;
+	func->bus = bus;
 	func->devfn = (uint8_t)devfn;
 	func->desc = *desc;
 	func->cap_end = PCI_DEVICE_SPECIFIC;
@@ -135,9 +162,9 @@ void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, unsigned d
 }
 
 /* Function 0 tells whether its device has others, 6.2.1. Lock held. */
-static void bus_mark_multifunction(struct pci_host *host, unsigned slot)
+static void bus_mark_multifunction(struct pci_bus *bus, unsigned slot)
 {
-	struct v3_pci_func **func = &host->func[slot * 8];
+	struct v3_pci_func **func = &bus->func[slot * 8];
 	bool multi;
 	unsigned i;
 
@@ -151,18 +178,29 @@ static void bus_mark_multifunction(struct pci_host *host, unsigned slot)
 		func[0]->config[PCI_HEADER_TYPE] |= PCI_MULTIFUNCTION;
 }
 
-/* The first slot without any function, from 1 on; PCI_NSLOTS if there is none. */
-static unsigned bus_free_slot(const struct pci_host *host)
+/* The first slot without any function, on bus 0 from 1 on; PCI_NSLOTS if there is none. */
+static unsigned bus_free_slot(const struct pci_bus *bus)
 {
 	unsigned slot, i;
 
-	for (slot = 1; slot < PCI_NSLOTS; slot++) {
-		for (i = 0; i < 8 && !host->func[slot * 8 + i]; i++)
+	for (slot = bus->self ? 0 : 1; slot < PCI_NSLOTS; slot++) {
+		for (i = 0; i < 8 && !bus->func[slot * 8 + i]; i++)
 			;
 		if (i == 8)
 			break;
 	}
 	return slot;
+}
+
+static struct pci_bus *bus_named(struct pci_host *host, const char *name)
+{
+	struct pci_bus *bus = &host->root;
+
+	while (bus && v3_strcmp(bus->name, name ? name : ""))
+		bus = bus->next;
+	if (!bus)
+		V3_ERR(host->vm, "bus: no pci_bridge \"%s\" before this device", name);
+	return bus;
 }
 
 int v3_pci_add(struct v3_vm *vm, unsigned slot, unsigned fn, const struct v3_pci_desc *desc,
@@ -172,24 +210,28 @@ int v3_pci_add(struct v3_vm *vm, unsigned slot, unsigned fn, const struct v3_pci
 	bool any = slot == V3_PCI_SLOT_ANY;
 	struct v3_pci_func *func;
 	unsigned long flags;
+	struct pci_bus *bus;
 
 	if (!host)
 		return V3_ENODEV;
+	bus = bus_named(host, desc->bus);
+	if (!bus)
+		return V3_ENOENT;
 	if (any)
-		slot = bus_free_slot(host);
+		slot = bus_free_slot(bus);
 	if (any && slot == PCI_NSLOTS)
 		return V3_ENOSPC;
 	if (slot >= PCI_NSLOTS || fn >= 8 || desc->intx_pin > 4)
 		return V3_EINVAL;
-	if (host->func[slot * 8 + fn])
+	if (bus->func[slot * 8 + fn])
 		return V3_EEXIST;
 	func = v3_alloc(sizeof(*func));
 	if (!func)
 		return V3_ENOMEM;
-	v3_pci_bus_init(func, host, slot * 8 + fn, desc);
+	v3_pci_bus_init(func, host, bus, slot * 8 + fn, desc);
 	flags = v3_lock_acquire(&host->lock);
-	host->func[func->devfn] = func;
-	bus_mark_multifunction(host, slot);
+	bus->func[func->devfn] = func;
+	bus_mark_multifunction(bus, slot);
 	v3_lock_release(&host->lock, flags);
 	*out = func;
 	return V3_OK;
@@ -207,8 +249,8 @@ void v3_pci_remove(struct v3_pci_func *func)
 	func->intx = false;
 	bus_update_intx(func);
 	v3_pci_bar_detach(func);
-	host->func[func->devfn] = NULL;
-	bus_mark_multifunction(host, func->devfn / 8);
+	func->bus->func[func->devfn] = NULL;
+	bus_mark_multifunction(func->bus, func->devfn / 8);
 	v3_pci_bar_sync(host); /* somebody may have waited for the place of its BARs */
 	v3_lock_release(&host->lock, flags);
 	v3_free(func->msix);

@@ -80,7 +80,8 @@ bool v3_pci_cap_powered(const struct v3_pci_func *func)
 bool v3_pci_may_dma(struct v3_pci_func *func)
 {
 	unsigned long flags = v3_lock_acquire(&func->host->lock);
-	bool may = (pci_get16(func, PCI_COMMAND) & PCI_CMD_MASTER) && v3_pci_cap_powered(func);
+	bool may = (pci_get16(func, PCI_COMMAND) & PCI_CMD_MASTER) && v3_pci_cap_powered(func) &&
+		   v3_pci_bridge_masters(func->bus);
 
 	v3_lock_release(&func->host->lock, flags);
 	return may;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file host_bridge.c
- * Configuration mechanism 1 (PCI Local Bus 3.0, 3.2.2.3.2) in front of PCI bus 0, and the host bridge at 00:00.0,
- * which looks like an Intel 440FX (pam.c: its shadow RAM). Other devices add their functions through palacios/pci.h (bus.c).
+ * Configuration mechanism 1 (PCI Local Bus 3.0, 3.2.2.3.2) in front of the PCI buses, and the host bridge at 00:00.0,
+ * which looks like an Intel 440FX (pam.c: its shadow RAM). Other devices add their functions through palacios/pci.h
+ * (bus.c).
  *
  * CONFIG_ADDRESS answers 32-bit accesses at 0xcf8 only; the byte port 0xcf9 inside it is the reset device's.
  */
@@ -52,10 +53,14 @@ static int pci_addr_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 /* The function CONFIG_ADDRESS points to and the offset of its doubleword; NULL: nobody there. */
 static struct v3_pci_func *pci_selected(struct pci_host *host, unsigned *off)
 {
+	struct pci_bus *bus = &host->root;
+
 	*off = PCI_ADDR_OFFSET(host->addr);
-	if (!(host->addr & PCI_ADDR_ENABLE) || PCI_ADDR_BUS(host->addr))
+	if (!(host->addr & PCI_ADDR_ENABLE))
 		return NULL;
-	return host->func[PCI_ADDR_DEVFN(host->addr)];
+	if (PCI_ADDR_BUS(host->addr))
+		bus = v3_pci_bridge_find(host, PCI_ADDR_BUS(host->addr));
+	return bus ? bus->func[PCI_ADDR_DEVFN(host->addr)] : NULL;
 }
 
 static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
@@ -95,13 +100,16 @@ static void pci_reset(void *state)
 {
 	struct pci_host *host = state;
 	unsigned long flags;
+	struct pci_bus *bus;
 	unsigned i;
 
 	flags = v3_lock_acquire(&host->lock);
 	host->addr = 0;
-	for (i = 0; i < PCI_NFUNCS; i++) {
-		if (host->func[i])
-			v3_pci_bus_reset(host->func[i]);
+	for (bus = &host->root; bus; bus = bus->next) {
+		for (i = 0; i < PCI_NFUNCS; i++) {
+			if (bus->func[i])
+				v3_pci_bus_reset(bus->func[i]);
+		}
 	}
 	/* The bridge always lets memory and bus masters through; its own registers are plain storage. */
 	host->bridge.config[PCI_COMMAND] = PCI_CMD_MEM | PCI_CMD_MASTER;
@@ -122,9 +130,9 @@ static int pci_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	host->vm = vm;
 	for (i = 0; i < PCI_NLINES; i++) /* stays so without an ISA bridge */
 		host->isa[i] = V3_PC_INTX_ISA(i, 1);
-	v3_pci_bus_init(&host->bridge, host, 0, &pci_bridge_desc);
+	v3_pci_bus_init(&host->bridge, host, &host->root, 0, &pci_bridge_desc);
 	host->bridge.desc.priv = host;
-	host->func[0] = &host->bridge;
+	host->root.func[0] = &host->bridge;
 	err = v3_lock_init(&host->lock);
 	if (err)
 		goto free_host;

@@ -102,10 +102,11 @@ static void msi_flush_msix(struct v3_pci_func *func)
 	}
 }
 
-/* A message is a memory write of the function's: it needs power and the bus master bit. */
+/* A message is a memory write of the function's: it needs power, the bus master bit, and that of each bridge above. */
 static bool msi_may_send(const struct v3_pci_func *func)
 {
-	return (pci_get16(func, PCI_COMMAND) & PCI_CMD_MASTER) && v3_pci_cap_powered(func);
+	return (pci_get16(func, PCI_COMMAND) & PCI_CMD_MASTER) && v3_pci_cap_powered(func) &&
+	       v3_pci_bridge_masters(func->bus);
 }
 
 void v3_pci_msi_flush(struct v3_pci_func *func)

@@ -3,7 +3,7 @@
  * @file pci.h
  * What the files of the PCI bus share. bus.c: functions, the standard header, INTx. bar.c: base address
  * registers. cap.c: capability list and power management. msi.c: MSI and MSI-X. host_bridge.c: the ports in
- * front and the device class. Section numbers are those of PCI Local Bus 3.0.
+ * front and the device class. bridge.c: bridges to further buses. Section numbers are those of PCI Local Bus 3.0.
  *
  * Configuration space is an array of bytes with a mask of the bits that the guest may write; a write is stored
  * through the mask first, then v3_pci_bus_settle() makes everything else follow what the registers say.
@@ -44,6 +44,7 @@
 #define PCI_STATUS_INTX	     0x08
 #define PCI_STATUS_CAPS	     0x10
 #define PCI_MULTIFUNCTION    0x80
+#define PCI_HEADER_BRIDGE    0x01 /* header type of a bridge */
 
 struct pci_host;
 struct pci_msix;
@@ -63,6 +64,7 @@ struct pci_bar {
 
 struct v3_pci_func {
 	struct pci_host *host; /* not owned; outlives the function */
+	struct pci_bus *bus;   /* not owned; outlives the function */
 	uint8_t devfn;
 	bool intx;   /* the device asserts its INTx pin */
 	bool driven; /* the pin is counted in the line, that is, not gated */
@@ -76,15 +78,24 @@ struct v3_pci_func {
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits of config[] the guest may change */
 };
 
-#define PCI_NPAM 13 /* pieces of 0xc0000..0xfffff that can be shadowed */
+#define PCI_NPAM     13 /* pieces of 0xc0000..0xfffff that can be shadowed */
+#define PCI_BUS_NAME 32
+
+/* One bus: that of the host bridge, or one behind a bridge (bridge.c). */
+struct pci_bus {
+	struct pci_bus *next;	  /* of the host's list; parents come before their children */
+	struct v3_pci_func *self; /* the bridge, not owned, outlives this; NULL: bus 0 */
+	struct v3_pci_func *func[PCI_NFUNCS]; /* by devfn; owned but for the host bridge */
+	char name[PCI_BUS_NAME];
+};
 
 struct pci_host {
-	struct v3_vm *vm;		      /* not owned; outlives the device */
-	struct v3_lock lock;		      /* guards all below, and every function */
-	uint32_t addr;			      /* CONFIG_ADDRESS */
-	uint16_t asserted[PCI_NLINES];	      /* functions that drive each INTx line */
-	uint8_t isa[PCI_NLINES];	      /* ISA line each is routed to; 0: none */
-	struct v3_pci_func *func[PCI_NFUNCS]; /* by devfn; owned but for the bridge */
+	struct v3_vm *vm;	       /* not owned; outlives the device */
+	struct v3_lock lock;	       /* guards all below, and every function */
+	uint32_t addr;		       /* CONFIG_ADDRESS */
+	uint16_t asserted[PCI_NLINES]; /* functions that drive each INTx line */
+	uint8_t isa[PCI_NLINES];       /* ISA line each is routed to; 0: none */
+	struct pci_bus root;
 	struct v3_pci_func bridge;
 	bool shadow; /* there is firmware ROM: the PAM registers work */
 	bool pam_busy,
@@ -117,8 +128,8 @@ static inline void pci_put32(uint8_t *bytes, unsigned off, uint32_t value)
 /* ---- bus.c; the bus lock is held unless said otherwise ---- */
 
 /** Fill a function in; it is not on the bus yet. No lock needed. */
-void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, unsigned devfn,
-		     const struct v3_pci_desc *desc);
+void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, struct pci_bus *bus,
+		     unsigned devfn, const struct v3_pci_desc *desc);
 /** Read or write configuration space; @p off and @p size lie within one doubleword. */
 uint32_t v3_pci_bus_read(const struct v3_pci_func *func, unsigned off, unsigned size);
 void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value);
@@ -154,6 +165,17 @@ uint8_t v3_pci_cap_state(const struct v3_pci_func *func);
 void v3_pci_cap_keep_state(struct v3_pci_func *func, uint8_t before);
 /** Is the function in D0? Bus lock held. */
 bool v3_pci_cap_powered(const struct v3_pci_func *func);
+
+/* ---- bridge.c; bus lock held ---- */
+
+/** The bus that configuration accesses to bus @p number reach (PCI-to-PCI Bridge 1.2, 3.1.2.1.3); NULL: none. */
+struct pci_bus *v3_pci_bridge_find(struct pci_host *host, unsigned number);
+/** Number of a bus as the guest has assigned it. */
+unsigned v3_pci_bridge_number(const struct pci_bus *bus);
+/** Do all bridges above forward addresses from @p base on to this bus? */
+bool v3_pci_bridge_forwards(const struct pci_bus *bus, bool io, uint64_t base, uint64_t size);
+/** Do all of them forward what the functions of this bus read and write by themselves? */
+bool v3_pci_bridge_masters(const struct pci_bus *bus);
 
 /* ---- msi.c; bus lock held ---- */
 

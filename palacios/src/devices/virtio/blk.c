@@ -19,6 +19,7 @@
 #define VBLK_F_RO	    5
 #define VBLK_F_BLK_SIZE	    6
 #define VBLK_F_FLUSH	    9
+#define VBLK_F_MQ	    12
 #define VBLK_F_DISCARD	    13
 #define VBLK_F_WRITE_ZEROES 14
 
@@ -34,6 +35,7 @@
 #define VBLK_S_UNSUPP 2
 
 #define VBLK_ID_LEN 20 /* 5.2.6 */
+#define VBLK_QUEUES 8  /* at most */
 
 /* What one request may do, so that none keeps a vcpu busy for long; the driver is told all of it. */
 #define VBLK_SEG_MAX	   126
@@ -93,15 +95,20 @@ struct vblk_req {
 	struct v3_blk_piece piece[VBLK_PIECES];
 };
 
+/* The requests of a queue. */
+struct vblk_pool {
+	struct v3_blk_req *done; /* pushed by the disk in any context, taken whole by the runner */
+	/* The runner's alone. */
+	struct v3_blk_req *spare; /* owned */
+	unsigned nreqs;		  /* that exist, in use or not */
+};
+
 struct vblk {
 	struct v3_blk *blk;    /* owned */
 	struct v3_virtio *dev; /* owned */
 	char serial[VBLK_ID_LEN];
-	struct v3_blk_req
-		*done; /* pushed by the disk in any context, taken whole by the queue's runner */
-	/* The runner's alone. */
-	struct v3_blk_req *spare; /* owned */
-	unsigned nreqs;		  /* that exist, in use or not */
+	unsigned npools;
+	struct vblk_pool pool[]; /* by queue */
 };
 
 static uint8_t vblk_status(int err)
@@ -120,28 +127,28 @@ static struct vblk_req *vblk_req_of(struct v3_blk_req *blk)
 static void vblk_done(struct v3_blk_req *blk, int err)
 {
 	struct vblk_req *req = vblk_req_of(blk);
-	struct vblk *vblk = blk->priv;
+	struct vblk_pool *pool = blk->priv;
 
 	req->err = err;
-	blk->next = __atomic_load_n(&vblk->done, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(&vblk->done, &blk->next, blk, false, __ATOMIC_RELEASE,
+	blk->next = __atomic_load_n(&pool->done, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&pool->done, &blk->next, blk, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;
 	v3_virtio_run_later(req->q);
 }
 
-static struct v3_blk_req *vblk_take_done(struct vblk *vblk)
+static struct v3_blk_req *vblk_take_done(struct vblk_pool *pool)
 {
-	return __atomic_exchange_n(&vblk->done, NULL, __ATOMIC_ACQUIRE);
+	return __atomic_exchange_n(&pool->done, NULL, __ATOMIC_ACQUIRE);
 }
 
-static void vblk_put_spare(struct vblk *vblk, struct vblk_req *req)
+static void vblk_put_spare(struct vblk_pool *pool, struct vblk_req *req)
 {
-	req->blk.next = vblk->spare;
-	vblk->spare = &req->blk;
+	req->blk.next = pool->spare;
+	pool->spare = &req->blk;
 }
 
-static int vblk_add_req(struct vblk *vblk)
+static int vblk_add_req(struct vblk_pool *pool)
 {
 	struct vblk_req *req = v3_alloc(sizeof(*req));
 
@@ -153,31 +160,31 @@ static int vblk_add_req(struct vblk *vblk)
 		return V3_ENOMEM;
 	}
 	req->blk.done = vblk_done;
-	req->blk.priv = vblk;
+	req->blk.priv = pool;
 	req->blk.piece = req->piece;
-	vblk_put_spare(vblk, req);
-	vblk->nreqs++;
+	vblk_put_spare(pool, req);
+	pool->nreqs++;
 	return V3_OK;
 }
 
-static void vblk_free_reqs(struct vblk *vblk)
+static void vblk_free_pool(struct vblk_pool *pool)
 {
 	struct vblk_req *req;
 
-	while (vblk->spare) {
-		req = vblk_req_of(vblk->spare);
-		vblk->spare = req->blk.next;
+	while (pool->spare) {
+		req = vblk_req_of(pool->spare);
+		pool->spare = req->blk.next;
 		v3_free(req->chain);
 		v3_free(req);
 	}
 }
 
 /* A request to use, still in the list of spare ones. NULL: as many are pending as there may be, but not none. */
-static struct vblk_req *vblk_spare(struct vblk *vblk)
+static struct vblk_req *vblk_spare(struct vblk_pool *pool)
 {
-	if (!vblk->spare && (vblk->nreqs == VBLK_REQS || vblk_add_req(vblk)))
+	if (!pool->spare && (pool->nreqs == VBLK_REQS || vblk_add_req(pool)))
 		return NULL;
-	return vblk_req_of(vblk->spare);
+	return vblk_req_of(pool->spare);
 }
 
 /* ---- one request ---- */
@@ -338,6 +345,7 @@ static void vblk_end(struct v3_vq *q, uint8_t status)
 /* Header, data, and in the last byte the status; how they are cut into buffers is the driver's affair (2.7.4.1). */
 static void vblk_chain(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
 {
+	struct vblk_pool *pool = &vblk->pool[q->index];
 	struct vblk_header header;
 
 	if (q->chain->out.left < sizeof(header) || !q->chain->in.left) {
@@ -348,11 +356,12 @@ static void vblk_chain(struct vblk *vblk, struct v3_vq *q, struct vblk_req *req)
 		return;
 	if (!vblk_begin(vblk, q, req, &header))
 		req->status = VBLK_S_IOERR;
+	pool->spare = req->blk.next; /* the disk uses that while it has the request */
 	if (vblk_work(vblk, q, req)) {
 		vblk_end(q, req->status);
+		vblk_put_spare(pool, req);
 		return;
 	}
-	vblk->spare = req->blk.next;
 	v3_vq_hold(q, &req->chain);
 }
 
@@ -361,7 +370,7 @@ static void vblk_process(void *priv, struct v3_vq *q)
 	struct vblk *vblk = priv;
 	struct vblk_req *req;
 
-	while ((req = vblk_spare(vblk)) && v3_vq_pop(q))
+	while ((req = vblk_spare(&vblk->pool[q->index])) && v3_vq_pop(q))
 		vblk_chain(vblk, q, req);
 }
 
@@ -369,9 +378,10 @@ static void vblk_process(void *priv, struct v3_vq *q)
 static void vblk_finish(void *priv, struct v3_vq *q)
 {
 	struct vblk *vblk = priv;
+	struct vblk_pool *pool = &vblk->pool[q->index];
 	struct v3_blk_req *blk, *next;
 
-	for (blk = vblk_take_done(vblk); blk; blk = next) {
+	for (blk = vblk_take_done(pool); blk; blk = next) {
 		struct vblk_req *req = vblk_req_of(blk);
 
 		next = blk->next;
@@ -383,7 +393,7 @@ static void vblk_finish(void *priv, struct v3_vq *q)
 		}
 		vblk_end(q, req->status);
 		v3_vq_release(q);
-		vblk_put_spare(vblk, req);
+		vblk_put_spare(pool, req);
 	}
 }
 
@@ -399,11 +409,17 @@ static const struct v3_virtio_class vblk_class = {
 static void vblk_drain(struct vblk *vblk)
 {
 	struct v3_blk_req *blk, *next;
+	struct vblk_pool *pool;
 
 	v3_blk_drain(vblk->blk);
-	for (blk = vblk_take_done(vblk); blk; blk = next) {
-		next = blk->next;
-		vblk_put_spare(vblk, vblk_req_of(blk));
+	for (pool = vblk->pool; pool < vblk->pool + vblk->npools; pool++) {
+		for (blk = vblk_take_done(pool); blk; blk = next) {
+			struct vblk_req *req = vblk_req_of(blk);
+
+			next = blk->next;
+			v3_vq_wrote(req->q, req->chain);
+			vblk_put_spare(pool, req);
+		}
 	}
 }
 
@@ -422,7 +438,7 @@ static void vblk_configure(struct vblk *vblk)
 		.size_max = VBLK_SIZE_MAX,
 		.seg_max = VBLK_SEG_MAX,
 		.blk_size = V3_BLK_SECTOR,
-		.num_queues = 1,
+		.num_queues = (uint16_t)vblk->npools,
 		.max_discard_sectors = VBLK_RANGE_SECTORS,
 		.max_discard_seg = VBLK_RANGES,
 		.discard_sector_alignment = 1,
@@ -434,12 +450,31 @@ static void vblk_configure(struct vblk *vblk)
 	v3_virtio_set_config(vblk->dev, 0, &config, sizeof(config));
 }
 
+/* One request for each queue, so that it can always go on. */
+static int vblk_make_pools(struct vblk *vblk, unsigned n)
+{
+	int err = V3_OK;
+
+	while (!err && vblk->npools < n)
+		err = vblk_add_req(&vblk->pool[vblk->npools++]);
+	return err;
+}
+
+static void vblk_free(struct vblk *vblk)
+{
+	unsigned i;
+
+	for (i = 0; i < vblk->npools; i++)
+		vblk_free_pool(&vblk->pool[i]);
+	v3_free(vblk);
+}
+
 static int vblk_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
 	struct v3_virtio_params params = {
-		.nqueues = 1,
+		.nqueues = (unsigned)v3_cfg_uint(cfg, "queues"),
 		.config_len = sizeof(struct vblk_config),
-		.slot = (unsigned)v3_cfg_uint(cfg, "slot"),
+		.cfg = cfg,
 		.features = VIRTIO_BIT(VBLK_F_SIZE_MAX) | VIRTIO_BIT(VBLK_F_SEG_MAX) |
 			    VIRTIO_BIT(VBLK_F_BLK_SIZE) | VIRTIO_BIT(VBLK_F_FLUSH),
 	};
@@ -447,16 +482,18 @@ static int vblk_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	struct vblk *vblk;
 	int err;
 
-	vblk = v3_alloc(sizeof(*vblk));
+	vblk = v3_alloc(sizeof(*vblk) + params.nqueues * sizeof(vblk->pool[0]));
 	if (!vblk)
 		return V3_ENOMEM;
 	memcpy(vblk->serial, serial, v3_strlen(serial));
-	err = vblk_add_req(vblk);
+	err = vblk_make_pools(vblk, params.nqueues);
 	if (err)
 		goto free_vblk;
 	err = v3_blk_open(vm, cfg, &vblk->blk);
 	if (err)
-		goto free_reqs;
+		goto free_vblk;
+	if (params.nqueues > 1)
+		params.features |= VIRTIO_BIT(VBLK_F_MQ);
 	params.features |= v3_blk_read_only(vblk->blk)
 				   ? VIRTIO_BIT(VBLK_F_RO)
 				   : VIRTIO_BIT(VBLK_F_DISCARD) | VIRTIO_BIT(VBLK_F_WRITE_ZEROES);
@@ -469,10 +506,8 @@ static int vblk_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 
 close_blk:
 	v3_blk_close(vblk->blk);
-free_reqs:
-	vblk_free_reqs(vblk);
 free_vblk:
-	v3_free(vblk);
+	vblk_free(vblk);
 	return err;
 }
 
@@ -483,13 +518,13 @@ static void vblk_destroy(void *state)
 	vblk_drain(vblk);
 	v3_virtio_destroy(vblk->dev);
 	v3_blk_close(vblk->blk);
-	vblk_free_reqs(vblk);
-	v3_free(vblk);
+	vblk_free(vblk);
 }
 
 static const struct v3_cfg_key vblk_keys[] = {
 	VIRTIO_KEYS,
 	V3_BLK_KEYS,
+	{.name = "queues", .type = V3_CFG_UINT, .low = 1, .high = VBLK_QUEUES, .def = 1},
 	{.name = "serial", .type = V3_CFG_STRING, .high = VBLK_ID_LEN},
 	{.name = NULL},
 };

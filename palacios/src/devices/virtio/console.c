@@ -338,7 +338,7 @@ static int vcon_create_parts(struct vcon *vcon, const struct v3_cfg *cfg)
 	struct v3_virtio_params params = {
 		.nqueues = VCON_NQUEUES(vcon->nports),
 		.config_len = sizeof(struct vcon_config),
-		.slot = (unsigned)v3_cfg_uint(cfg, "slot"),
+		.cfg = cfg,
 		.features = VIRTIO_BIT(VCON_F_MULTIPORT) | VIRTIO_BIT(VCON_F_EMERG_WRITE),
 	};
 	struct vcon_config config = {.max_ports = vcon->nports};

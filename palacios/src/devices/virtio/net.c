@@ -1,46 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file net.c
- * virtio network device (virtio 1.2, 5.1): one pair of queues, mergeable receive buffers, checksum and TCP
- * segmentation offloads, on a port of palacios/net.h. Called by the transport and, when frames arrive, by the
- * network; calls the network.
+ * virtio network device (virtio 1.2, 5.1): pairs of queues, mergeable receive buffers, checksum and TCP segmentation
+ * offloads, on ports of palacios/net.h. Called by the transport and, when frames arrive, by the network; calls the
+ * network and net_control.c.
  */
-#include "devices/virtio/virtio.h"
+#include "devices/virtio/net.h"
 
 #include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/log.h"
-#include "palacios/net.h"
 #include "palacios/util/str.h"
 
 #define V3_LOG_TAG "virtio_net"
 
 #define VNET_ID	       1
 #define VNET_PCI_CLASS 0x020000 /* Ethernet */
-#define VNET_RX	       0
-#define VNET_TX	       1
-
-#define VNET_F_CSUM	  0
-#define VNET_F_GUEST_CSUM 1
-#define VNET_F_MAC	  5
-#define VNET_F_GUEST_TSO4 7
-#define VNET_F_GUEST_TSO6 8
-#define VNET_F_GUEST_ECN  9
-#define VNET_F_HOST_TSO4  11
-#define VNET_F_HOST_TSO6  12
-#define VNET_F_HOST_ECN	  13
-#define VNET_F_MRG_RXBUF  15
-#define VNET_F_STATUS	  16
-
 #define VNET_FEATURES                                                                              \
 	(VIRTIO_BIT(VNET_F_CSUM) | VIRTIO_BIT(VNET_F_GUEST_CSUM) | VIRTIO_BIT(VNET_F_MAC) |        \
 	 VIRTIO_BIT(VNET_F_GUEST_TSO4) | VIRTIO_BIT(VNET_F_GUEST_TSO6) |                           \
 	 VIRTIO_BIT(VNET_F_GUEST_ECN) | VIRTIO_BIT(VNET_F_HOST_TSO4) |                             \
 	 VIRTIO_BIT(VNET_F_HOST_TSO6) | VIRTIO_BIT(VNET_F_HOST_ECN) |                              \
-	 VIRTIO_BIT(VNET_F_MRG_RXBUF) | VIRTIO_BIT(VNET_F_STATUS))
+	 VIRTIO_BIT(VNET_F_MRG_RXBUF) | VIRTIO_BIT(VNET_F_STATUS) | VIRTIO_BIT(VNET_F_CTRL_VQ) |   \
+	 VIRTIO_BIT(VNET_F_CTRL_RX) | VIRTIO_BIT(VNET_F_CTRL_VLAN) |                               \
+	 VIRTIO_BIT(VNET_F_CTRL_RX_EXTRA) | VIRTIO_BIT(VNET_F_CTRL_MAC_ADDR))
 
 #define VNET_LINK_UP   1
-#define VNET_PIECES    VIRTIO_QUEUE_MAX
 /* Buffers of one frame; they are taken twice in one run. */
 #define VNET_MERGE_MAX (VIRTIO_RUN_BUDGET / 2)
 
@@ -58,15 +43,16 @@ _Static_assert(offsetof(struct vnet_header, num_buffers) == sizeof(struct v3_net
 struct vnet_config {
 	uint8_t mac[V3_NET_MAC_LEN];
 	uint16_t status;
+	uint16_t max_pairs; /* of queues */
 };
 
-struct vnet {
-	struct v3_vm *vm;	  /* not owned; outlives the device */
-	struct v3_virtio *dev;	  /* owned */
-	struct v3_net_port *port; /* owned */
-	struct v3_net_piece
-		piece[VNET_PIECES]; /* of the frame being sent; the runner of the TX queue's */
-};
+/* A legacy driver has no number of buffers in its header unless it merges them (5.1.6.1). */
+static uint32_t vnet_header_len(const struct v3_virtio *dev)
+{
+	bool full = v3_virtio_has(dev, VIRTIO_F_VERSION_1) || v3_virtio_has(dev, VNET_F_MRG_RXBUF);
+
+	return full ? sizeof(struct vnet_header) : offsetof(struct vnet_header, num_buffers);
+}
 
 /* ---- sending ---- */
 
@@ -85,32 +71,33 @@ static bool vnet_may_offload(const struct v3_virtio *dev, const struct v3_net_of
 }
 
 /* Send the rest of the chain as a frame. @return false: it is none, dropped */
-static bool vnet_send(struct vnet *vnet, struct v3_vq *q, const struct v3_net_offload *offload)
+static bool vnet_send(struct vnet_pair *pair, struct v3_vq *q, const struct v3_net_offload *offload)
 {
 	unsigned n = 0;
 	uint32_t len;
 	const void *p;
 
 	while (n < VNET_PIECES && (p = v3_vq_piece(q, false, V3_NET_FRAME_MAX, &len)) != NULL)
-		vnet->piece[n++] = (struct v3_net_piece){.p = p, .len = len};
+		pair->piece[n++] = (struct v3_net_piece){.p = p, .len = len};
 	if (q->chain->out.left)
 		return false;
-	return v3_net_send(vnet->port, offload, vnet->piece, n) == V3_OK;
+	return v3_net_send(pair->port, offload, pair->piece, n) == V3_OK;
 }
 
-static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
+static void vnet_send_all(struct vnet_pair *pair, struct v3_vq *q)
 {
+	struct vnet *vnet = pair->vnet;
 	struct v3_net_offload offload;
 	struct vnet_header header;
 
 	while (v3_vq_pop(q)) {
 		memset(&header, 0, sizeof(header));
-		if (!v3_vq_read(q, &header, sizeof(header)))
+		if (!v3_vq_read(q, &header, vnet_header_len(q->dev)))
 			header.flags = 0xff; /* no frame at all */
 		memcpy(&offload, &header, sizeof(offload));
 		offload.flags &=
 			V3_NET_NEEDS_CSUM | 0xf8; /* DATA_VALID and RSC are for reception */
-		if (!vnet_may_offload(vnet->dev, &offload) || !vnet_send(vnet, q, &offload))
+		if (!vnet_may_offload(vnet->dev, &offload) || !vnet_send(pair, q, &offload))
 			V3_GUEST_WARN(vnet->vm, "slot %u: a malformed frame, dropped",
 				      v3_pci_slot(vnet->dev->func));
 		v3_vq_put(q, q->chain->head, 0);
@@ -123,7 +110,7 @@ static void vnet_send_all(struct vnet *vnet, struct v3_vq *q)
  * Take as many chains as @p total bytes need: one, or several that are merged (5.1.6.4).
  * @return how many, with the last one in q->chain; 0: not enough there; -1: it cannot be received
  */
-static int vnet_take_buffers(struct v3_vq *q, uint64_t total)
+static int vnet_take_buffers(struct v3_vq *q, uint64_t total, struct v3_vq_mark start)
 {
 	bool merge = v3_virtio_has(q->dev, VNET_F_MRG_RXBUF);
 	uint64_t room = 0;
@@ -131,11 +118,11 @@ static int vnet_take_buffers(struct v3_vq *q, uint64_t total)
 
 	while (room < total) {
 		if ((n && !merge) || n == VNET_MERGE_MAX || n == q->size) {
-			v3_vq_unpop(q, (unsigned)n);
+			v3_vq_rewind(q, start);
 			return -1;
 		}
 		if (!v3_vq_pop(q)) {
-			v3_vq_unpop(q, (unsigned)n);
+			v3_vq_rewind(q, start);
 			return 0;
 		}
 		room += q->chain->in_len;
@@ -152,19 +139,18 @@ static uint32_t vnet_fill(struct v3_vq *q, const uint8_t *frame, uint32_t len)
 	return v3_vq_write(q, frame, n) ? n : 0;
 }
 
-/* Copy header and frame into @p n chains; the first is in q->chain if it is the only one. */
-static void vnet_fill_buffers(struct v3_vq *q, const struct vnet_header *header, int n,
-			      const uint8_t *frame, uint32_t len)
+/* Copy header and frame into the chains after @p start; the one in q->chain if num_buffers is 1. */
+static void vnet_fill_buffers(struct v3_vq *q, struct v3_vq_mark start,
+			      const struct vnet_header *header, const uint8_t *frame, uint32_t len)
 {
-	uint32_t done = 0;
-	int i;
+	uint32_t done = 0, n = header->num_buffers, i;
 
 	if (n > 1)
-		v3_vq_unpop(q, (unsigned)n);
+		v3_vq_rewind(q, start);
 	for (i = 0; i < n; i++) {
 		if (n > 1 && !v3_vq_pop(q))
 			return;
-		if (i == 0 && !v3_vq_write(q, header, sizeof(*header))) {
+		if (i == 0 && !v3_vq_write(q, header, vnet_header_len(q->dev))) {
 			v3_virtio_fail(q->dev, "a receive buffer shorter than its header");
 			return;
 		}
@@ -175,41 +161,63 @@ static void vnet_fill_buffers(struct v3_vq *q, const struct vnet_header *header,
 		v3_virtio_fail(q->dev, "receive buffers changed while they were filled");
 }
 
-static void vnet_receive_all(struct vnet *vnet, struct v3_vq *q)
+static void vnet_receive_all(struct vnet_pair *pair, struct v3_vq *q)
 {
 	struct vnet_header header = {0};
 	struct v3_net_offload offload;
+	struct v3_vq_mark start;
 	const uint8_t *frame;
 	uint32_t len;
 	int n;
 
 	while (v3_virtio_live(q->dev) &&
-	       (frame = v3_net_peek(vnet->port, &offload, &len)) != NULL) {
-		n = vnet_take_buffers(q, sizeof(header) + (uint64_t)len);
+	       (frame = v3_net_peek(pair->port, &offload, &len)) != NULL) {
+		if (!v3_vnet_wants(pair->vnet, frame, len)) {
+			v3_net_drop(pair->port);
+			continue;
+		}
+		start = v3_vq_mark(q);
+		n = vnet_take_buffers(q, vnet_header_len(q->dev) + (uint64_t)len, start);
 		if (!n)
 			return; /* the driver tells when there are buffers again */
 		memcpy(&header, &offload, sizeof(offload));
 		header.num_buffers = (uint16_t)n;
 		if (n > 0)
-			vnet_fill_buffers(q, &header, n, frame, len);
-		v3_net_drop(vnet->port);
+			vnet_fill_buffers(q, start, &header, frame, len);
+		v3_net_drop(pair->port);
 	}
+}
+
+/* Pairs of queues, then the control queue: behind the first pair if the driver does not know of others (5.1.2). */
+static unsigned vnet_control_index(const struct vnet *vnet)
+{
+	return v3_virtio_has(vnet->dev, VNET_F_MQ) ? 2 * vnet->npairs : VNET_CTRL_QUEUE;
 }
 
 static void vnet_process(void *priv, struct v3_vq *q)
 {
-	if (q->index == VNET_TX)
-		vnet_send_all(priv, q);
+	struct vnet *vnet = priv;
+	struct vnet_pair *pair;
+
+	if (q->index >= vnet_control_index(vnet)) {
+		if (q->index == vnet_control_index(vnet) &&
+		    v3_virtio_has(vnet->dev, VNET_F_CTRL_VQ))
+			v3_vnet_control(vnet, q);
+		return;
+	}
+	pair = vnet->pair[q->index / 2];
+	if (q->index & 1)
+		vnet_send_all(pair, q);
 	else
-		vnet_receive_all(priv, q);
+		vnet_receive_all(pair, q);
 }
 
 /* By the network, in any context. */
 static void vnet_ready(void *arg)
 {
-	struct vnet *vnet = arg;
+	struct vnet_pair *pair = arg;
 
-	v3_virtio_run_later(&vnet->dev->queue[VNET_RX]);
+	v3_virtio_run_later(&pair->vnet->dev->queue[2 * pair->index]);
 }
 
 /* ---- device ---- */
@@ -231,8 +239,23 @@ static void vnet_state(void *priv, bool live)
 		if (v3_virtio_has(vnet->dev, map[i].feature))
 			takes |= map[i].takes;
 	}
-	v3_net_set_takes(vnet->port, takes);
-	v3_net_flush(vnet->port);
+	for (i = 0; i < vnet->npairs; i++) {
+		v3_net_set_takes(vnet->pair[i]->port, takes);
+		v3_net_flush(vnet->pair[i]->port);
+	}
+	v3_net_use_queues(vnet->pair[0]->port, 1);
+	v3_vnet_control_reset(vnet, live);
+}
+
+/* A driver of old times without CTRL_MAC_ADDR changes the card's address here, byte by byte (5.1.4.1). */
+static void vnet_config_write(void *priv, unsigned off, unsigned size, uint32_t value)
+{
+	struct vnet *vnet = priv;
+
+	if (v3_virtio_has(vnet->dev, VIRTIO_F_VERSION_1) || off + size > V3_NET_MAC_LEN)
+		return;
+	memcpy(vnet->dev->config + off, &value, size);
+	v3_vnet_set_mac(vnet, vnet->dev->config);
 }
 
 static const struct v3_virtio_class vnet_class = {
@@ -241,6 +264,7 @@ static const struct v3_virtio_class vnet_class = {
 	.pci_class = VNET_PCI_CLASS,
 	.process = vnet_process,
 	.state = vnet_state,
+	.config_write = vnet_config_write,
 };
 
 static int vnet_hex(char c)
@@ -268,14 +292,19 @@ static bool vnet_parse_mac(const char *text, uint8_t mac[V3_NET_MAC_LEN])
 	return !(mac[0] & 1); /* a group address is no card's */
 }
 
-/* A locally administered address from the VM's name and the slot (FNV-1a), the same each time. */
-static void vnet_make_mac(struct vnet *vnet, uint8_t mac[V3_NET_MAC_LEN])
+/* Of a text (FNV-1a), after another one. */
+static uint32_t vnet_hash(uint32_t hash, const char *text)
 {
-	const char *name = v3_vm_name(vnet->vm);
-	uint32_t hash = 0x811c9dc5;
+	while (*text)
+		hash = (hash ^ (uint8_t)*text++) * 0x01000193;
+	return hash;
+}
 
-	while (*name)
-		hash = (hash ^ (uint8_t)*name++) * 0x01000193;
+/* A locally administered address from the VM's name, the bus and the slot, the same each time. */
+static void vnet_make_mac(struct vnet *vnet, const char *bus, uint8_t mac[V3_NET_MAC_LEN])
+{
+	uint32_t hash = vnet_hash(vnet_hash(0x811c9dc5, v3_vm_name(vnet->vm)), bus);
+
 	mac[0] = 0x02;
 	memcpy(mac + 1, &hash, sizeof(hash));
 	mac[5] = (uint8_t)v3_pci_slot(vnet->dev->func);
@@ -283,15 +312,39 @@ static void vnet_make_mac(struct vnet *vnet, uint8_t mac[V3_NET_MAC_LEN])
 
 static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 {
-	struct vnet_config config = {.status = VNET_LINK_UP};
+	struct vnet_config config = {.status = VNET_LINK_UP, .max_pairs = (uint16_t)vnet->npairs};
 
 	if (!v3_cfg_has(cfg, "mac")) {
-		vnet_make_mac(vnet, config.mac);
+		vnet_make_mac(vnet, v3_cfg_string(cfg, "bus"), config.mac);
 	} else if (!vnet_parse_mac(v3_cfg_string(cfg, "mac"), config.mac)) {
 		V3_ERR(vnet->vm, "mac: expected a card's address such as \"02:00:00:00:00:01\"");
 		return V3_EINVAL;
 	}
+	memcpy(vnet->own, config.mac, sizeof(vnet->own));
+	v3_vnet_set_mac(vnet, config.mac);
 	v3_virtio_set_config(vnet->dev, 0, &config, sizeof(config));
+	return V3_OK;
+}
+
+static int vnet_open_ports(struct vnet *vnet, const char *network)
+{
+	struct vnet_pair *pair;
+	unsigned i;
+	int err;
+
+	for (i = 0; i < vnet->npairs; i++) {
+		pair = vnet->pair[i] = v3_alloc(sizeof(*pair));
+		if (!pair)
+			return V3_ENOMEM;
+		pair->vnet = vnet;
+		pair->index = (uint16_t)i;
+		if (i == 0)
+			err = v3_net_open(vnet->vm, network, vnet_ready, pair, &pair->port);
+		else
+			err = v3_net_open_queue(vnet->pair[0]->port, vnet_ready, pair, &pair->port);
+		if (err)
+			return err;
+	}
 	return V3_OK;
 }
 
@@ -306,18 +359,24 @@ static void vnet_reset(void *state)
 static void vnet_destroy(void *state)
 {
 	struct vnet *vnet = state;
+	unsigned i;
 
-	v3_net_close(vnet->port);
+	if (vnet->pair[0])
+		v3_net_close(vnet->pair[0]->port);
 	v3_virtio_destroy(vnet->dev);
+	for (i = 0; i < vnet->npairs; i++)
+		v3_free(vnet->pair[i]);
+	v3_lock_destroy(&vnet->lock);
 	v3_free(vnet);
 }
 
 static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
+	unsigned npairs = (unsigned)v3_cfg_uint(cfg, "queues");
 	struct v3_virtio_params params = {
-		.nqueues = 2,
+		.nqueues = 2 * npairs + 1,
 		.config_len = sizeof(struct vnet_config),
-		.slot = (unsigned)v3_cfg_uint(cfg, "slot"),
+		.cfg = cfg,
 		.features = VNET_FEATURES,
 	};
 	struct vnet *vnet;
@@ -327,11 +386,16 @@ static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	if (!vnet)
 		return V3_ENOMEM;
 	vnet->vm = vm;
-	err = v3_virtio_create(vm, &vnet_class, &params, vnet, &vnet->dev);
+	vnet->npairs = npairs;
+	if (npairs > 1)
+		params.features |= VIRTIO_BIT(VNET_F_MQ);
+	err = v3_lock_init(&vnet->lock);
+	if (!err)
+		err = v3_virtio_create(vm, &vnet_class, &params, vnet, &vnet->dev);
 	if (!err)
 		err = vnet_configure(vnet, cfg);
 	if (!err)
-		err = v3_net_open(vm, v3_cfg_string(cfg, "network"), vnet_ready, vnet, &vnet->port);
+		err = vnet_open_ports(vnet, v3_cfg_string(cfg, "network"));
 	if (err) {
 		vnet_destroy(vnet);
 		return err;
@@ -344,6 +408,7 @@ static const struct v3_cfg_key vnet_keys[] = {
 	VIRTIO_KEYS,
 	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
 	{.name = "mac", .type = V3_CFG_STRING, .high = 17},
+	{.name = "queues", .type = V3_CFG_UINT, .low = 1, .high = V3_NET_QUEUES, .def = 1},
 	{.name = NULL},
 };
 

@@ -41,13 +41,14 @@ static uint32_t vrng_fill(struct v3_vq *q)
 /* A buffer without a single byte (5.4.6.2) is not given back: it waits for the source. */
 static void vrng_process(void *priv, struct v3_vq *q)
 {
+	struct v3_vq_mark start = v3_vq_mark(q);
 	struct vrng *vrng = priv;
 	uint32_t n;
 
-	while (v3_vq_pop(q)) {
+	for (; v3_vq_pop(q); start = v3_vq_mark(q)) {
 		n = vrng_fill(q);
 		if (!n && q->chain->in_len) {
-			v3_vq_unpop(q, 1);
+			v3_vq_rewind(q, start);
 			v3_timer_arm(vrng->retry, v3_time_ns(vrng->vm) + VRNG_RETRY_NS);
 			return;
 		}
@@ -88,7 +89,7 @@ static void vrng_destroy(void *state)
 
 static int vrng_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 {
-	struct v3_virtio_params params = {.nqueues = 1, .slot = (unsigned)v3_cfg_uint(cfg, "slot")};
+	struct v3_virtio_params params = {.nqueues = 1, .cfg = cfg};
 	struct vrng *vrng;
 	int err;
 

@@ -2,7 +2,7 @@
 /**
  * @file virtio.h
  * What a virtio device is made of (virtio 1.2; section numbers are those of that specification): ring.c has the
- * split virtqueues, pci.c the PCI transport, and each kind of device is a file of its own on top of them.
+ * virtqueues, pci.c, modern.c and legacy.c the PCI transport, and each kind of device is a file of its own on top.
  *
  * A driver is hostile. Every index, length and address it gives is checked where it is read, once; a device
  * whose driver breaks a rule of the ring sets DEVICE_NEEDS_RESET (2.1.2) and stops until it is reset.
@@ -28,9 +28,11 @@
 #define VIRTIO_STATUS_FAILED	  0x80
 
 /* Feature bits that are not a device's own, 6 */
+#define VIRTIO_F_ANY_LAYOUT    27 /* offered to legacy drivers only */
 #define VIRTIO_F_INDIRECT_DESC 28
 #define VIRTIO_F_EVENT_IDX     29
 #define VIRTIO_F_VERSION_1     32
+#define VIRTIO_F_RING_PACKED   34
 #define VIRTIO_BIT(feature)    (1ull << (feature))
 
 #define VIRTIO_NO_VECTOR  0xffff /* 4.1.5.1.2 */
@@ -85,6 +87,7 @@ struct v3_vq_chain {
 	struct v3_vq_cursor out; /* device-readable */
 	struct v3_vq_cursor in;	 /* device-writable */
 	uint64_t in_len;
+	bool lent; /* bytes of the writable half were handed out since v3_vq_wrote() */
 	struct v3_vq_seg seg[VIRTIO_QUEUE_MAX];
 };
 
@@ -94,28 +97,32 @@ struct v3_vq_page {
 	uint8_t *hva;
 };
 
-/** A split virtqueue, 2.7. */
+/** A virtqueue, 2.6. In a split ring next_* and published run freely, in a packed one they are as packed.c says. */
 struct v3_vq {
 	struct v3_virtio *dev; /* not owned; holds this */
 	uint16_t index;
 	/* Set by the driver while the queue is not enabled; device lock. */
-	uint16_t size;	 /* entries, a power of two once enabled */
+	uint16_t size;	 /* entries; checked once enabled */
 	uint16_t vector; /* of MSI-X, or VIRTIO_NO_VECTOR */
 	bool enabled;
-	v3_gpa_t desc, avail, used;
+	v3_gpa_t desc, avail, used; /* packed: ring, driver's and device's event suppression */
 	/* Who runs it; device lock. */
 	bool running;
 	bool again;    /* kicked while running */
 	uint16_t held; /* chains that the device keeps while nobody runs the queue */
 	/* The runner's alone. */
-	uint16_t next_avail;	   /* next entry of the available ring to take */
-	uint16_t next_used;	   /* next entry of the used ring to fill */
-	uint16_t published;	   /* used index as the driver sees it */
+	uint16_t next_avail;	   /* next entry to take */
+	uint16_t next_used;	   /* next used entry to fill */
+	uint16_t published;	   /* used entries up to this one are the driver's to see */
+	uint16_t first_flags;	   /* packed: of the first one that it does not see yet */
 	uint16_t budget;	   /* chains that may still be taken in this run */
 	bool more;		   /* there were more than that */
+	bool polled;		   /* the driver is not asked to notify */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
 	struct v3_vq_page page[4]; /* by page number: those met last */
-	struct v3_work work;	   /* runs the queue once more */
+	uint16_t ndesc
+		[VIRTIO_QUEUE_MAX]; /* packed: descriptors of the chain taken last under an id */
+	struct v3_work work;	    /* runs the queue once more */
 };
 
 /** A device: transport state and queues. */
@@ -135,6 +142,7 @@ struct v3_virtio {
 	uint16_t config_vector;
 	uint16_t queue_select;
 	uint32_t device_feature_select, driver_feature_select;
+	uint8_t bar;	     /* with the modern registers */
 	uint8_t pci_cfg_cap; /* offset of the configuration access capability */
 	uint8_t config_len;
 	uint8_t config[VIRTIO_CONFIG_MAX]; /* device-specific configuration, little-endian */
@@ -142,10 +150,14 @@ struct v3_virtio {
 	struct v3_vq queue[];
 };
 
-/** Keys of the guest definition that every virtio device has. */
+/**
+ * Keys of the guest definition that every virtio device has: those of its PCI function, and
+ * transitional: it has legacy registers besides, for drivers older than virtio 1.0.
+ */
 #define VIRTIO_KEYS                                                                                \
+	V3_PCI_KEYS,                                                                               \
 	{                                                                                          \
-		.name = "slot", .type = V3_CFG_UINT, .low = 1, .high = 31                          \
+		.name = "transitional", .type = V3_CFG_BOOL                                        \
 	}
 
 /* ---- pci.c ---- */
@@ -155,12 +167,13 @@ struct v3_virtio_params {
 	uint64_t features; /* device-specific bits; the ring's and VERSION_1 are added */
 	unsigned nqueues;
 	unsigned config_len; /* at most VIRTIO_CONFIG_MAX */
-	unsigned slot;	     /* PCI slot, 0: the first empty one */
+	const struct v3_cfg
+		*cfg; /* with VIRTIO_KEYS: where it is, and what it looks like to old drivers */
 };
 
 /**
  * Put a device on the PCI bus. thread, before the VM runs.
- * @return V3_OK; V3_ENOMEM; what v3_pci_add() says.
+ * @return V3_OK; V3_ENOMEM; V3_EINVAL: transitional, but its kind is younger than that; what v3_pci_add() says.
  */
 int v3_virtio_create(struct v3_vm *vm, const struct v3_virtio_class *cls,
 		     const struct v3_virtio_params *params, void *priv, struct v3_virtio **dev);
@@ -186,7 +199,7 @@ static inline bool v3_virtio_live(const struct v3_virtio *dev)
  * Run the queue, or have whoever runs it come back. No device lock held; @p vcpu: the caller's own.
  */
 void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q);
-/** Have the queue run on vcpu 0's thread. Any context. */
+/** Have the queue run on a vcpu's thread; pairs of queues are spread over the vcpus. Any context. */
 void v3_virtio_run_later(struct v3_vq *q);
 /** The driver broke a rule: DEVICE_NEEDS_RESET, and a line in the log. No device lock held. */
 void v3_virtio_fail(struct v3_virtio *dev, const char *why);
@@ -222,8 +235,18 @@ const char *v3_vq_check(const struct v3_vq *q);
  * go; then process() returns and is called again when there is something to do.
  */
 bool v3_vq_pop(struct v3_vq *q);
-/** Give the last @p n chains that were taken, and not put, back to the available ring. */
-void v3_vq_unpop(struct v3_vq *q, unsigned n);
+/** What has been taken so far: chains after that can be given back. */
+struct v3_vq_mark {
+	uint16_t next_avail, budget;
+};
+struct v3_vq_mark v3_vq_mark(const struct v3_vq *q);
+/** Give back what was taken since @p mark and not put: it will be taken again. */
+void v3_vq_rewind(struct v3_vq *q, struct v3_vq_mark mark);
+/**
+ * Look at the queue unasked from now on (@p on), so that the driver need not notify; or no longer: then call
+ * v3_vq_pop() until it finds nothing. For a device that has somebody to do so, by v3_virtio_run().
+ */
+void v3_vq_poll(struct v3_vq *q, bool on);
 /**
  * The chain @p head is done, @p written bytes were written to it. The driver sees it after v3_vq_publish(); never,
  * if the device has failed meanwhile.
@@ -234,7 +257,8 @@ void v3_vq_publish(struct v3_vq *q);
 
 /**
  * Host address of the next bytes of the chain's readable (@p in false) or writable half, and move on behind
- * them. At most @p max bytes, and no more than lie together in the host.
+ * them. At most @p max bytes, and no more than lie together in the host. Writable ones are written before the
+ * chain is put, or else before v3_vq_wrote().
  * @return NULL: that half is used up, or its address is not RAM (then the device has failed).
  */
 void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
@@ -242,6 +266,11 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len);
 bool v3_vq_read(struct v3_vq *q, void *buf, uint32_t len);
 /** Copy exactly @p len bytes to it; as v3_vq_read(). */
 bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len);
+/**
+ * What was handed out of the chain's writable half is written, or will not be. v3_vq_put() and v3_vq_pop() call it; it
+ * is left to be called for a chain that was kept, v3_vq_hold(), and is forgotten without being put.
+ */
+void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain);
 /** Leave out @p len bytes of its writable half; as v3_vq_read(). */
 bool v3_vq_skip(struct v3_vq *q, uint64_t len);
 /** Bytes written to the chain so far. */

@@ -15,7 +15,10 @@ struct v3_nested_fmt {
 	uint64_t present; /* an entry is in use if any of these bits is set */
 	uint64_t table;	  /* bits of an entry that points to a table: everything allowed */
 	uint64_t leaf;	  /* bits of every leaf */
-	uint64_t large;	  /* leaf above the lowest level */
+	uint64_t dirty;	  /* set by the CPU at a write; from the start where nobody wants to know */
+	uint64_t
+		tracked; /* ours, ignored by the CPU: the entry tells whether the page was written */
+	uint64_t large;	 /* leaf above the lowest level */
 	uint64_t read, write, exec; /* set to allow */
 	uint64_t no_exec;	    /* set to forbid */
 	uint64_t cached, uncached;  /* memory type of a leaf: write-back, uncacheable */
@@ -32,6 +35,8 @@ static inline uint64_t v3_nested_leaf_bits(const struct v3_nested_fmt *fmt, unsi
 					   unsigned level)
 {
 	return fmt->leaf | (level ? fmt->large : 0) | (perm & V3_ACC_READ ? fmt->read : 0) |
+	       (perm & V3_NESTED_CLEAN ? 0 : fmt->dirty) |
+	       (perm & V3_NESTED_TRACKED ? fmt->tracked : 0) |
 	       (perm & V3_ACC_WRITE ? fmt->write : 0) |
 	       (perm & V3_ACC_EXEC ? fmt->exec : fmt->no_exec) |
 	       (perm & V3_NESTED_UC ? fmt->uncached : fmt->cached);

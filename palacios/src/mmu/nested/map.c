@@ -20,7 +20,7 @@ int v3_mmu_init(struct v3_vm *vm)
 	mmu->leaf_1g = caps->nested_1g;
 	mmu->exec_only = caps->nested_exec_only;
 	mmu->guest_rsvd = ((1ull << 52) - 1) & ~((1ull << vm->mem.gpa_bits) - 1);
-	return v3_nested_init(&mmu->nested, vm->mem.node);
+	return v3_nested_init(&mmu->nested, &vm->mem);
 }
 
 void v3_mmu_fini(struct v3_vm *vm)
@@ -53,12 +53,32 @@ static unsigned map_level(const struct v3_vm *vm, const struct v3_view *view, v3
 	if ((chunk->hva & V3_CHUNK_SLOW) || (chunk->hpa & (V3_CHUNK_MMIO | V3_CHUNK_HOOK)) ||
 	    (view && v3_view_any(view, base_2m, V3_SIZE_2M)))
 		return 0;
-	if (!vm->mmu.leaf_1g || !(chunk->hpa & V3_CHUNK_GIGA) ||
+	if (!vm->mmu.leaf_1g || !(chunk->hpa & V3_CHUNK_GIGA) || vm->mem.dirty.size ||
 	    v3_mem_mmio_overlaps(&vm->mem, base_1g, V3_SIZE_1G) ||
 	    v3_pagemap_any(&vm->mem.hooks, base_1g, V3_SIZE_1G) ||
 	    (view && v3_view_any(view, base_1g, V3_SIZE_1G)))
 		return 1;
 	return 2;
+}
+
+/*
+ * Where writes are noted, only 4 KiB leaves are writable: whoever writes into a larger one has it split. Then
+ * either the page is noted here, or the CPU will tell; if so, a leaf of that size may be writable before the
+ * first write.
+ */
+static unsigned map_tracked(struct v3_vm *vm, v3_gpa_t gpa, unsigned access, unsigned perm,
+			    unsigned *level)
+{
+	const bool clean = vm->mem.dirty.how != V3_DIRTY_PROTECT;
+
+	if (access & V3_ACC_WRITE) {
+		*level = 0;
+		if (!clean)
+			v3_dirty_note(&vm->mem, gpa);
+	} else if (*level || !clean) {
+		return perm & ~V3_ACC_WRITE;
+	}
+	return perm | V3_NESTED_TRACKED | (clean ? V3_NESTED_CLEAN : 0);
 }
 
 static int map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsigned access)
@@ -67,6 +87,7 @@ static int map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsig
 	unsigned perm = v3_mem_page_perm(vm, gpa), view_perm;
 	v3_hpa_t hpa, own = V3_HPA_NONE;
 	bool rom, special;
+	unsigned level;
 
 	special = view && v3_view_page(view, gpa, &view_perm, &own);
 	if (special)
@@ -74,8 +95,10 @@ static int map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsig
 	if (!perm || (access & ~perm))
 		return V3_ENOENT;
 	hpa = own != V3_HPA_NONE ? own : v3_mem_hpa(&vm->mem, gpa, &rom);
-	return v3_nested_map(table, gpa, hpa & V3_PAGE_MASK, perm,
-			     special ? 0 : map_level(vm, view, gpa));
+	level = special ? 0 : map_level(vm, view, gpa);
+	if ((perm & V3_ACC_WRITE) && own == V3_HPA_NONE && v3_dirty_tracks(&vm->mem, gpa))
+		perm = map_tracked(vm, gpa, access, perm, &level);
+	return v3_nested_map(table, gpa, hpa & V3_PAGE_MASK, perm, level);
 }
 
 int v3_mmu_map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsigned access)
@@ -98,37 +121,45 @@ bool v3_mmu_drop(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 	return any;
 }
 
-/* Apply to the view's table, or to the VM's and all. @return true if @p fn was for any. */
-static bool map_retire(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa)
+bool v3_mmu_clean(struct v3_vm *vm, v3_gpa_t gpa, uint64_t *words)
 {
-	bool any;
+	bool any = v3_nested_clean(&vm->mmu.nested, gpa, words);
 
-	if (view)
-		return v3_nested_retire(&view->table, gpa);
-	any = v3_nested_retire(&vm->mmu.nested, gpa);
-	for (view = vm->mmu.views; view; view = view->next)
-		any |= v3_nested_retire(&view->table, gpa);
+	for (struct v3_view *view = vm->mmu.views; view; view = view->next)
+		any |= v3_nested_clean(&view->table, gpa, words);
 	return any;
 }
 
-void v3_mmu_relax(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa)
+/* The view's table, or the VM's and all. */
+static bool map_retire(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, v3_hpa_t *list)
 {
-	unsigned long flags = v3_lock_acquire(&vm->mem.lock);
-	bool any = map_retire(vm, view, gpa);
+	bool any;
 
-	v3_lock_release(&vm->mem.lock, flags);
-	if (!any)
-		return;
-	v3_flush_vm_sync(vm);
-	flags = v3_lock_acquire(&vm->mem.lock);
-	if (view) {
-		v3_nested_reap(&view->table);
-	} else {
-		v3_nested_reap(&vm->mmu.nested);
-		for (view = vm->mmu.views; view; view = view->next)
-			v3_nested_reap(&view->table);
+	if (v3_dirty_tracks(&vm->mem, gpa)) /* 4 KiB leaves are needed there, and say something */
+		return false;
+	if (view)
+		return v3_nested_retire(&view->table, gpa, list);
+	any = v3_nested_retire(&vm->mmu.nested, gpa, list);
+	for (view = vm->mmu.views; view; view = view->next)
+		any |= v3_nested_retire(&view->table, gpa, list);
+	return any;
+}
+
+void v3_mmu_relax(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, uint64_t size)
+{
+	const v3_gpa_t end = gpa + size;
+	v3_hpa_t list = V3_NESTED_NONE;
+	unsigned long flags;
+	bool any = false;
+
+	for (gpa &= ~(V3_SIZE_2M - 1); gpa < end; gpa += V3_SIZE_2M) {
+		flags = v3_lock_acquire(&vm->mem.lock);
+		any |= map_retire(vm, view, gpa, &list);
+		v3_lock_release(&vm->mem.lock, flags);
 	}
-	v3_lock_release(&vm->mem.lock, flags);
+	if (any)
+		v3_flush_vm_sync(vm);
+	v3_nested_reap(list);
 }
 
 void v3_mem_get_stats(struct v3_vm *vm, struct v3_mem_stats *out)

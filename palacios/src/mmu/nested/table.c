@@ -66,9 +66,10 @@ static void nested_free_page(struct v3_nested *table, v3_hpa_t page)
 	table->pages--;
 }
 
-int v3_nested_init(struct v3_nested *table, int node)
+int v3_nested_init(struct v3_nested *table, struct v3_mem *mem)
 {
-	*table = (struct v3_nested){.levels = v3_lib.caps.nested_levels, .node = node};
+	*table = (struct v3_nested){
+		.levels = v3_lib.caps.nested_levels, .node = mem->node, .mem = mem};
 	if (v3_lib.caps.nested_format < V3_NESTED_FORMATS)
 		table->fmt = v3_nested_formats[v3_lib.caps.nested_format];
 	if (!table->fmt || table->levels < 4 || table->levels > 5)
@@ -88,7 +89,6 @@ void v3_nested_fini(struct v3_nested *table)
 
 	if (!table->root_va)
 		return;
-	v3_nested_reap(table);
 	level = table->levels - 1;
 	t[level] = table->root_va;
 	at[level] = 0;
@@ -117,8 +117,28 @@ void v3_nested_fini(struct v3_nested *table)
 	table->root_va = NULL;
 }
 
-/* Replace the large leaf in @p slot by a table of leaves of the next smaller size. NULL: no page. */
-static uint64_t *nested_split(struct v3_nested *table, uint64_t *slot, unsigned level)
+/* The bit that shows in a tracked leaf that the page was written. */
+static uint64_t nested_written(const struct v3_nested *table)
+{
+	return table->mem->dirty.how == V3_DIRTY_PROTECT ? table->fmt->write : table->fmt->dirty;
+}
+
+/* Write an entry over another one, to which the CPU may just be adding its dirty bit. @return the old one */
+static uint64_t nested_replace(struct v3_nested *table, uint64_t *slot, v3_gpa_t gpa, uint64_t e)
+{
+	uint64_t old = __atomic_exchange_n(slot, e, __ATOMIC_SEQ_CST);
+
+	if ((old & table->fmt->tracked) && (old & nested_written(table)))
+		v3_dirty_note(table->mem, gpa);
+	return old;
+}
+
+/*
+ * Replace the large leaf in @p slot by a table of leaves of the next smaller size, with @p bits instead of its own
+ * if that is not 0. NULL: no page.
+ */
+static uint64_t *nested_split(struct v3_nested *table, uint64_t *slot, unsigned level,
+			      uint64_t bits)
 {
 	const struct v3_nested_fmt *fmt = table->fmt;
 	v3_hpa_t page = nested_page(table);
@@ -129,6 +149,8 @@ static uint64_t *nested_split(struct v3_nested *table, uint64_t *slot, unsigned 
 	t = v3_host_pa_to_va(page);
 	if (level == 1)
 		e &= ~fmt->large;
+	if (bits)
+		e = (e & fmt->addr) | bits;
 	for (unsigned i = 0; i < NESTED_ENTRIES; i++)
 		t[i] = e + i * nested_span(level - 1);
 	nested_write(slot, page | fmt->table);
@@ -137,13 +159,25 @@ static uint64_t *nested_split(struct v3_nested *table, uint64_t *slot, unsigned 
 	return t;
 }
 
+/* Another vcpu may have entered a tracked leaf that allows more: it stays, with what it says. */
 static void nested_enter(struct v3_nested *table, uint64_t *slot, v3_gpa_t gpa, uint64_t e)
 {
+	const struct v3_nested_fmt *fmt = table->fmt;
 	uint64_t old = *slot;
 
-	nested_write(slot, e);
-	if ((old & table->fmt->present) && nested_tightens(table->fmt, old, e))
+	if ((old & fmt->present) && (old & fmt->tracked) && !nested_tightens(fmt, e, old))
+		return;
+	old = nested_replace(table, slot, gpa, e);
+	if ((old & fmt->present) && nested_tightens(fmt, old, e))
 		nested_note(table, gpa);
+}
+
+/* Bits of all leaves when a large one at @p level is split so that one page gets @p perm; 0: those it had. */
+static uint64_t nested_split_bits(const struct v3_nested *table, unsigned perm, unsigned level)
+{
+	if (level != 1 || !(perm & V3_NESTED_CLEAN))
+		return 0;
+	return v3_nested_leaf_bits(table->fmt, perm, 0);
 }
 
 int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned perm,
@@ -164,8 +198,16 @@ int v3_nested_map(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t hpa, unsigned 
 			table->leaves[l] += !used;
 			return V3_OK;
 		}
-		if (leaf) /* a larger leaf is there: another vcpu was faster */
-			return V3_OK;
+		if (leaf) {
+			/* It may allow enough: another vcpu was faster. */
+			if (!nested_tightens(
+				    fmt, v3_nested_leaf_bits(fmt, perm, l) | (e & fmt->addr), e))
+				return V3_OK;
+			t = nested_split(table, slot, l, nested_split_bits(table, perm, l));
+			if (!t)
+				return V3_ENOMEM;
+			continue;
+		}
 		if (!used) {
 			v3_hpa_t page = nested_page(table);
 
@@ -196,10 +238,10 @@ static bool nested_drop_one(struct v3_nested *table, v3_gpa_t gpa, v3_gpa_t end,
 			continue;
 		}
 		whole = !(gpa & (*span - 1)) && end - gpa >= *span;
-		t = whole ? NULL : nested_split(table, slot, l);
+		t = whole ? NULL : nested_split(table, slot, l, 0);
 		if (t)
 			continue;
-		nested_write(slot, 0);
+		nested_replace(table, slot, gpa, 0);
 		nested_note(table, gpa);
 		table->leaves[l]--;
 		return true;
@@ -224,34 +266,77 @@ bool v3_nested_drop(struct v3_nested *table, v3_gpa_t gpa, uint64_t size)
 	return any;
 }
 
-bool v3_nested_retire(struct v3_nested *table, v3_gpa_t gpa)
+/* The entry that points to the table of 4 KiB leaves around @p gpa; NULL: there is none. */
+static uint64_t *nested_table_slot(const struct v3_nested *table, v3_gpa_t gpa)
 {
 	const struct v3_nested_fmt *fmt = table->fmt;
-	uint64_t *t = table->root_va, *slot;
+	uint64_t *t = table->root_va;
 
-	if (table->retired || gpa >= nested_span(table->levels))
-		return false;
+	if (gpa >= nested_span(table->levels))
+		return NULL;
 	for (unsigned l = table->levels - 1u;; l--) {
-		slot = nested_slot(t, gpa, l);
+		uint64_t *slot = nested_slot(t, gpa, l);
+
 		if (!(*slot & fmt->present) || nested_is_leaf(fmt, *slot, l))
-			return false;
-		t = nested_table(fmt, *slot);
+			return NULL;
 		if (l == 1)
-			break;
+			return slot;
+		t = nested_table(fmt, *slot);
 	}
-	table->retired = *slot & fmt->addr;
-	nested_write(slot, 0);
-	nested_note(table, gpa);
+}
+
+/* The list is linked through the first entries: CPUs may still walk the pages, and a page's address is an entry
+ * that is not present. */
+bool v3_nested_retire(struct v3_nested *table, v3_gpa_t gpa, v3_hpa_t *list)
+{
+	const struct v3_nested_fmt *fmt = table->fmt;
+	uint64_t *slot = nested_table_slot(table, gpa), *t;
+
+	if (!slot)
+		return false;
+	t = nested_table(fmt, *slot);
 	for (unsigned i = 0; i < NESTED_ENTRIES; i++)
 		table->leaves[0] -= !!(t[i] & fmt->present);
+	nested_write(&t[0], *list);
+	*list = *slot & fmt->addr;
+	nested_write(slot, 0);
+	nested_note(table, gpa);
+	table->pages--;
 	return true;
 }
 
-void v3_nested_reap(struct v3_nested *table)
+void v3_nested_reap(v3_hpa_t list)
 {
-	if (table->retired)
-		nested_free_page(table, table->retired);
-	table->retired = 0;
+	while (list != V3_NESTED_NONE) {
+		v3_hpa_t page = list;
+
+		list = *(const uint64_t *)v3_host_pa_to_va(page);
+		v3_host_page_free(page, 1);
+	}
+}
+
+bool v3_nested_clean(struct v3_nested *table, v3_gpa_t gpa, uint64_t *words)
+{
+	const uint64_t written = nested_written(table), tracked = table->fmt->tracked;
+	const bool all = table->mem->dirty.how == V3_DIRTY_BITS;
+	uint64_t *slot = nested_table_slot(table, gpa), *t;
+	bool any = false;
+
+	if (!slot)
+		return false;
+	t = nested_table(table->fmt, *slot);
+	for (unsigned i = 0; i < NESTED_ENTRIES; i++) {
+		const uint64_t bit = 1ull << (i % 64);
+
+		if (!(t[i] & tracked) || !(t[i] & written) || !(all || (words[i / 64] & bit)))
+			continue;
+		__atomic_fetch_and(&t[i], ~written, __ATOMIC_SEQ_CST);
+		words[i / 64] |= bit;
+		any = true;
+	}
+	if (any)
+		nested_note(table, gpa);
+	return any;
 }
 
 uint64_t v3_nested_lookup(const struct v3_nested *table, v3_gpa_t gpa, unsigned *level)
