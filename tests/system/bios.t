@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import tap  # noqa: E402
 
 RUN = os.path.join(TOP, "tests", "run_guest.sh")
-LIMIT = 300                             # seconds for a machine
+LIMIT = 900                             # seconds until a machine counts as hanging
 
 
 def boot(name, title, smp):
@@ -50,7 +50,7 @@ tap.result("grub: from hd0,msdos1" in disk, "virtio disk: GRUB runs from its par
 ide = boot("ide", "IDE disk", 1)
 tap.result("grub: from hd0,msdos1" in ide, "IDE disk: GRUB runs from its partition", ide)
 cd = boot("cd", "CD", 1)
-for shown in ("SeaBIOS (version", "Booting from DVD/CD...", "Welcome to GRUB!", "grub: from cd", "shown on the display"):
+for shown in ("SeaBIOS (version", "Booting from DVD/CD...", "Welcome to GRUB!", "grub: from hd96", "shown on the display"):
     tap.result(shown in cd, f"CD: the mirror of the display shows \"{shown}\"", cd)
 type_keys()
 tap.finish()

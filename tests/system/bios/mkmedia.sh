@@ -58,7 +58,7 @@ rm "$root/fs/boot/grub/grubenv"
 {
 	cat <<-'END'
 	terminal_output console
-	search --quiet --fs-uuid 01234567-89ab-cdef-0123-456789abcdef --set=disk
+	search --fs-uuid --set=disk 01234567-89ab-cdef-0123-456789abcdef
 	if [ -n "$disk" ]; then
 		echo "grub: what shall it be?"
 		read line
