@@ -345,7 +345,7 @@ static void test_nested_entries_as_in_the_manual(void)
 		for (unsigned l = 0; l + 1 < n; l++)
 			CHECK_EQ(entry[l] & 0xfff0000000000fff, ept ? 0x107 : 0x27);
 		v3_nested_fini(table);
-		REQUIRE_EQ(v3_nested_init(table, -1), V3_OK);
+		REQUIRE_EQ(v3_nested_init(table, &mem_vm.vm.mem), V3_OK);
 	}
 }
 
