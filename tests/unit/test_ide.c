@@ -274,6 +274,39 @@ static void test_ide_dma(void)
 	CHECK_EQ(rig_ram(1024), 0);
 }
 
+/* Pages of the first 16 MiB that were written since the last call: how many, and is this one among them? */
+static void harvest(int count, v3_gpa_t gpa)
+{
+	static uint64_t bitmap[64];
+
+	CHECK_EQ(v3_dirty_harvest(bench.vm, 0, 16u << 20, bitmap), count);
+	if (count)
+		CHECK(bitmap[gpa >> V3_PAGE_SHIFT >> 6] >> (gpa >> V3_PAGE_SHIFT & 63) & 1);
+}
+
+/* What a drive writes into memory is noted for those who track writes, at once or when the disk is done. */
+static void test_ide_dma_written_pages(void)
+{
+	REQUIRE(rig_open(DISK, NULL));
+	REQUIRE_EQ(v3_dirty_start(bench.vm, 0, 16u << 20), V3_OK);
+	rig_region(0, RIG_DATA, 512 | RIG_LAST);
+	harvest(1, RIG_TABLE);
+	rig_lba28(0xca, 3, 1);
+	rig_bm_start(RIG_WRITE);
+	harvest(0, 0);
+	rig_lba28(0xc8, 3, 1);
+	rig_bm_start(RIG_READ);
+	harvest(1, RIG_DATA);
+	slow.on = true;
+	rig_lba28(0xc8, 3, 1);
+	rig_bm_start(RIG_READ);
+	harvest(0, 0);
+	slow_finish(0);
+	fake_service(bench.vm);
+	harvest(1, RIG_DATA);
+	v3_dirty_stop(bench.vm);
+}
+
 /* A count of 0 is 64 KiB; a table with more room than there are data leaves the bus master active. */
 static void test_ide_dma_long_table(void)
 {
@@ -689,6 +722,7 @@ static const struct tap_test tests[] = {
 	TAP(test_ide_chs),
 	TAP(test_ide_ranges),
 	TAP(test_ide_dma),
+	TAP(test_ide_dma_written_pages),
 	TAP(test_ide_dma_long_table),
 	TAP(test_ide_dma_short_table),
 	TAP(test_ide_dma_bad_descriptors),

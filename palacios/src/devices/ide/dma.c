@@ -140,6 +140,7 @@ int v3_ide_dma_gather(struct ide_channel *ch, uint32_t max, uint32_t *len)
 				return err;
 		}
 		n = max - *len;
+		ch->piece_gpa[npieces] = dma->addr;
 		p = dma_piece(ch, &n);
 		if (!p)
 			return V3_EFAULT;
@@ -149,6 +150,15 @@ int v3_ide_dma_gather(struct ide_channel *ch, uint32_t max, uint32_t *len)
 	ch->req.piece = ch->piece;
 	ch->req.npieces = npieces;
 	return V3_OK;
+}
+
+void v3_ide_dma_wrote(struct ide_channel *ch)
+{
+	uint32_t i;
+
+	for (i = 0; ch->x.dma && !ch->x.write && i < ch->req.npieces; i++)
+		v3_mem_wrote(ch->ide->vm, ch->piece_gpa[i], ch->piece[i].len);
+	ch->req.npieces = 0;
 }
 
 void v3_ide_dma_end(struct ide_channel *ch, bool failed)

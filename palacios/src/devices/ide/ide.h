@@ -157,9 +157,10 @@ struct ide_channel {
 	/* The runner's. */
 	struct v3_blk_req req;
 	struct v3_blk_piece piece[IDE_PIECES];
-	struct v3_work work; /* goes on with IDE_RUN */
-	uint32_t resume;     /* why it was queued, enum ide_resume */
-	int result;	     /* of a step that was pending */
+	uint32_t piece_gpa[IDE_PIECES]; /* DMA: where each is in guest memory */
+	struct v3_work work;		/* goes on with IDE_RUN */
+	uint32_t resume;		/* why it was queued, enum ide_resume */
+	int result;			/* of a step that was pending */
 };
 
 struct ide {
@@ -228,6 +229,8 @@ bool v3_ide_dma_ready(const struct ide_channel *ch, bool write);
 int v3_ide_dma_gather(struct ide_channel *ch, uint32_t max, uint32_t *len);
 /** A command is done (@p failed: a descriptor was wrong); lock held. */
 void v3_ide_dma_end(struct ide_channel *ch, bool failed);
+/** The pieces of the last step have been written, if they were to be: for those who track writes. */
+void v3_ide_dma_wrote(struct ide_channel *ch);
 /** The drive interrupts; lock held. */
 void v3_ide_dma_interrupt(struct ide_channel *ch);
 

@@ -54,6 +54,7 @@ static int run_step(struct ide_channel *ch)
 	int err = V3_OK;
 
 	x->step = 0;
+	req->npieces = 0;
 	req->op = x->write ? V3_BLK_WRITE : V3_BLK_READ;
 	if (x->disk && !x->left) {
 		x->flush = false;
@@ -121,6 +122,7 @@ static bool run_stepped(struct ide_channel *ch, int err)
 	unsigned long flags = v3_lock_acquire(&ch->lock);
 	bool more = false;
 
+	v3_ide_dma_wrote(ch);
 	if (ch->reset_after)
 		v3_ide_soft_reset(ch);
 	else if (err)
@@ -172,5 +174,6 @@ void v3_ide_run_drain(struct ide_channel *ch)
 		if (ch->drive[i])
 			v3_blk_drain(ch->drive[i]->blk);
 	}
+	v3_ide_dma_wrote(ch);
 	__atomic_store_n(&ch->resume, IDE_RESUME_NONE, __ATOMIC_RELAXED);
 }
