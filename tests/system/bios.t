@@ -36,7 +36,7 @@ def type_keys():
     while chunk := os.read(p.stdout.fileno(), 4096):
         out += chunk.decode("utf-8", "replace")
         if "grub: what shall it be?" in out and not typed:
-            p.stdin.write(b"Kez\x7fys: 1-2, go!\r")
+            p.stdin.write(b"Keys: 1-2!\r")
             p.stdin.flush()
             typed = True
     status = p.wait()

@@ -233,9 +233,8 @@ static const struct v3_device_class boot_vm_uart = {.name = "uart", .keys = boot
 		.name = #n                                                                         \
 	}
 static const struct v3_device_class *const boot_vm_classes[] = {
-	PLAIN(lapic), PLAIN(ioapic),   PLAIN(i8259),  PLAIN(rtc),    PLAIN(acpi_pm),
-	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, PLAIN(vga),
-	NULL};
+	PLAIN(lapic), PLAIN(ioapic),   PLAIN(i8259),  PLAIN(rtc),    PLAIN(hpet), PLAIN(acpi_pm),
+	PLAIN(reset), PLAIN(pci_host), PLAIN(fw_cfg), &boot_vm_uart, PLAIN(vga),  NULL};
 
 static const struct v3_device_class *const *boot_vm_offered = boot_vm_classes; /* by the embedder */
 

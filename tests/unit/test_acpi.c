@@ -193,7 +193,8 @@ static void test_acpi_madt_topology(void)
 		CHECK_EQ(t[44 + 8 * i + 2], i);
 		CHECK_EQ(t[44 + 8 * i + 3], ids[i]);
 	}
-	CHECK(!find_table("SRAT", false) && !find_table("SLIT", false));
+	CHECK(!find_table("SRAT", false) && !find_table("SLIT", false) &&
+	      !find_table("HPET", false));
 	boot_vm_end();
 }
 
@@ -238,6 +239,22 @@ static void test_acpi_srat_and_slit(void)
 	CHECK_EQ(field(t, 4, 4), 44 + 9);
 	for (unsigned i = 0; i < 9; i++)
 		CHECK_EQ(t[44 + i], i % 4 ? 20 : 10);
+	boot_vm_end();
+}
+
+static void test_acpi_hpet(void)
+{
+	const uint8_t *t;
+
+	REQUIRE(make("[vm]\nname='t'\nmemory='64M'\n[boot]\ntype='linux'\nkernel='k'\n"
+		     "[[device]]\nclass='hpet'\n"));
+	t = find_table("HPET", true);
+	REQUIRE(t != NULL);
+	CHECK_EQ(field(t, 4, 4), 56);
+	CHECK_EQ(field(t, 36, 4), 0x8086a201);
+	CHECK_EQ(field(t, 40, 4), 64 << 8);
+	CHECK_EQ(field(t, 44, 8), 0xfed00000);
+	CHECK_EQ(field(t, 53, 2), 5000);
 	boot_vm_end();
 }
 
@@ -451,11 +468,17 @@ static void test_acpi_names_only_what_is_there(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_acpi_rsdp),	       TAP(test_acpi_fadt),
-	TAP(test_acpi_madt),	       TAP(test_acpi_madt_topology),
-	TAP(test_acpi_srat_and_slit),  TAP(test_acpi_none_without_its_device),
-	TAP(test_acpi_out_of_memory),  TAP(test_acpi_names_only_what_is_there),
-	TAP(test_aml_encodings),       TAP(test_aml_overflow_is_remembered),
+	TAP(test_acpi_rsdp),
+	TAP(test_acpi_fadt),
+	TAP(test_acpi_madt),
+	TAP(test_acpi_madt_topology),
+	TAP(test_acpi_hpet),
+	TAP(test_acpi_srat_and_slit),
+	TAP(test_acpi_none_without_its_device),
+	TAP(test_acpi_out_of_memory),
+	TAP(test_acpi_names_only_what_is_there),
+	TAP(test_aml_encodings),
+	TAP(test_aml_overflow_is_remembered),
 	TAP(test_acpi_tables_by_iasl),
 };
 TAP_MAIN(tests)

@@ -27,8 +27,11 @@
 #define V3_PC_IOAPIC_BASE   0xfec00000
 #define V3_PC_IOAPIC_SIZE   0x00001000
 #define V3_PC_HPET_BASE	    0xfed00000
-#define V3_PC_LAPIC_BASE    0xfee00000
-#define V3_PC_LAPIC_SIZE    0x00001000
+#define V3_PC_HPET_ID                                                                              \
+	0x8086a201 /* Intel, legacy replacement, 64-bit counter, three timers, revision 1 */
+#define V3_PC_HPET_MIN_TICKS 5000 /* of 10 ns: a periodic timer does not interrupt more often */
+#define V3_PC_LAPIC_BASE     0xfee00000
+#define V3_PC_LAPIC_SIZE     0x00001000
 
 /* ---- interrupt controllers ---- */
 

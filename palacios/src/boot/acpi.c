@@ -2,7 +2,7 @@
 /**
  * @file acpi.c
  * The guest's ACPI tables (ACPI 6.4 chapter 5): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT; SRAT and SLIT if the
- * definition has nodes. They are made from the definition and palacios/platform.h: for a kernel that is booted
+ * definition has nodes, HPET if the VM has one. They are made from the definition and palacios/platform.h: for a kernel that is booted
  * directly at each power-on, in 0xe0000..0xfffff, which the memory map reserves; for firmware once, see bios.c. There
  * is no SMI command port: ACPI mode is always on.
  */
@@ -68,7 +68,7 @@ struct acpi {
 	struct v3_acpi_block *out;
 	uint32_t base; /* address of offset V3_ACPI_RSDP_ROOM */
 	uint32_t facs, dsdt, fadt, madt;
-	uint32_t srat, slit; /* 0: none */
+	uint32_t srat, slit, hpet; /* 0: none */
 };
 
 static uint8_t acpi_sum(const uint8_t *p, uint32_t len)
@@ -479,6 +479,19 @@ static void acpi_make_slit(struct acpi *a)
 	acpi_end(a, a->slit);
 }
 
+/* IA-PC HPET specification 1.0a, 3.2.4. */
+static void acpi_make_hpet(struct acpi *a)
+{
+	a->hpet = acpi_begin(a, "HPET", 1);
+	v3_aml_int(&a->aml, V3_PC_HPET_ID, 4);
+	v3_aml_int(&a->aml, 64 << 8, 4); /* generic address: memory, 64 bits wide */
+	v3_aml_int(&a->aml, V3_PC_HPET_BASE, 8);
+	v3_aml_int(&a->aml, 0, 1); /* number of the block */
+	v3_aml_int(&a->aml, V3_PC_HPET_MIN_TICKS, 2);
+	v3_aml_int(&a->aml, 0, 1); /* no page protection */
+	acpi_end(a, a->hpet);
+}
+
 /* Firmware ACPI control structure (5.2.10): has no checksum. */
 static void acpi_make_facs(struct acpi *a)
 {
@@ -496,7 +509,7 @@ static void acpi_make_facs(struct acpi *a)
 /* RSDT and XSDT (5.2.7, 5.2.8): the same list in 32 and 64 bits. @return offset */
 static uint32_t acpi_make_list(struct acpi *a, const char *signature, unsigned width)
 {
-	const uint32_t tables[] = {a->fadt, a->madt, a->srat, a->slit};
+	const uint32_t tables[] = {a->fadt, a->madt, a->srat, a->slit, a->hpet};
 	uint32_t start = acpi_begin(a, signature, 1);
 	unsigned i;
 
@@ -541,6 +554,8 @@ int v3_acpi_make(const struct v3_vm_cfg *cfg, uint32_t base, uint8_t *buf,
 		acpi_make_srat(&a);
 		acpi_make_slit(&a);
 	}
+	if (v3_vm_cfg_has_device(a.cfg, "hpet"))
+		acpi_make_hpet(&a);
 	rsdt = acpi_make_list(&a, "RSDT", 4);
 	xsdt = acpi_make_list(&a, "XSDT", 8);
 	if (a.aml.overflow)

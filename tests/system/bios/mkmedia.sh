@@ -63,7 +63,7 @@ rm "$root/fs/boot/grub/grubenv"
 		echo "grub: what shall it be?"
 		read line
 		echo "grub: read $line"
-		if [ "$line" = "Keys: 1-2, go!" ]; then outb 0xf4 0x10; fi
+		if [ "$line" = "Keys: 1-2!" ]; then outb 0xf4 0x10; fi
 		outb 0xf4 0x11
 	fi
 	END

@@ -18,7 +18,6 @@
 
 #define HPET_NTIMERS   3
 #define HPET_PERIOD_NS 10
-#define HPET_VENDOR    0x8086ull
 
 /* Registers, 2.3. Each is 64 bits wide. */
 #define HPET_REG_ID	 0x000
@@ -28,10 +27,9 @@
 #define HPET_REG_TIMERS	 0x100
 #define HPET_TIMER_LEN	 0x20 /* configuration, comparator, message route */
 
-/* Capabilities: revision 1, 64-bit counter, legacy replacement; period in femtoseconds. */
-#define HPET_ID                                                                                    \
-	(1ull | (HPET_NTIMERS - 1) << 8 | 1u << 13 | 1u << 15 | HPET_VENDOR << 16 |                \
-	 HPET_PERIOD_NS * 1000000ull << 32)
+/* Capabilities; period in femtoseconds. */
+#define HPET_ID (V3_PC_HPET_ID | HPET_PERIOD_NS * 1000000ull << 32)
+_Static_assert((V3_PC_HPET_ID >> 8 & 31) + 1 == HPET_NTIMERS, "number of timers");
 
 #define HPET_ENABLE 1u
 #define HPET_LEGACY 2u
@@ -47,9 +45,6 @@
 #define HPET_T_WRITABLE 0x3f4eull /* as 1 << 6 is no storage, 0x3f0e of it is kept */
 #define HPET_T_KEPT	(HPET_T_WRITABLE & ~(uint64_t)HPET_T_SET)
 #define HPET_ROUTES	(0xf0ull << 16) /* I/O APIC pins 20 to 23: no other device has them */
-
-/* A guest that asks for more interrupts than this gets as many; as in i8254.c. */
-#define HPET_MIN_PERIOD_NS 50000u
 
 struct hpet_timer {
 	struct hpet *hpet;
@@ -118,7 +113,7 @@ static void hpet_arm(struct hpet *h, unsigned n, uint64_t ns)
 /* A periodic comparator steps to its next match; matches that were missed are not made up for. */
 static void hpet_step(struct hpet_timer *t, uint64_t counter)
 {
-	uint64_t least = HPET_MIN_PERIOD_NS / HPET_PERIOD_NS, width = hpet_width(t), passed;
+	uint64_t least = V3_PC_HPET_MIN_TICKS, width = hpet_width(t), passed;
 
 	if (!(t->config & HPET_T_PERIODIC) || !t->period)
 		return;
