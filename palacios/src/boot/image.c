@@ -10,6 +10,7 @@
 #include "palacios/error.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
 /* Take place and note the copy of one kernel segment; @p b NULL: check only. */
@@ -139,6 +140,16 @@ void v3_boot_mem_kib(const struct v3_boot *b, uint32_t *lower, uint32_t *upper)
 		if (m->start <= V3_PC_HIGH_RAM_BASE && m->end > V3_PC_HIGH_RAM_BASE)
 			*upper = (uint32_t)((m->end - V3_PC_HIGH_RAM_BASE) >> 10);
 	}
+}
+
+void v3_boot_enter_protected(struct v3_vm *vm, const struct v3_boot *b, uint32_t magic)
+{
+	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
+
+	v3_boot_cpu_protected(vcpu);
+	v3_vcpu_regs(vcpu)->rip = b->entry;
+	v3_vcpu_regs(vcpu)->gpr[V3_RAX] = magic;
+	v3_vcpu_regs(vcpu)->gpr[V3_RBX] = b->info;
 }
 
 uint32_t v3_boot_put(struct v3_boot_writer *w, const void *data, size_t len)

@@ -143,6 +143,9 @@ struct v3_boot_writer {
 /** @return address of what was written */
 uint32_t v3_boot_put(struct v3_boot_writer *w, const void *data, size_t len);
 
+/** Vcpu 0 at b->entry in flat protected mode, EBX at b->info. */
+void v3_boot_enter_protected(struct v3_vm *vm, const struct v3_boot *b, uint32_t magic);
+
 /* ---- the loaders ---- */
 
 struct v3_boot_loader {

@@ -197,10 +197,8 @@ static void mb_put_modules(struct v3_boot_writer *w, const struct v3_boot *b, st
 static int mb_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	struct v3_boot_writer w = {.vm = vm, .pos = b->info + sizeof(struct mb_info)};
-	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
 	struct mb_info info = {.flags = MB_INFO_MEM | MB_INFO_CMDLINE | MB_INFO_MODS |
 					MB_INFO_MMAP | MB_INFO_LOADER};
-	struct v3_regs *regs;
 
 	mb_put_map(&w, b, &info);
 	mb_put_modules(&w, b, &info);
@@ -208,15 +206,8 @@ static int mb_setup(struct v3_vm *vm, struct v3_boot *b)
 	info.boot_loader_name = v3_boot_put(&w, mb_loader_name, sizeof(mb_loader_name));
 	if (!w.err)
 		w.err = v3_mem_write(vm, b->info, &info, sizeof(info));
-	if (w.err)
-		return w.err;
-
-	v3_boot_cpu_protected(vcpu);
-	regs = v3_vcpu_regs(vcpu);
-	regs->rip = b->entry;
-	regs->gpr[V3_RAX] = MB_ENTRY_MAGIC;
-	regs->gpr[V3_RBX] = b->info;
-	return V3_OK;
+	v3_boot_enter_protected(vm, b, MB_ENTRY_MAGIC);
+	return w.err;
 }
 
 const struct v3_boot_loader v3_multiboot_loader = {mb_check, mb_load, mb_setup};

@@ -429,11 +429,9 @@ static void mb2_put_rsdp(struct v3_boot_writer *w, const struct v3_boot *b)
 static int mb2_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	struct v3_boot_writer w = {.vm = vm, .pos = b->info + 8};
-	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
 	struct mb2_info_base base = {.base = (uint32_t)b->shift};
 	struct mb2_info_mem mem;
 	struct mb2_info_tag end;
-	struct v3_regs *regs;
 	uint32_t head[2] = {0, 0}; /* total size, reserved */
 
 	v3_boot_mem_kib(b, &mem.lower, &mem.upper);
@@ -450,15 +448,8 @@ static int mb2_setup(struct v3_vm *vm, struct v3_boot *b)
 	head[0] = (uint32_t)(w.pos - b->info);
 	if (!w.err)
 		w.err = v3_mem_write(vm, b->info, head, sizeof(head));
-	if (w.err)
-		return w.err;
-
-	v3_boot_cpu_protected(vcpu);
-	regs = v3_vcpu_regs(vcpu);
-	regs->rip = b->entry;
-	regs->gpr[V3_RAX] = MB2_ENTRY_MAGIC;
-	regs->gpr[V3_RBX] = b->info;
-	return V3_OK;
+	v3_boot_enter_protected(vm, b, MB2_ENTRY_MAGIC);
+	return w.err;
 }
 
 const struct v3_boot_loader v3_multiboot2_loader = {mb2_check, mb2_load, mb2_setup};

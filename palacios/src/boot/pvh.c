@@ -131,7 +131,6 @@ static uint64_t pvh_put_modules(struct v3_boot_writer *w, const struct v3_boot *
 static int pvh_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	struct v3_boot_writer w = {.vm = vm, .pos = b->info + sizeof(struct pvh_start)};
-	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
 	struct pvh_start start = {.magic = PVH_START_MAGIC,
 				  .version = PVH_START_VERSION,
 				  .nmodules = b->cfg->nmodules,
@@ -144,13 +143,8 @@ static int pvh_setup(struct v3_vm *vm, struct v3_boot *b)
 	start.cmdline = v3_boot_put(&w, b->cfg->cmdline, v3_strlen(b->cfg->cmdline) + 1);
 	if (!w.err)
 		w.err = v3_mem_write(vm, b->info, &start, sizeof(start));
-	if (w.err)
-		return w.err;
-
-	v3_boot_cpu_protected(vcpu);
-	v3_vcpu_regs(vcpu)->rip = b->entry;
-	v3_vcpu_regs(vcpu)->gpr[V3_RBX] = b->info;
-	return V3_OK;
+	v3_boot_enter_protected(vm, b, 0);
+	return w.err;
 }
 
 const struct v3_boot_loader v3_pvh_loader = {pvh_check, pvh_load, pvh_setup};
