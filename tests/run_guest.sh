@@ -125,8 +125,12 @@ run_bochs() {
 	echo c > "$dir/debugger"
 	# beside port 0xe9, Bochs prints a banner, log lines and the prompts of its debugger
 	{
-		$limit bochs -q -f "$dir/bochsrc" -rc "$dir/debugger" < /dev/null 2> "$dir/bochs.err"
-		echo $? > "$dir/status"
+		# two that start at the same moment may fight for the port of their displays, which nobody looks at
+		for try in 1 2 3; do
+			$limit bochs -q -f "$dir/bochsrc" -rc "$dir/debugger" < /dev/null 2> "$dir/bochs.err"
+			echo $? > "$dir/status"
+			grep -q 'RFB could not bind' "$dir/bochs.log" || break
+		done
 	} | tee "$dir/output" | sed -u -E -e 's/\r//g' -e '1,/^Next at t=/d' \
 		-e '/^\([0-9]+\)(\.\[| \[0x)/d' -e '/^[0-9]{11}[a-z]\[/d' -e '/^<bochs:/d'
 }

@@ -27,6 +27,7 @@ struct v3_arch_caps {
 	bool dirty_log; /* and keeps a log of them: drain_log() */
 	uint8_t tsc_frac_bits; /* of the guest TSC's ratio to the host's, fixed point; 0: it cannot be scaled */
 	uint8_t tsc_int_bits;
+	bool eoi_by_cpu;       /* the CPU can end interrupts of local APICs without exit */
 	uint8_t hpa_bits;      /* physical address width */
 	uint8_t nested_levels; /* of the nested tables: 4 or 5 */
 	uint8_t nested_format; /* enum v3_nested_format */

@@ -7,6 +7,7 @@
  */
 #include "cpu/cpuid.h"
 
+#include "host/host.h"
 #include "host/x86.h"
 #include "cpu/fpu.h"
 #include "cpu/handlers.h"
@@ -89,9 +90,10 @@ static const struct cpuid_policy cpuid_policies[] = {
 #define CPUID_NULL_CLEARS_BASE B(6)
 
 /* KVM-compatible features: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, PV_UNHALT, PV_TLB_FLUSH,
- * CLOCKSOURCE_STABLE; and what needs local APICs: PV_EOI, PV_SEND_IPI */
+ * CLOCKSOURCE_STABLE; and what needs local APICs: PV_SEND_IPI, and PV_EOI unless an EOI costs no exit anyway */
 #define CPUID_KVM_FEATURES (B(0) | B(1) | B(3) | B(5) | B(7) | B(9) | B(24))
-#define CPUID_KVM_APIC	   (B(6) | B(11))
+#define CPUID_KVM_APIC	   B(11)
+#define CPUID_KVM_EOI	   B(6)
 
 struct v3_cpuid_regs *v3_cpuid_leaf(struct v3_vcpu *vcpu, uint32_t leaf)
 {
@@ -229,6 +231,8 @@ static void cpuid_hypervisor(uint32_t leaf, bool lapic, struct v3_cpuid_regs *r)
 		break;
 	case V3_CPUID_KVM_BASE + 1:
 		r->eax = CPUID_KVM_FEATURES | (lapic ? CPUID_KVM_APIC : 0);
+		if (lapic && !(v3_lib.caps.eoi_by_cpu && !v3_lib.software_apic))
+			r->eax |= CPUID_KVM_EOI;
 		break;
 	default:
 		break;

@@ -70,6 +70,7 @@ static int svm_probe(struct v3_arch_caps *caps, const char **why)
 	v3_cpuid(0x80000001u, 0, &a, &b, &c, &d);
 	caps->nested_1g = d & (1u << 26);
 	caps->nested_exec_only = false;
+	caps->eoi_by_cpu = false; /* AVIC is not used */
 	if (features & SVM_FEAT_TSC) {
 		caps->tsc_frac_bits = SVM_TSC_FRACTION;
 		caps->tsc_int_bits = SVM_TSC_INTEGER;

@@ -37,6 +37,7 @@ static bool vmx_locked_off(void)
 static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 {
 	struct vmx_controls ctl;
+	struct vmx_apic_caps apic;
 	struct vmx_caps vc;
 	int err;
 
@@ -68,6 +69,8 @@ static int vmx_probe(struct v3_arch_caps *caps, const char **why)
 		caps->tsc_frac_bits = VMX_TSC_FRACTION;
 		caps->tsc_int_bits = 64 - VMX_TSC_FRACTION;
 	}
+	v3_vmx_apic_caps(&vc, &apic);
+	caps->eoi_by_cpu = apic.proc2 & VMX_PROC2_VIRT_INTR;
 	caps->nested_levels = 4;
 	caps->nested_format = V3_NESTED_EPT;
 	return V3_OK;
