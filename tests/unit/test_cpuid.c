@@ -296,6 +296,10 @@ static void test_cpuid_kvm_features_follow_the_apic(void)
 	CHECK_EQ(leaf(bare->vcpu[0], 0x40000101, 0).eax, always);
 	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 8), NULL, 0, &pc), V3_OK);
 	CHECK_EQ(leaf(pc->vcpu[0], 0x40000101, 0).eax, always | B(6) | B(11));
+	v3_lib.caps.eoi_by_cpu = true; /* an EOI costs no exit: none is to be saved */
+	CHECK_EQ(leaf(pc->vcpu[0], 0x40000101, 0).eax, always | B(11));
+	v3_lib.software_apic = true;
+	CHECK_EQ(leaf(pc->vcpu[0], 0x40000101, 0).eax, always | B(6) | B(11));
 }
 
 static void test_cpuid_osxsave_follows_cr4(void)
