@@ -62,8 +62,9 @@ int v3_elf_open(const uint8_t *image, size_t len, struct v3_elf *elf, struct v3_
 	return V3_OK;
 }
 
-int v3_elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *seg,
-		   struct v3_boot_msg *msg)
+/* Program header @p i, checked against the file's length. V3_ENOENT: nothing to load in it. */
+static int elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *seg,
+		       struct v3_boot_msg *msg)
 {
 	const uint8_t *p =
 		elf->image + elf->headers + i * (elf->elf64 ? ELF64_PHDR_LEN : ELF32_PHDR_LEN);
@@ -105,25 +106,32 @@ int v3_elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *
 	return V3_OK;
 }
 
+int v3_elf_next(const struct v3_elf *elf, uint32_t *i, struct v3_elf_segment *seg,
+		struct v3_boot_msg *msg)
+{
+	int err = V3_ENOENT;
+
+	while (err == V3_ENOENT && *i < elf->nheaders)
+		err = elf_segment(elf, (*i)++, seg, msg);
+	return err;
+}
+
 int v3_elf_entry(const struct v3_elf *elf, uint64_t *entry, struct v3_boot_msg *msg)
 {
 	struct v3_elf_segment seg;
-	uint32_t i;
+	uint32_t i = 0;
 	int err;
 
 	/* Linkers give a virtual address; where the segment is loaded is what counts without
 	 * paging. */
-	for (i = 0; i < elf->nheaders; i++) {
-		err = v3_elf_segment(elf, i, &seg, msg);
-		if (err == V3_ENOENT)
-			continue;
-		if (err)
-			return err;
+	while ((err = v3_elf_next(elf, &i, &seg, msg)) == V3_OK) {
 		if (elf->entry >= seg.vaddr && elf->entry - seg.vaddr < seg.mem_len) {
 			*entry = elf->entry - seg.vaddr + seg.paddr;
 			return V3_OK;
 		}
 	}
+	if (err != V3_ENOENT)
+		return err;
 	return v3_boot_fail(msg, V3_EBADMSG, "ELF: entry point %#llx lies in no segment",
 			    (unsigned long long)elf->entry);
 }

@@ -31,27 +31,24 @@ int v3_boot_add_elf(struct v3_boot *b, const uint8_t *image, size_t len, uint64_
 	struct v3_elf_segment seg;
 	struct v3_boot_copy copy;
 	struct v3_elf elf;
-	uint32_t i;
-	int err;
+	uint32_t i = 0;
+	int err = v3_elf_open(image, len, &elf, msg);
 
-	err = v3_elf_open(image, len, &elf, msg);
-	for (i = 0; !err && i < elf.nheaders; i++) {
-		err = v3_elf_segment(&elf, i, &seg, msg);
-		if (err == V3_ENOENT) {
-			err = V3_OK;
-			continue;
-		}
-		if (err)
-			return err;
+	if (err)
+		return err;
+	while ((err = v3_elf_next(&elf, &i, &seg, msg)) == V3_OK) {
 		copy = (struct v3_boot_copy){.gpa = seg.paddr + shift,
 					     .src = image + seg.offset,
 					     .len = seg.file_len,
 					     .mem_len = seg.mem_len};
 		err = image_add_segment(b, &copy, msg);
+		if (err)
+			return err;
 	}
-	if (!err)
+	if (err == V3_ENOENT)
 		err = v3_elf_entry(&elf, entry, msg);
-	*entry += shift;
+	if (!err)
+		*entry += shift;
 	return err;
 }
 
@@ -94,7 +91,7 @@ int v3_boot_add_flat(struct v3_boot *b, const uint8_t *image, size_t len, uint32
 	return image_add_segment(b, &copy, msg);
 }
 
-int v3_boot_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
+static int image_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
 {
 	struct v3_boot_want want = {
 		.align = V3_PAGE_SIZE, .low = V3_PC_HIGH_RAM_BASE, .high = 1ull << 32};
@@ -122,6 +119,16 @@ int v3_boot_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_ms
 			return err;
 	}
 	return V3_OK;
+}
+
+int v3_boot_place_rest(struct v3_vm *vm, struct v3_boot *b, uint64_t info_len, const char *what,
+		       struct v3_boot_msg *msg)
+{
+	const struct v3_boot_want want = {
+		.len = info_len, .align = 16, .low = V3_PAGE_SIZE, .high = 1ull << 32};
+	int err = image_place_modules(vm, b, msg);
+
+	return err ? err : v3_boot_find(b, &want, what, &b->info, msg);
 }
 
 void v3_boot_mem_kib(const struct v3_boot *b, uint32_t *lower, uint32_t *upper)

@@ -96,11 +96,11 @@ struct v3_elf_segment {
 /** Check the file header of an x86 executable of either class. V3_OK, V3_EBADMSG, V3_ENOTSUP. */
 int v3_elf_open(const uint8_t *image, size_t len, struct v3_elf *elf, struct v3_boot_msg *msg);
 /**
- * Program header @p i, 0..nheaders - 1, checked against the file's length.
- * @return V3_OK; V3_ENOENT: nothing to load in it; V3_EBADMSG
+ * The next segment that has something to load, from program header @p *i on, which is moved behind it.
+ * @return V3_OK; V3_ENOENT: there is none left; V3_EBADMSG
  */
-int v3_elf_segment(const struct v3_elf *elf, uint32_t i, struct v3_elf_segment *seg,
-		   struct v3_boot_msg *msg);
+int v3_elf_next(const struct v3_elf *elf, uint32_t *i, struct v3_elf_segment *seg,
+		struct v3_boot_msg *msg);
 /** Physical address of the entry point: through the segment that holds it. V3_OK, V3_EBADMSG. */
 int v3_elf_entry(const struct v3_elf *elf, uint64_t *entry, struct v3_boot_msg *msg);
 
@@ -129,8 +129,12 @@ struct v3_boot_addresses {
 /** The same for a kernel whose header, @p header bytes into the file, has these addresses. */
 int v3_boot_add_flat(struct v3_boot *b, const uint8_t *image, size_t len, uint32_t header,
 		     const struct v3_boot_addresses *a, struct v3_boot_msg *msg);
-/** Place the definition's modules above the kernel: b->copy[] from b->first_module on. V3_ENOENT, V3_E2BIG. */
-int v3_boot_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg);
+/**
+ * Place the definition's modules above the kernel (b->copy[] from b->first_module on), and in the lowest free RAM the
+ * information, b->info. V3_ENOENT, V3_E2BIG.
+ */
+int v3_boot_place_rest(struct v3_vm *vm, struct v3_boot *b, uint64_t info_len, const char *what,
+		       struct v3_boot_msg *msg);
 /** KiB of RAM from 0 and from 1 MiB. */
 void v3_boot_mem_kib(const struct v3_boot *b, uint32_t *lower, uint32_t *upper);
 

@@ -137,19 +137,13 @@ static uint64_t mb_info_len(const struct v3_boot *b)
 static int mb_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
 		   struct v3_boot_msg *msg)
 {
-	struct v3_boot_want want = {.align = 16, .low = V3_PAGE_SIZE, .high = 1ull << 32};
 	uint64_t entry = 0;
-	int err;
+	int err = mb_load_kernel(b, image, len, &entry, msg);
 
-	err = mb_load_kernel(b, image, len, &entry, msg);
 	if (err)
 		return err;
 	b->entry = entry;
-	err = v3_boot_place_modules(vm, b, msg);
-	if (err)
-		return err;
-	want.len = mb_info_len(b);
-	return v3_boot_find(b, &want, "multiboot information", &b->info, msg);
+	return v3_boot_place_rest(vm, b, mb_info_len(b), "multiboot information", msg);
 }
 
 static void mb_put_map(struct v3_boot_writer *w, const struct v3_boot *b, struct mb_info *info)

@@ -253,21 +253,16 @@ static int mb2_find_shift(struct v3_boot *b, const struct mb2_header *h, const u
 	struct v3_elf_segment seg;
 	struct v3_elf elf;
 	v3_gpa_t start = 0;
-	uint32_t i;
+	uint32_t i = 0;
 	int err = v3_elf_open(image, len, &elf, msg);
 
-	for (i = 0; !err && i < elf.nheaders; i++) {
-		err = v3_elf_segment(&elf, i, &seg, msg);
-		if (err == V3_ENOENT) {
-			err = V3_OK;
-			continue;
-		}
-		if (err)
-			return err;
+	if (err)
+		return err;
+	while ((err = v3_elf_next(&elf, &i, &seg, msg)) == V3_OK) {
 		low = seg.paddr < low ? seg.paddr : low;
 		high = seg.paddr + seg.mem_len > high ? seg.paddr + seg.mem_len : high;
 	}
-	if (err)
+	if (err != V3_ENOENT)
 		return err;
 	if (low >= high)
 		return v3_boot_fail(msg, V3_EBADMSG, "ELF: nothing to load");
@@ -346,19 +341,13 @@ static uint64_t mb2_info_len(const struct v3_boot *b)
 static int mb2_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
 		    struct v3_boot_msg *msg)
 {
-	struct v3_boot_want want = {.align = 8, .low = V3_PAGE_SIZE, .high = 1ull << 32};
 	uint64_t entry = 0;
-	int err;
+	int err = mb2_load_kernel(b, image, len, &entry, msg);
 
-	err = mb2_load_kernel(b, image, len, &entry, msg);
 	if (err)
 		return err;
 	b->entry = entry;
-	err = v3_boot_place_modules(vm, b, msg);
-	if (err)
-		return err;
-	want.len = mb2_info_len(b);
-	return v3_boot_find(b, &want, "multiboot information", &b->info, msg);
+	return v3_boot_place_rest(vm, b, mb2_info_len(b), "multiboot information", msg);
 }
 
 /* A tag of a fixed part and a variable one. */

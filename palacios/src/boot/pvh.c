@@ -81,19 +81,13 @@ static uint64_t pvh_info_len(const struct v3_boot *b)
 static int pvh_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
 		    struct v3_boot_msg *msg)
 {
-	struct v3_boot_want want = {.align = 8, .low = V3_PAGE_SIZE, .high = 1ull << 32};
 	uint64_t elf_entry;
 	int err;
 
 	err = pvh_find_entry(image, len, &b->entry, msg);
 	if (!err)
 		err = v3_boot_add_elf(b, image, len, 0, &elf_entry, msg);
-	if (!err)
-		err = v3_boot_place_modules(vm, b, msg);
-	if (err)
-		return err;
-	want.len = pvh_info_len(b);
-	return v3_boot_find(b, &want, "start information", &b->info, msg);
+	return err ? err : v3_boot_place_rest(vm, b, pvh_info_len(b), "start information", msg);
 }
 
 static uint64_t pvh_put_map(struct v3_boot_writer *w, const struct v3_boot *b)
