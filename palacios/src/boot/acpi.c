@@ -297,8 +297,7 @@ static void acpi_make_dsdt(struct acpi *a)
 	if (acpi_has_com1(a->cfg))
 		acpi_isa_device(a, "COM1", "PNP0501", V3_PC_PORT_COM1, 8, V3_PC_IRQ_COM1);
 	/* The fixed hardware's ports, so that no PCI device is moved there. */
-	acpi_isa_device(a, "PMIO", "PNP0C02", V3_PC_PM_BASE,
-			V3_PC_GPE0 + V3_PC_GPE0_LEN - V3_PC_PM_BASE, 0);
+	acpi_isa_device(a, "PMIO", "PNP0C02", V3_PC_PM_BASE, V3_PC_PM_LEN, 0);
 	if (v3_vm_cfg_has_device(a->cfg, "fw_cfg"))
 		acpi_fw_cfg(a);
 	v3_aml_end(&a->aml, scope);

@@ -22,6 +22,7 @@ extern const struct v3_device_class v3_device_lapic;
 extern const struct v3_device_class v3_device_pci_bridge;
 extern const struct v3_device_class v3_device_pci_host;
 extern const struct v3_device_class v3_device_piix3;
+extern const struct v3_device_class v3_device_piix4_pm;
 extern const struct v3_device_class v3_device_reset;
 extern const struct v3_device_class v3_device_rtc;
 extern const struct v3_device_class v3_device_uart;
