@@ -22,11 +22,12 @@
 #define V3_PC_ROM_END	    0x100000000ull /* firmware ROM ends here, its last 128 KiB also at 1 MiB */
 #define V3_PC_ROM_ALIAS	    0x00020000
 #define V3_PC_ROM_MAX	    0x01000000
-#define V3_PC_PCI_MMIO_BASE 0xc0000000 /* window for PCI memory BARs */
-#define V3_PC_PCI_MMIO_END  0xfec00000 /* exclusive */
-#define V3_PC_IOAPIC_BASE   0xfec00000
-#define V3_PC_IOAPIC_SIZE   0x00001000
-#define V3_PC_HPET_BASE	    0xfed00000
+#define V3_PC_PCI_MMIO_BASE                                                                        \
+	0x80000000 /* window for PCI memory BARs, or the end of RAM if that is above */
+#define V3_PC_PCI_MMIO_END 0xfec00000 /* exclusive */
+#define V3_PC_IOAPIC_BASE  0xfec00000
+#define V3_PC_IOAPIC_SIZE  0x00001000
+#define V3_PC_HPET_BASE	   0xfed00000
 #define V3_PC_HPET_ID                                                                              \
 	0x8086a201 /* Intel, legacy replacement, 64-bit counter, three timers, revision 1 */
 #define V3_PC_HPET_MIN_TICKS 5000 /* of 10 ns: a periodic timer does not interrupt more often */
