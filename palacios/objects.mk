@@ -83,6 +83,7 @@ v3-y += src/devices/chipset/reset.o
 v3-y += src/devices/display/vga.o
 v3-y += src/devices/display/vga_mem.o
 v3-y += src/devices/display/vga_text.o
+v3-y += src/devices/fw/flash.o
 v3-y += src/devices/fw/fw_cfg.o
 v3-y += src/devices/ide/ata.o
 v3-y += src/devices/ide/atapi.o

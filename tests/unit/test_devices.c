@@ -37,6 +37,7 @@ static void test_devices_list_is_complete(void)
 		"piix4_pm",
 		"i8042",
 		"vga",
+		"flash",
 		"ide",
 	};
 	unsigned n = 0;
