@@ -55,6 +55,8 @@ for shown in ("SeaBIOS (version", "Booting from DVD/CD...", "Welcome to GRUB!", 
 type_keys()
 uefi = boot("uefi", "UEFI, virtio disk", 2)
 tap.result(uefi.count("BdsDxe: starting Boot") == 2 and uefi.count("reset: port 0xcf9") == 1,
-           "UEFI, virtio disk: GRUB resets the machine, and the firmware boots it once more", uefi)
-tap.result("grub: from hd0,msdos1" in uefi, "UEFI, virtio disk: GRUB speaks through the firmware", uefi)
+           "UEFI, virtio disk: the kernel resets the machine, and the firmware boots it once more", uefi)
+tap.result(uefi.count("grub: from hd0,msdos1") == 2, "UEFI, virtio disk: GRUB speaks through the firmware", uefi)
+cd = boot("uefi-cd", "UEFI, CD", 1)
+tap.result("grub: from cd0" in cd, "UEFI, CD: GRUB runs from it", cd)
 tap.finish()

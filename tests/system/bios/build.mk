@@ -6,17 +6,18 @@ BIOS	:= $(DEBIAN)/bios
 bios-src := tests/system/bios
 firmware-seabios := /usr/share/seabios/bios-256k.bin
 firmware-ovmf := /usr/share/ovmf/OVMF.fd
+firmware-ovmf_code := /usr/share/OVMF/OVMF_CODE.fd
 VGABIOS	:= /usr/share/seabios/vgabios-isavga.bin
 
 # name:vcpus:firmware. What name.devices says is added to the definition.
-bios-guests := disk:2:seabios ide:1:seabios cd:1:seabios keys:1:seabios uefi:2:ovmf
+bios-guests := disk:2:seabios ide:1:seabios cd:1:seabios keys:1:seabios uefi:2:ovmf_code uefi-cd:1:ovmf
 bios-tomls := $(foreach g,$(bios-guests),$(BIOS)/$(call debian-field,$(g),1).toml)
 
-$(BIOS)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(bios-src)/firmware $(debian-bins) \
-		$(DEBIAN)/busybox
+bios-files := $(debian-scripts) $(bios-src)/firmware $(debian-bins) $(DEBIAN)/modules/efivarfs.ko
+$(BIOS)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(bios-files) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
 	@mkdir -p $(@D)
-	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(bios-src)/firmware $(debian-bins)
+	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(bios-files)
 
 bios-media := $(addprefix $(BIOS)/,disk.img esp.img cd.iso)
 $(bios-media) &: $(bios-src)/mkmedia.sh $(BIOS)/initramfs.cpio $(DEBIAN)/vmlinuz

@@ -61,10 +61,10 @@ put "$root/core.img" 1 512
 mv "$root/disk.img" "$out/disk.img"
 
 # The same by UEFI: GRUB is a file in the system partition, and speaks through the firmware.
-for_console() { grep -Ev '^(serial|terminal_output)' "$root/fs/boot/grub/grub.cfg"; }
-for_console >"$root/esp.cfg"
+boot_part() { sed -n '/^echo "grub: from/,$p' "$root/fs/boot/grub/grub.cfg"; }
+boot_part >"$root/esp.cfg"
 grub-mkimage -O x86_64-efi -o "$root/bootx64.efi" -c "$root/early.cfg" -p '(hd0,msdos1)/boot/grub' \
-	part_msdos fat normal linux echo loadenv test reboot
+	part_msdos fat normal linux echo
 rm "$root/part.img"
 truncate -s 32M "$root/part.img"
 export SOURCE_DATE_EPOCH=0
@@ -73,7 +73,6 @@ mmd -i "$root/part.img" ::EFI ::EFI/BOOT ::boot ::boot/grub
 mcopy -i "$root/part.img" "$root/bootx64.efi" ::EFI/BOOT/BOOTX64.EFI
 mcopy -i "$root/part.img" "$root/fs/boot/vmlinuz" "$root/fs/boot/initramfs.cpio" ::boot
 mcopy -i "$root/part.img" "$root/esp.cfg" ::boot/grub/grub.cfg
-mcopy -i "$root/part.img" "$root/fs/boot/grub/grubenv" ::boot/grub
 mkdisk ef
 mv "$root/disk.img" "$out/esp.img"
 
@@ -91,7 +90,7 @@ rm "$root/fs/boot/grub/grubenv"
 		outb 0xf4 0x11
 	fi
 	END
-	for_console
+	boot_part
 } >"$root/cd.cfg"
 mv "$root/cd.cfg" "$root/fs/boot/grub/grub.cfg"
 grub-mkrescue --locales= --fonts= --themes= -o "$root/cd.iso" "$root/fs" >"$root/log" 2>&1 || {
