@@ -169,37 +169,41 @@ static void flash_changed(struct flash *flash, uint32_t from, uint32_t to)
 
 /* ---- the chip; lock held ---- */
 
-/* The answer to a query, JESD68.01 table 4.3 on, from address 0x10 on. */
+/* The answer to a query, JESD68.01 chapter 4, and the table of the command set; what is not in it is 0. */
 static uint8_t flash_query(const struct flash *flash, uint32_t off)
 {
-	const uint32_t last = flash->size / FLASH_BLOCK - 1;
-	uint8_t log2 = 12;
-	uint8_t table[0x24] = {
-		[0x00] = 'Q',
-		'R',
-		'Y',
-		[0x03] = 0x01,
-		0x00, /* command set */
-		[0x05] = 0x31,
-		0x00, /* its own table, below */
-		[0x0b] = 0x45,
-		0x55,	       /* supply, volts in BCD */
-		[0x0f] = 0x07, /* a byte is programmed within 128 us */
-		[0x11] = 0x0a, /* a block is erased within 1 s */
-		[0x1c] = 0x01, /* one kind of block */
-		[0x1f] = FLASH_BLOCK >> 8,
-		FLASH_BLOCK >> 16,
-		[0x21] = 'P',
-		'R',
-		'I',
+	static const struct {
+		uint8_t off, value;
+	} query[] = {
+		{0x10, 'Q'},
+		{0x11, 'R'},
+		{0x12, 'Y'},
+		{0x13, 0x01}, /* command set */
+		{0x15, 0x31}, /* where its table begins */
+		{0x1b, 0x45},
+		{0x1c, 0x55},		   /* supply, volts in BCD */
+		{0x1f, 7},		   /* a byte is programmed in 2^7 us */
+		{0x21, 10},		   /* a block erased in 2^10 ms */
+		{0x2c, 1},		   /* blocks are of one size, */
+		{0x2f, FLASH_BLOCK / 256}, /* which is that */
+		{0x31, 'P'},
+		{0x32, 'R'},
+		{0x33, 'I'},
+		{0x34, '1'},
+		{0x35, '0'}, /* its version */
 	};
+	const uint32_t last = flash->size / FLASH_BLOCK - 1;
+	unsigned i;
 
-	while (1u << log2 < flash->size)
-		log2++;
-	table[0x17] = log2;
-	table[0x1d] = (uint8_t)last;
-	table[0x1e] = (uint8_t)(last >> 8);
-	return off >= 0x10 && off - 0x10 < sizeof(table) ? table[off - 0x10] : 0;
+	if (off == 0x27) /* the size is at most 2^n */
+		return (uint8_t)(32 - __builtin_clz(flash->size - 1));
+	if (off == 0x2d || off == 0x2e) /* blocks, less one */
+		return (uint8_t)(last >> (8 * (off - 0x2d)));
+	for (i = 0; i < V3_ARRAY_SIZE(query); i++) {
+		if (query[i].off == off)
+			return query[i].value;
+	}
+	return 0;
 }
 
 static uint8_t flash_read8(const struct flash *flash, uint32_t off)
