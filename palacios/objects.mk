@@ -42,6 +42,7 @@ v3-y += src/boot/multiboot.o
 v3-y += src/boot/multiboot2.o
 v3-y += src/boot/place.o
 v3-y += src/boot/pvh.o
+v3-y += src/checkpoint/save.o
 v3-y += src/config/arena.o
 v3-y += src/config/container.o
 v3-y += src/config/placement.o
