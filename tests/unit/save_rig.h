@@ -2,8 +2,7 @@
 /**
  * @file save_rig.h
  * Devices of pci_bench.h move to another VM: their state is saved, and a second VM with the same devices takes the
- * place of the first one, with its memory, time and interrupt lines. The first one stays as it is and is not used any
- * more.
+ * place of the first one, with its memory, time and interrupt lines.
  */
 #ifndef TESTS_SAVE_RIG_H
 #define TESTS_SAVE_RIG_H
@@ -105,7 +104,10 @@ static inline int save_rig_load(void)
 /* To the VM that @p open makes, with the same devices. @return false: reported */
 static inline bool save_rig_move(bool (*open)(void))
 {
-	if (!save_rig_save() || !open())
+	if (!save_rig_save())
+		return false;
+	fake_vm_destroy(bench.vm);
+	if (!open())
 		return false;
 	if (!CHECK_MSG(save_rig_load() == V3_OK, "%s", rig_saved.why))
 		return false;
