@@ -17,6 +17,7 @@ debian-guests := \
 	selftest:256:1:job=selftest,want_cpus=1,want_mib=256 \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
+	selftest-32:512:32:job=selftest,want_cpus=32,want_mib=512,sleep_max=1000 \
 	smp:256:4:job=smp:smp.cpio \
 	disk:256:1:job=disk:disk.cpio \
 	ide:256:1:job=disk,bus=ide:disk.cpio \
