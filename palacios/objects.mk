@@ -99,6 +99,7 @@ v3-y += src/devices/intr/lapic.o
 v3-y += src/devices/intr/lapic_bus.o
 v3-y += src/devices/intr/lapic_dev.o
 v3-y += src/devices/intr/lapic_pv.o
+v3-y += src/devices/intr/lapic_save.o
 v3-y += src/devices/intr/lapic_timer.o
 v3-y += src/devices/list.o
 v3-y += src/devices/pci/bar.o
