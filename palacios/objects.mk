@@ -110,6 +110,7 @@ v3-y += src/devices/pci/host_bridge.o
 v3-y += src/devices/pci/isa_bridge.o
 v3-y += src/devices/pci/msi.o
 v3-y += src/devices/pci/pam.o
+v3-y += src/devices/timer/calendar.o
 v3-y += src/devices/timer/hpet.o
 v3-y += src/devices/timer/i8254.o
 v3-y += src/devices/timer/rtc.o
