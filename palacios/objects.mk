@@ -75,6 +75,7 @@ v3-y += src/devices/block/qcow2_open.o
 v3-y += src/devices/block/qcow2_ref.o
 v3-y += src/devices/char/debugcon.o
 v3-y += src/devices/char/uart.o
+v3-y += src/devices/char/uart_save.o
 v3-y += src/devices/chipset/acpi_pm.o
 v3-y += src/devices/chipset/debugexit.o
 v3-y += src/devices/chipset/i8042.o
