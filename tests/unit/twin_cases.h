@@ -79,7 +79,24 @@ struct twin_case {
 		PORT, V3_PC_PORT_FW_CFG + 1, 1, 0                                                  \
 	}
 
+#define PIIX4_CONFIG(reg, size, value)                                                             \
+	{PORT, V3_PC_PORT_PCI_ADDR, 4, 0x80000000 | V3_PC_ISA_BRIDGE_SLOT << 11 | 3 << 8 | (reg)}, \
+	{                                                                                          \
+		PORT, V3_PC_PORT_PCI_DATA, size, value                                             \
+	}
+
 static const struct twin_case cases[] = {
+	{"piix4_pm",
+	 "",
+	 true,
+	 {{PORT, V3_PC_SMBUS_BASE, V3_PC_SMBUS_LEN},
+	  {PORT, 0x800, V3_PC_SMBUS_LEN},
+	  {PORT, 0x900, 16},
+	  {PORT, V3_PC_PM_BASE, 16}},
+	 {PIIX4_CONFIG(0x90, 2, 0x801), PIIX4_CONFIG(0x90, 2, V3_PC_SMBUS_BASE | 1),
+	  PIIX4_CONFIG(0x40, 2, 0x901), PIIX4_CONFIG(0xd0, 4, 0x90000),
+	  PIIX4_CONFIG(0xd0, 4, 0x80000), PIIX4_CONFIG(0x80, 1, 1), PIIX4_CONFIG(0x80, 1, 0),
+	  OUT(V3_PC_SMBUS_BASE + 2, 0x41), OUT(V3_PC_SMBUS_BASE, 0x1e)}},
 	{"i8254",
 	 "",
 	 false,
