@@ -94,6 +94,7 @@ v3-y += src/devices/ide/dma.o
 v3-y += src/devices/ide/identify.o
 v3-y += src/devices/ide/mmc.o
 v3-y += src/devices/ide/run.o
+v3-y += src/devices/ide/save.o
 v3-y += src/devices/intr/i8259.o
 v3-y += src/devices/intr/ioapic.o
 v3-y += src/devices/intr/lapic.o
