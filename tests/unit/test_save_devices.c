@@ -202,13 +202,8 @@ struct field {
 static size_t field_at(uint8_t *from, size_t at, struct field *f)
 {
 	memcpy(&f->path_len, from + at, sizeof(f->path_len));
-	at += sizeof(f->path_len);
-	f->path = (const char *)from + at;
-	at += f->path_len;
-	memcpy(&f->len, from + at, sizeof(f->len));
-	at += sizeof(f->len);
-	f->bytes = from + at;
-	return at + f->len;
+	f->path = (const char *)from + at + sizeof(f->path_len);
+	return (size_t)(save_record(from + at, &f->bytes, &f->len) - from);
 }
 
 /* The path without the number of the device. */
@@ -217,6 +212,8 @@ static void field_name(const struct field *f, char name[V3_SAVE_PATH])
 	const char *number = memchr(f->path, '#', f->path_len);
 	const char *rest = memchr(f->path, '.', f->path_len);
 
+	if (!rest) /* contents in bulk */
+		rest = f->path + f->path_len;
 	snprintf(name, V3_SAVE_PATH, "%.*s%.*s", (int)(number - f->path), f->path,
 		 (int)(f->path + f->path_len - rest), rest);
 }
@@ -351,21 +348,6 @@ static void each_field(const struct twin_case *c, unsigned ntries)
 
 /* ---- state that no device was ever in ---- */
 
-/* Change the bytes of a few fields; test_save.c has wrong names and lengths. */
-static void tamper(void)
-{
-	unsigned odds = 2 + tap_rand() % 200;
-	struct field f;
-
-	for (size_t at = 0; at < image_len;) {
-		at = field_at(image, at, &f);
-		if (f.len && tap_rand() % odds == 0)
-			f.bytes[tap_rand() % f.len] = (uint8_t)hostile_value();
-	}
-	if (tap_rand() % 8 == 0)
-		image_len = tap_rand() % image_len;
-}
-
 static void hostile(const struct twin_case *c)
 {
 	struct v3_save_buf buf;
@@ -377,7 +359,9 @@ static void hostile(const struct twin_case *c)
 			drive_one(c);
 		v3_time_pause(twin[0]);
 		REQUIRE(save(twin[0]));
-		tamper();
+		save_tamper(image, image_len, 2 + (unsigned)(tap_rand() % 200));
+		if (tap_rand() % 8 == 0)
+			image_len = tap_rand() % image_len;
 		buf = (struct v3_save_buf){.data = image, .size = image_len};
 		taken += v3_devices_load(twin[0], &buf) == V3_OK;
 		v3_time_continue(twin[0]);

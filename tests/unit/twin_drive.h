@@ -11,6 +11,7 @@
 #include "palacios/input.h"
 #include "palacios/mem.h"
 #include "palacios/vm.h"
+#include "save_tamper.h"
 #include "state.h"
 #include "tap.h"
 #include "twin_cases.h"
@@ -33,22 +34,6 @@ struct step {
 	bool write;
 	uint64_t value;
 };
-
-static uint64_t hostile_value(void)
-{
-	uint64_t r = tap_rand();
-
-	switch (r & 3) {
-	case 0:
-		return r >> 8 & 0xff;
-	case 1:
-		return 1ull << (r >> 8 & 63);
-	case 2:
-		return ~0ull;
-	default:
-		return tap_rand();
-	}
-}
 
 static bool both_driven;
 
