@@ -12,6 +12,7 @@
 #include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vm.h"
+#include "save_tamper.h"
 #include "state.h"
 #include "tap.h"
 #include "twin_cases.h"
@@ -32,7 +33,7 @@ static const char *const streams[] = {"console", "com2", "typed", "screen"};
 
 static bool twins_open(const struct twin_case *c)
 {
-	char text[1024];
+	char text[2048];
 
 	for (unsigned i = 1; i < V3_ARRAY_SIZE(streams) && c == cases; i++)
 		fake_console_add(streams[i]);
@@ -64,22 +65,6 @@ struct step {
 	uint64_t value;
 };
 
-static uint64_t hostile_value(void)
-{
-	uint64_t r = tap_rand();
-
-	switch (r & 3) {
-	case 0:
-		return r >> 8 & 0xff;
-	case 1:
-		return 1ull << (r >> 8 & 63);
-	case 2:
-		return ~0ull;
-	default:
-		return tap_rand();
-	}
-}
-
 static bool of_the_world(enum space space)
 {
 	return space > MSR;
@@ -108,9 +93,9 @@ static struct step any_access(const struct twin_case *c, unsigned n)
 			 .at = range->base + (uint32_t)(r >> 32) % range->len,
 			 .value = hostile_value()};
 
-	if (s.space == PORT && s.size == 8)
+	if ((s.space == PORT || s.space == CONFIG) && s.size == 8)
 		s.size = 1;
-	if (s.space == MMIO || s.space == RAM)
+	if (s.space == MMIO || s.space == CONFIG || s.space == RAM)
 		s.at &= -s.size;
 	if (s.size < 8 && !of_the_world(s.space))
 		s.value &= (1ull << 8 * s.size) - 1;
@@ -135,6 +120,13 @@ static struct step any_step(const struct twin_case *c)
 	return any_access(c, nranges);
 }
 
+static uint64_t do_port(struct v3_vcpu *vcpu, uint16_t port, const struct step *s)
+{
+	if (s->write)
+		return (uint64_t)fake_vcpu_out(vcpu, port, s->size, (uint32_t)s->value);
+	return fake_vcpu_in(vcpu, port, s->size);
+}
+
 static uint64_t do_access(struct v3_vm *vm, const struct step *s)
 {
 	struct v3_vcpu *vcpu = vm->vcpu[s->vcpu];
@@ -142,10 +134,10 @@ static uint64_t do_access(struct v3_vm *vm, const struct step *s)
 
 	switch (s->space) {
 	case PORT:
-		if (s->write)
-			return (uint64_t)fake_vcpu_out(vcpu, (uint16_t)s->at, s->size,
-						       (uint32_t)s->value);
-		return fake_vcpu_in(vcpu, (uint16_t)s->at, s->size);
+		return do_port(vcpu, (uint16_t)s->at, s);
+	case CONFIG:
+		fake_vcpu_out(vcpu, V3_PC_PORT_PCI_ADDR, 4, 0x80000000u | (s->at & ~3u));
+		return do_port(vcpu, (uint16_t)(V3_PC_PORT_PCI_DATA + (s->at & 3)), s);
 	case MMIO:
 		if (s->write)
 			return (uint64_t)fake_vcpu_mmio_write(vcpu, s->at, s->size, s->value);
@@ -395,24 +387,10 @@ static void twins(const struct twin_case *c)
 
 /* ---- state that no device was ever in ---- */
 
-/* Change the bytes of a few fields; test_save.c has wrong names and lengths. */
+/* Now and then it ends somewhere, too; test_save.c has wrong names and lengths. */
 static void tamper(void)
 {
-	unsigned odds = 2 + tap_rand() % 200;
-	uint8_t *p = image;
-
-	while (p < image + image_len) {
-		uint16_t path;
-		uint32_t len;
-
-		memcpy(&path, p, sizeof(path));
-		p += sizeof(path) + path;
-		memcpy(&len, p, sizeof(len));
-		p += sizeof(len);
-		if (len && tap_rand() % odds == 0)
-			p[tap_rand() % len] = (uint8_t)hostile_value();
-		p += len;
-	}
+	save_tamper(image, image_len, 2 + (unsigned)(tap_rand() % 200));
 	if (tap_rand() % 8 == 0)
 		image_len = tap_rand() % image_len;
 }
@@ -429,6 +407,7 @@ static void hostile(const struct twin_case *c)
 		v3_time_pause(twin[0]);
 		REQUIRE(save(twin[0]));
 		tamper();
+		CHECK_EQ(v3_vm_power_on(twin[0]), V3_OK);
 		buf = (struct v3_save_buf){.data = image, .size = image_len};
 		taken += v3_devices_load(twin[0], &buf) == V3_OK;
 		v3_time_continue(twin[0]);
