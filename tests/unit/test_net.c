@@ -597,6 +597,82 @@ static void test_net_ports_come_and_go(void)
 	close_cards(&from, 1);
 }
 
+/* ---- several VMs ---- */
+
+static uint64_t owner_by_ctx(void *host_ctx)
+{
+	return (uintptr_t)host_ctx;
+}
+
+/* What is a VM's here is its embedder's pointer. */
+static int owned_vm(uintptr_t owner, struct v3_vm **out)
+{
+	size_t len;
+	const void *image = fake_image(fake_pc_toml(1, 16), NULL, 0, &len);
+
+	return v3_vm_create(image, len, (void *)owner, out);
+}
+
+/* VMs of one owner meet in a network, another's do not, whatever the name. */
+static void test_net_owners_are_apart(void)
+{
+	struct v3_vm *vms[3];
+	struct card a, b, other;
+
+	REQUIRE_EQ(fake_lib_init(), V3_OK);
+	fake_owner_set(owner_by_ctx);
+	for (unsigned i = 0; i < 3; i++)
+		REQUIRE_EQ(owned_vm(i < 2 ? 1000 : 1001, &vms[i]), V3_OK);
+	vm = vms[0];
+	REQUIRE(open_cards(&a, 1, "lan"));
+	vm = vms[1];
+	REQUIRE(open_cards(&b, 1, "lan"));
+	vm = vms[2];
+	REQUIRE(open_cards(&other, 1, "lan"));
+	CHECK_EQ(send_frame(&a, 0, 0xff, 60, 0), V3_OK);
+	CHECK_EQ(take(&b, NULL), 60);
+	CHECK_EQ(take(&other, NULL), 0);
+	CHECK_EQ(send_frame(&other, 1, 0, 61, 0), V3_OK); /* knows the address, but not the way */
+	CHECK_EQ(take(&a, NULL), 0);
+	close_cards(&a, 1);
+	close_cards(&b, 1);
+	close_cards(&other, 1);
+	CHECK(v3_lib.nets.first == NULL);
+	for (unsigned i = 0; i < 3; i++)
+		v3_vm_destroy(vms[i]);
+}
+
+/* VMs with a card come and go while one of another VM sends to them; what is left of the network is the sender's. */
+static void test_net_vm_destroyed_while_another_sends(void)
+{
+	struct v3_vm *first, *second;
+	struct v3_net_stats stats;
+	struct card from;
+	pthread_t thread;
+	char toml[1024];
+
+	snprintf(toml, sizeof(toml), "%s[[device]]\nclass = \"virtio_net\"\n", fake_pc_toml(1, 16));
+	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 16), NULL, 0, &first), V3_OK);
+	vm = first;
+	REQUIRE(open_cards(&from, 1, "lan"));
+	stop = false;
+	REQUIRE_EQ(pthread_create(&thread, NULL, sender, &from), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		if (!CHECK_EQ(fake_vm_create(toml, NULL, 0, &second), V3_OK))
+			break;
+		fake_service(second);
+		fake_vm_destroy(second);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	v3_net_get_stats(from.port, &stats);
+	CHECK(stats.sent > 0);
+	CHECK(v3_lib.nets.first != NULL);
+	close_cards(&from, 1);
+	CHECK(v3_lib.nets.first == NULL);
+	fake_vm_destroy(first);
+}
+
 static struct card oom_card;
 
 static int oom_open(void *arg)
@@ -785,6 +861,8 @@ static const struct tap_test tests[] = {
 	TAP(test_net_segments_tcp),
 	TAP(test_net_segments_refuse),
 	TAP(test_net_ports_come_and_go),
+	TAP(test_net_owners_are_apart),
+	TAP(test_net_vm_destroyed_while_another_sends),
 	TAP(test_net_flow_kinds),
 	TAP(test_net_flow_short_frames),
 	TAP(test_net_queues_are_one_card),

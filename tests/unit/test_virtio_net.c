@@ -652,6 +652,49 @@ static void test_virtio_net_legacy(void)
 	close_net();
 }
 
+/* On a cable the link is what the other end says; the driver is told by an interrupt. */
+static void test_virtio_net_link(void)
+{
+	struct v3_net_port *third;
+
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_CFGVEC, 2, 0);
+	offer_rx(0, 2, 2048);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	CHECK_EQ(pci_bench_vector(), 0x50);
+	fake_service(bench.vm);
+	CHECK_EQ(pci_bench_vector(), -1); /* once */
+	REQUIRE_EQ(v3_net_open(bench.vm, "lan", peer_ready, NULL, &third), V3_OK);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1); /* a switch now */
+	CHECK_EQ(pci_bench_vector(), 0x50);
+	v3_net_close(third);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	v3_net_set_link(peer, true);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	close_net();
+}
+
+/* What changes before there is a driver it learns when it begins. */
+static void test_virtio_net_link_before_driver(void)
+{
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_STATUS, 1, 0);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	REQUIRE(rig_init(V1));
+	offer_rx(0, 1, 2048);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	close_net();
+}
+
 static int oom_create(void *arg)
 {
 	int err;
@@ -736,6 +779,8 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_packed),
 	TAP(test_virtio_net_packed_merges_buffers),
 	TAP(test_virtio_net_legacy),
+	TAP(test_virtio_net_link),
+	TAP(test_virtio_net_link_before_driver),
 	TAP(test_virtio_net_oom),
 	TAP(test_virtio_net_hostile),
 };

@@ -2,7 +2,11 @@
 /**
  * @file net.h
  * Networks that guests' network cards are plugged into. A network is a learning switch inside the VMM, made when
- * the first card names it and gone with the last one; cards of several VMs of one host may name the same.
+ * the first card names it and gone with the last one. Cards of several VMs of one host that name the same one meet in
+ * it if the VMs have one owner (struct v3_host_ops).
+ *
+ * A network of two cards is a cable: the link of each is what the other says of its own, and a sender may wait until the
+ * other has room. With more of them it is a switch: links are up, and nobody waits for one that does not read.
  *
  * A frame travels with what the sender left undone (checksum, segmentation). A port says what its card can take;
  * for those that cannot, checksums are completed and TCP frames cut into segments.
@@ -55,7 +59,8 @@ struct v3_net_stats {
 /**
  * Plug a card into the network @p name. thread.
  *
- * @param ready  called when a frame has arrived for an empty queue: any context, under the network's lock; only
+ * @param ready  called when a frame has arrived for an empty queue, when there is room again after
+ *               v3_net_try_send(), when v3_net_link() may have changed: any context, under the network's lock; only
  *               queues work
  * @param arg    passed to @p ready; must outlive the port
  * @return V3_OK; V3_ENOMEM.
@@ -88,6 +93,18 @@ void v3_net_set_takes(struct v3_net_port *port, unsigned takes);
  */
 int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 		const struct v3_net_piece *piece, unsigned npieces);
+
+/**
+ * The same for a sender that can wait: if the network has one other card, and that has no room, nothing is sent.
+ * @return V3_EAGAIN then, and the port's ready() is called when it is worth trying again; or as v3_net_send().
+ */
+int v3_net_try_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		    const struct v3_net_piece *piece, unsigned npieces);
+
+/** Is what is behind the card of the port @p first connected? At first it is. any. */
+void v3_net_set_link(struct v3_net_port *first, bool up);
+/** Is somebody, or a switch, at the other end? any. */
+bool v3_net_link(const struct v3_net_port *first);
 
 /**
  * The oldest frame that waits at the port. One caller at a time, atomic.

@@ -161,6 +161,18 @@ static void vnet_fill_buffers(struct v3_vq *q, struct v3_vq_mark start,
 		v3_virtio_fail(q->dev, "receive buffers changed while they were filled");
 }
 
+/* The link is what the network says it is (5.1.4.2). By the runner of the first receive queue. */
+static void vnet_follow_link(struct vnet *vnet)
+{
+	uint16_t status = v3_net_link(vnet->pair[0]->port) ? VNET_LINK_UP : 0;
+
+	if (status == vnet->link)
+		return;
+	vnet->link = status;
+	v3_virtio_set_config(vnet->dev, offsetof(struct vnet_config, status), &status,
+			     sizeof(status));
+}
+
 static void vnet_receive_all(struct vnet_pair *pair, struct v3_vq *q)
 {
 	struct vnet_header header = {0};
@@ -206,6 +218,8 @@ static void vnet_process(void *priv, struct v3_vq *q)
 		return;
 	}
 	pair = vnet->pair[q->index / 2];
+	if (!q->index)
+		vnet_follow_link(vnet);
 	if (q->index & 1)
 		vnet_send_all(pair, q);
 	else
@@ -321,6 +335,7 @@ static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 		return V3_EINVAL;
 	}
 	memcpy(vnet->own, config.mac, sizeof(vnet->own));
+	vnet->link = config.status;
 	v3_vnet_set_mac(vnet, config.mac);
 	v3_virtio_set_config(vnet->dev, 0, &config, sizeof(config));
 	return V3_OK;
