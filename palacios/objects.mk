@@ -146,6 +146,7 @@ v3-y += src/host/host.o
 v3-y += src/host/log.o
 v3-y += src/host/net.o
 v3-y += src/host/net_flow.o
+v3-y += src/host/net_port.o
 v3-y += src/host/net_queue.o
 v3-y += src/host/net_segment.o
 v3-y += src/host/packet.o

@@ -83,7 +83,9 @@ int v3_tap_open(const char *name)
 		return -err;
 	fd = open(TAP_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
-		v3_complain("As root: modprobe tun", "cannot open %s: %s", TAP_DEVICE,
+		v3_complain(errno == EACCES ? "As root: chmod 666 " TAP_DEVICE
+					    : "As root: modprobe tun",
+			    "cannot open %s: %s", TAP_DEVICE,
 			    strerror(errno));
 		return -V3_EXIT_FILE;
 	}

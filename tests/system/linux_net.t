@@ -7,6 +7,7 @@ tests/system/linux/net_steps runs in the host (linux/machine.py); all its output
 build folder.
 """
 import os
+import shutil
 import sys
 import tempfile
 
@@ -19,12 +20,21 @@ import tap  # noqa: E402
 LIMIT = 300                             # seconds for the machine
 
 
+def make_busy(work):
+    shutil.copy(os.path.join(machine.BUILD, "guests", "compute.elf"), work)
+    definition = os.path.join(work, "busy.toml")
+    with open(definition, "w", encoding="utf-8") as f:
+        f.write(tap.HELLO.format(name="busy", kernel="compute", memory="16M", more="") + tap.FOREVER
+                + '[[device]]\nclass = "uplink"\ninterface = "tap0"\n')
+    return machine.pack(definition, os.path.join(work, "busy.v3i"))
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         guests = [machine.pack(os.path.join(machine.DEBIAN, f"{name}.toml"), os.path.join(work, f"debian-{name}.v3i"))
                   for name in ("tap", "serve", "fetch")]
         guests += [os.path.join(HERE, "linux", "net_steps"), os.path.join(HERE, "debian", "netlib"),
-                   os.path.join(machine.DEBIAN, "modules", "tun.ko")]
+                   os.path.join(machine.DEBIAN, "modules", "tun.ko"), make_busy(work)]
         tap.run([*machine.command(machine.make_initramfs(work, guests), " job=net_steps"), "-serial", "stdio"],
                 os.path.join(machine.BUILD, "check", "linux_net.log"), LIMIT)
     tap.finish()

@@ -106,6 +106,29 @@ void v3_net_set_link(struct v3_net_port *first, bool up);
 /** Is somebody, or a switch, at the other end? any. */
 bool v3_net_link(const struct v3_net_port *first);
 
+/*
+ * Polling. At one end of a cable somebody may have a thread of the host's to spend: it asks the card at the other end again
+ * and again what it has to send. Meanwhile that one does not ask its driver to notify, so that sending costs no exit.
+ */
+
+/**
+ * The card of the port @p first can be polled. thread.
+ * @param poll  sends what its driver has made available, and v3_net_polled() says whether to ask the driver to
+ *              notify. Called by any thread, no lock held, with the argument of ready(), which is called when polling has
+ *              ended. @return did it send anything?
+ */
+void v3_net_on_poll(struct v3_net_port *first, bool (*poll)(void *arg));
+/** Is the card of the port @p first being polled? any. */
+bool v3_net_polled(const struct v3_net_port *first);
+/**
+ * Poll the card at the other end of the cable. From the first call on it relies on that, until v3_net_poll_end() or until
+ * either end goes or a third one comes. thread.
+ * @return V3_ENOENT: there is none that can be polled; 0: it had nothing to send; 1: it had
+ */
+int v3_net_poll(struct v3_net_port *self);
+/** No longer. thread. */
+void v3_net_poll_end(struct v3_net_port *self);
+
 /**
  * The oldest frame that waits at the port. One caller at a time, atomic.
  * @return its bytes, valid until v3_net_drop(); NULL: none.

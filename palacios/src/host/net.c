@@ -15,69 +15,20 @@
 
 #include "host/host.h"
 #include "host/net_flow.h"
-#include "host/net_queue.h"
+#include "host/net_port.h"
 #include "host/net_segment.h"
 #include "palacios/error.h"
 #include "palacios/util/str.h"
-
-#define NET_NAME_LEN 32
-#define NET_MACS     64 /* addresses a network remembers; a power of two */
-#define NET_FLOWS    64 /* flows a card with several queues remembers; a power of two */
 
 /* Bytes in a queue: with more, who can wait does, until there are no more than that. One frame fits above, cut or not. */
 #define NET_HIGH (V3_NET_QUEUE_BYTES / 2)
 #define NET_LOW	 (V3_NET_QUEUE_BYTES / 4)
 
-/* The ports of one card. The lock of the library guards it. */
-struct net_card {
-	uint32_t nports, active;
-	struct v3_net_port *port[V3_NET_QUEUES]; /* owned but for the first, which owns this */
-	uint8_t flow[NET_FLOWS]; /* port that sent it last, from 1 on; 0: none has */
-};
-
-struct v3_net_port {
-	struct v3_net *net;	  /* not owned; outlives the port */
-	struct v3_net_port *next; /* of the network */
-	struct net_card *card;	  /* owned by its first port; NULL: the port is all of its card */
-	uint8_t index;		  /* in the card */
-	void (*ready)(void *arg);
-	void *arg;
-	uint32_t takes; /* V3_NET_TAKES_* */
-	bool waits;	/* for room at the other card; lock */
-	bool awaited;	/* somebody waits for room in this queue; atomic */
-	bool down;	/* what is behind it is not connected; lock */
-	bool carrier;	/* v3_net_link(); atomic */
-	struct v3_net_queue queue;
-	struct v3_net_stats stats;
-};
-
-struct v3_net {
-	struct v3_net *next;
-	struct v3_net_port *ports;
-	uint32_t steered; /* cards with several queues: flows count */
-	uint64_t owner;	  /* of the VMs */
-	char name[NET_NAME_LEN];
-	struct {
-		uint8_t mac[V3_NET_MAC_LEN];
-		struct v3_net_port *port; /* NULL: free */
-	} seen[NET_MACS];
-};
-
-int v3_net_init(void)
-{
-	return v3_lock_init(&v3_lib.nets.lock);
-}
-
-void v3_net_fini(void)
-{
-	v3_lock_destroy(&v3_lib.nets.lock);
-}
-
 /* ---- addresses ---- */
 
 static unsigned net_hash(const uint8_t *mac)
 {
-	return (mac[5] ^ mac[4] << 1 ^ mac[3] << 2) & (NET_MACS - 1);
+	return (mac[5] ^ mac[4] << 1 ^ mac[3] << 2) & (V3_NET_MACS - 1);
 }
 
 /* Remember where a sender is. Two addresses with one hash push each other out: their frames are flooded. */
@@ -103,13 +54,6 @@ static struct v3_net_port *net_find(struct v3_net *net, const uint8_t *mac)
 
 /* ---- a port's reader ---- */
 
-/* Somebody who waits for room, or shall look at his link again. Lock held. */
-static void net_tell(struct v3_net_port *port)
-{
-	port->waits = false;
-	port->ready(port->arg);
-}
-
 /* The reader has made room: tell who waits for it. */
 static void net_made_room(struct v3_net_port *port)
 {
@@ -123,7 +67,7 @@ static void net_made_room(struct v3_net_port *port)
 	__atomic_store_n(&port->awaited, false, __ATOMIC_RELAXED);
 	for (sender = port->net->ports; sender; sender = sender->next) {
 		if (sender->waits)
-			net_tell(sender);
+			v3_net_tell(sender);
 	}
 	v3_lock_release(&v3_lib.nets.lock, flags);
 }
@@ -263,35 +207,20 @@ static void net_head(const struct v3_net_piece *piece, uint8_t *head, uint32_t l
 static void net_learn_flow(struct v3_net_port *port, const uint8_t *head, uint32_t len)
 {
 	if (port->card)
-		port->card->flow[v3_net_flow(head, len) % NET_FLOWS] = port->index + 1;
+		port->card->flow[v3_net_flow(head, len) % V3_NET_FLOWS] = port->index + 1;
 }
 
 /* The port of a card that gets the frame. Lock held. */
 static struct v3_net_port *net_steer(struct v3_net_port *to, const uint8_t *head, uint32_t len)
 {
-	struct net_card *card = to->card;
+	struct v3_net_card *card = to->card;
 	uint32_t flow, port;
 
 	if (!card || card->active == 1)
 		return to;
 	flow = v3_net_flow(head, len);
-	port = card->flow[flow % NET_FLOWS];
+	port = card->flow[flow % V3_NET_FLOWS];
 	return card->port[port && port <= card->active ? port - 1 : flow % card->active];
-}
-
-/* The other card of a network of two; NULL: there is none, or more. Lock held. */
-static struct v3_net_port *net_other(const struct v3_net_port *self)
-{
-	struct v3_net_port *port = self->net->ports, *other = NULL;
-
-	for (; port; port = port->next) {
-		if (port == self)
-			continue;
-		if (other)
-			return NULL;
-		other = port;
-	}
-	return other;
 }
 
 static bool net_is_full(const struct v3_net_port *port)
@@ -305,7 +234,7 @@ static bool net_is_full(const struct v3_net_port *port)
  */
 static bool net_must_wait(struct v3_net_port *self, const uint8_t *head, uint32_t len)
 {
-	struct v3_net_port *to = net_other(self);
+	struct v3_net_port *to = v3_net_other(self);
 
 	if (!to)
 		return false;
@@ -383,209 +312,4 @@ void v3_net_set_takes(struct v3_net_port *port, unsigned takes)
 void v3_net_get_stats(const struct v3_net_port *port, struct v3_net_stats *out)
 {
 	*out = port->stats;
-}
-
-/* ---- ports ---- */
-
-static struct v3_net_port *net_make_port(void (*ready)(void *arg), void *arg)
-{
-	struct v3_net_port *port = v3_alloc(sizeof(*port));
-
-	if (!port)
-		return NULL;
-	if (v3_net_queue_init(&port->queue)) {
-		v3_free(port);
-		return NULL;
-	}
-	port->ready = ready;
-	port->arg = arg;
-	port->carrier = true;
-	return port;
-}
-
-static void net_free_port(struct v3_net_port *port)
-{
-	if (!port)
-		return;
-	v3_net_queue_fini(&port->queue);
-	v3_free(port);
-}
-
-/* The link of a card is that of the other one if there are two, else that to the switch. Then nobody waits. Lock held. */
-static void net_update_links(struct v3_net *net)
-{
-	struct v3_net_port *port, *other;
-	bool carrier;
-
-	for (port = net->ports; port; port = port->next) {
-		other = net_other(port);
-		carrier = !other || !other->down;
-		if (carrier == port->carrier && !port->waits)
-			continue;
-		__atomic_store_n(&port->carrier, carrier, __ATOMIC_RELAXED);
-		net_tell(port);
-	}
-}
-
-void v3_net_set_link(struct v3_net_port *first, bool up)
-{
-	unsigned long flags = v3_lock_acquire(&v3_lib.nets.lock);
-
-	if (first->down == up) {
-		first->down = !up;
-		net_update_links(first->net);
-	}
-	v3_lock_release(&v3_lib.nets.lock, flags);
-}
-
-bool v3_net_link(const struct v3_net_port *first)
-{
-	return __atomic_load_n(&first->carrier, __ATOMIC_RELAXED);
-}
-
-/*
- * Plug in; @p spare becomes the network if there is none of its name and owner. Lock held.
- * @return @p spare if not used
- */
-static struct v3_net *net_join(struct v3_net_port *port, struct v3_net *spare)
-{
-	struct v3_net *net = v3_lib.nets.first;
-
-	while (net && (net->owner != spare->owner || v3_strcmp(net->name, spare->name)))
-		net = net->next;
-	if (!net) {
-		net = spare;
-		net->next = v3_lib.nets.first;
-		v3_lib.nets.first = net;
-		spare = NULL;
-	}
-	port->net = net;
-	port->next = net->ports;
-	net->ports = port;
-	net_update_links(net);
-	return spare;
-}
-
-int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), void *arg,
-		struct v3_net_port **out)
-{
-	struct v3_net_port *port = net_make_port(ready, arg);
-	struct v3_net *net = v3_alloc(sizeof(*net));
-	unsigned long flags;
-
-	if (!net || !port) {
-		net_free_port(port);
-		v3_free(net);
-		return V3_ENOMEM;
-	}
-	v3_strlcpy(net->name, name, sizeof(net->name));
-	net->owner = v3_host_owner(v3_vm_host_ctx(vm));
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	net = net_join(port, net);
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	v3_free(net);
-	*out = port;
-	return V3_OK;
-}
-
-/* Make the port a card that can have more of them. */
-static int net_make_card(struct v3_net_port *first)
-{
-	struct net_card *card = v3_alloc(sizeof(*card));
-	unsigned long flags;
-
-	if (!card)
-		return V3_ENOMEM;
-	card->nports = card->active = 1;
-	card->port[0] = first;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	first->card = card;
-	__atomic_store_n(&first->net->steered, first->net->steered + 1, __ATOMIC_RELAXED);
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	return V3_OK;
-}
-
-int v3_net_open_queue(struct v3_net_port *first, void (*ready)(void *arg), void *arg,
-		      struct v3_net_port **out)
-{
-	struct v3_net_port *port;
-	struct net_card *card;
-	unsigned long flags;
-	int err;
-
-	err = first->card ? V3_OK : net_make_card(first);
-	if (err)
-		return err;
-	card = first->card;
-	if (card->nports == V3_NET_QUEUES)
-		return V3_ENOSPC;
-	port = net_make_port(ready, arg);
-	if (!port)
-		return V3_ENOMEM;
-	port->net = first->net;
-	port->card = card;
-	port->index = (uint8_t)card->nports;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	card->port[card->nports++] = port;
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	*out = port;
-	return V3_OK;
-}
-
-void v3_net_use_queues(struct v3_net_port *first, unsigned n)
-{
-	unsigned long flags;
-
-	if (!first->card || !n || n > first->card->nports)
-		return;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	first->card->active = n;
-	memset(first->card->flow, 0, sizeof(first->card->flow));
-	v3_lock_release(&v3_lib.nets.lock, flags);
-}
-
-/* Unplug. Lock held. @return the network if that was its last port */
-static struct v3_net *net_leave(struct v3_net_port *port)
-{
-	struct v3_net *net = port->net, **n = &v3_lib.nets.first;
-	struct v3_net_port **p = &net->ports;
-	unsigned i;
-
-	while (*p != port)
-		p = &(*p)->next;
-	*p = port->next;
-	if (port->card)
-		__atomic_store_n(&net->steered, net->steered - 1, __ATOMIC_RELAXED);
-	for (i = 0; i < NET_MACS; i++) {
-		if (net->seen[i].port == port)
-			net->seen[i].port = NULL;
-	}
-	if (net->ports) {
-		net_update_links(net);
-		return NULL;
-	}
-	while (*n != net)
-		n = &(*n)->next;
-	*n = net->next;
-	return net;
-}
-
-void v3_net_close(struct v3_net_port *port)
-{
-	struct net_card *card;
-	unsigned long flags;
-	struct v3_net *net;
-	uint32_t i;
-
-	if (!port)
-		return;
-	card = port->card;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	net = net_leave(port);
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	v3_free(net);
-	for (i = 1; card && i < card->nports; i++)
-		net_free_port(card->port[i]);
-	v3_free(card);
-	net_free_port(port);
 }

@@ -4,6 +4,9 @@
  * The way out of a network: a port of the switch (palacios/net.h) that is an interface of the host (palacios/packet.h). No
  * guest sees it. A worker of the host moves frames both ways; it is woken by the switch and by the interface.
  *
+ * While it has something to do, it polls a single card at the other end of the network, so that the guest sends without
+ * exits.
+ *
  * What the interface has no room for is lost and counted. Towards the guests: if there is but one card, and it has no
  * room, the interface is not read any more until it has; with several of them the switch drops for that one alone.
  */
@@ -18,6 +21,8 @@
 #define V3_LOG_TAG "uplink"
 
 #define UPLINK_BATCH 64u /* frames moved each way before the worker lets others have its CPU */
+
+#define UPLINK_IDLE 16u /* times that the worker finds nothing to do before it ceases to poll */
 
 /* For the largest frame; a power of two. */
 #define UPLINK_PAGES 32u
@@ -34,6 +39,7 @@ struct uplink {
 	void *frame; /* owned: one that was read from the interface */
 	struct v3_net_offload offload;
 	uint32_t len;	  /* of it, while it waits to be sent; 0: none does */
+	unsigned idle;	  /* times in a row that there was nothing to do */
 	bool gone;	  /* the interface is */
 	bool up;	  /* as told to the switch */
 	uint64_t in;	  /* frames from the interface */
@@ -129,14 +135,19 @@ static void uplink_work(void *arg)
 {
 	struct uplink *uplink = arg;
 	bool more;
+	int polled;
 
 	if (!__atomic_load_n(&uplink->live, __ATOMIC_ACQUIRE))
 		return;
 	more = uplink_receive(uplink);
 	more |= uplink_transmit(uplink);
 	uplink_follow_link(uplink);
-	if (more)
+	polled = v3_net_poll(uplink->port);
+	uplink->idle = more || polled > 0 ? 0 : uplink->idle + 1;
+	if (more || (polled >= 0 && uplink->idle < UPLINK_IDLE))
 		v3_worker_wake(uplink->worker);
+	else
+		v3_net_poll_end(uplink->port);
 }
 
 /* First the worker comes to rest, then those who wake it go. */

@@ -84,12 +84,28 @@ static bool vnet_send(struct vnet_pair *pair, struct v3_vq *q, const struct v3_n
 	return v3_net_send(pair->port, offload, pair->piece, n) == V3_OK;
 }
 
+/*
+ * Need the driver notify? Who ends the polling says so, then looks whether we rely on it (vnet_ready()); so one of the two
+ * sees the other.
+ */
+static void vnet_follow_poll(struct vnet *vnet, struct v3_vq *q)
+{
+	bool polled = v3_net_polled(vnet->pair[0]->port);
+
+	if (polled) {
+		__atomic_store_n(&vnet->polled, true, __ATOMIC_SEQ_CST);
+		polled = v3_net_polled(vnet->pair[0]->port);
+	}
+	v3_vq_poll(q, polled);
+}
+
 static void vnet_send_all(struct vnet_pair *pair, struct v3_vq *q)
 {
 	struct vnet *vnet = pair->vnet;
 	struct v3_net_offload offload;
 	struct vnet_header header;
 
+	vnet_follow_poll(vnet, q);
 	while (v3_vq_pop(q)) {
 		memset(&header, 0, sizeof(header));
 		if (!v3_vq_read(q, &header, vnet_header_len(q->dev)))
@@ -226,12 +242,41 @@ static void vnet_process(void *priv, struct v3_vq *q)
 		vnet_receive_all(pair, q);
 }
 
-/* By the network, in any context. */
+/* By the network, in any context. If polling has ended, drivers must notify again. */
 static void vnet_ready(void *arg)
 {
 	struct vnet_pair *pair = arg;
+	struct vnet *vnet = pair->vnet;
+	unsigned i;
 
-	v3_virtio_run_later(&pair->vnet->dev->queue[2 * pair->index]);
+	v3_virtio_run_later(&vnet->dev->queue[2 * pair->index]);
+	if (!__atomic_load_n(&vnet->polled, __ATOMIC_SEQ_CST) || v3_net_polled(vnet->pair[0]->port))
+		return;
+	__atomic_store_n(&vnet->polled, false, __ATOMIC_SEQ_CST);
+	for (i = 0; i < vnet->npairs; i++)
+		v3_virtio_run_later(&vnet->dev->queue[2 * i + 1]);
+}
+
+/* By the network, on a thread of the host's, in place of the vcpus. */
+static bool vnet_poll(void *arg)
+{
+	struct vnet *vnet = ((struct vnet_pair *)arg)->vnet;
+	uint64_t before = 0, after = 0;
+	struct v3_net_stats stats;
+	unsigned i;
+
+	if (!v3_vm_enter(vnet->vm))
+		return false;
+	for (i = 0; i < vnet->npairs; i++) {
+		v3_net_get_stats(vnet->pair[i]->port, &stats);
+		before += stats.sent;
+		v3_virtio_run(v3_vm_vcpu(vnet->vm, i % v3_vm_vcpu_count(vnet->vm)),
+			      &vnet->dev->queue[2 * i + 1]);
+		v3_net_get_stats(vnet->pair[i]->port, &stats);
+		after += stats.sent;
+	}
+	v3_vm_leave(vnet->vm);
+	return after != before;
 }
 
 /* ---- device ---- */
@@ -360,6 +405,7 @@ static int vnet_open_ports(struct vnet *vnet, const char *network)
 		if (err)
 			return err;
 	}
+	v3_net_on_poll(vnet->pair[0]->port, vnet_poll);
 	return V3_OK;
 }
 

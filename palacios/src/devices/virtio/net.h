@@ -64,6 +64,7 @@ struct vnet {
 	uint8_t mac[V3_NET_MAC_LEN], own[V3_NET_MAC_LEN]; /* now; after a reset */
 	struct vnet_filter filter;
 	unsigned npairs;
+	bool polled; /* drivers may not have been asked to notify, because the network polls; atomic */
 	uint16_t link; /* status the driver was told; the first receive queue's runner's */
 	struct vnet_pair *pair[V3_NET_QUEUES]; /* owned */
 };
