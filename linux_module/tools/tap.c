@@ -85,8 +85,7 @@ int v3_tap_open(const char *name)
 	if (fd < 0) {
 		v3_complain(errno == EACCES ? "As root: chmod 666 " TAP_DEVICE
 					    : "As root: modprobe tun",
-			    "cannot open %s: %s", TAP_DEVICE,
-			    strerror(errno));
+			    "cannot open %s: %s", TAP_DEVICE, strerror(errno));
 		return -V3_EXIT_FILE;
 	}
 	if (!tap_attach(fd, &request))

@@ -238,7 +238,8 @@ static int fake_create_files(const struct palacios_create_files *c)
 	const struct palacios_file *file = (const void *)(uintptr_t)c->files;
 
 	for (uint32_t i = 0; i < c->nfiles; i++)
-		fake_note("%s %s %s", file[i].kind == PALACIOS_FILE_TAP ? "tap" : "file", file[i].name,
+		fake_note("%s %s %s", file[i].kind == PALACIOS_FILE_TAP ? "tap" : "file",
+			  file[i].name,
 			  (fcntl(file[i].fd, F_GETFL) & O_ACCMODE) == O_RDWR ? "rw" : "ro");
 	return fake_create(&c->create);
 }

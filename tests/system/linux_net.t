@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 import machine  # noqa: E402
 import tap  # noqa: E402
 
-LIMIT = 300                             # seconds for the machine
+LIMIT = 480                             # seconds for the machine
 
 
 def make_busy(work):
