@@ -177,10 +177,16 @@ static void vnet_fill_buffers(struct v3_vq *q, struct v3_vq_mark start,
 		v3_virtio_fail(q->dev, "receive buffers changed while they were filled");
 }
 
-/* The link is what the network says it is (5.1.4.2). By the runner of the first receive queue. */
+/* The link is what the network says it is (5.1.4.2). */
+static uint16_t vnet_link_now(const struct vnet *vnet)
+{
+	return v3_net_link(vnet->pair[0]->port) ? VNET_LINK_UP : 0;
+}
+
+/* By the runner of the first receive queue. */
 static void vnet_follow_link(struct vnet *vnet)
 {
-	uint16_t status = v3_net_link(vnet->pair[0]->port) ? VNET_LINK_UP : 0;
+	uint16_t status = vnet_link_now(vnet);
 
 	if (status == vnet->link)
 		return;
@@ -281,7 +287,8 @@ static bool vnet_poll(void *arg)
 
 /* ---- device ---- */
 
-static void vnet_state(void *priv, bool live)
+/* The network leaves to the card what the driver's features say, once they are settled. */
+static void vnet_set_takes(struct vnet *vnet, bool live)
 {
 	static const struct {
 		unsigned feature, takes;
@@ -291,18 +298,25 @@ static void vnet_state(void *priv, bool live)
 		{VNET_F_GUEST_TSO6, V3_NET_TAKES_TCPV6},
 		{VNET_F_GUEST_ECN, V3_NET_TAKES_ECN},
 	};
-	struct vnet *vnet = priv;
 	unsigned takes = 0, i;
 
 	for (i = 0; live && i < V3_ARRAY_SIZE(map); i++) {
 		if (v3_virtio_has(vnet->dev, map[i].feature))
 			takes |= map[i].takes;
 	}
-	for (i = 0; i < vnet->npairs; i++) {
+	for (i = 0; i < vnet->npairs; i++)
 		v3_net_set_takes(vnet->pair[i]->port, takes);
+}
+
+static void vnet_state(void *priv, bool live)
+{
+	struct vnet *vnet = priv;
+	unsigned i;
+
+	vnet_set_takes(vnet, live);
+	for (i = 0; i < vnet->npairs; i++)
 		v3_net_flush(vnet->pair[i]->port);
-	}
-	v3_net_use_queues(vnet->pair[0]->port, 1);
+	v3_vnet_use_pairs(vnet, 1);
 	v3_vnet_control_reset(vnet, live);
 }
 
@@ -465,6 +479,41 @@ static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	return V3_OK;
 }
 
+/*
+ * The network was told of the driver's choices when it made them: now it is told again. Another one may have another link,
+ * and it does not poll: the drivers have to be told.
+ */
+static int vnet_save_loaded(void *state)
+{
+	struct vnet *vnet = state;
+	unsigned i;
+
+	if (!vnet->nused || vnet->nused > vnet->npairs)
+		return V3_EINVAL;
+	memcpy(&vnet->link, vnet->dev->config + offsetof(struct vnet_config, status),
+	       sizeof(vnet->link));
+	if (vnet->link != vnet_link_now(vnet))
+		v3_virtio_run_later(&vnet->dev->queue[0]);
+	for (i = 0; i < vnet->npairs; i++) {
+		if (vnet->dev->queue[2 * i + 1].polled)
+			v3_virtio_run_later(&vnet->dev->queue[2 * i + 1]);
+	}
+	vnet_set_takes(vnet, vnet->dev->status & VIRTIO_STATUS_FEATURES_OK);
+	v3_vnet_use_pairs(vnet, vnet->nused);
+	return V3_OK;
+}
+
+static const struct v3_save_field vnet_fields[] = {
+	V3_SAVE_NOT(struct vnet, vm),	  V3_SAVE_PARTS_AT(struct vnet, dev, &v3_virtio_save),
+	V3_SAVE_NOT(struct vnet, lock),	  V3_SAVE(struct vnet, mac),
+	V3_SAVE_NOT(struct vnet, own),	  V3_SAVE_PARTS(struct vnet, filter, &v3_vnet_filter_save),
+	V3_SAVE_NOT(struct vnet, npairs), V3_SAVE(struct vnet, nused),
+	V3_SAVE_NOT(struct vnet, polled), V3_SAVE_NOT(struct vnet, link),
+	V3_SAVE_NOT(struct vnet, pair),	  V3_SAVE_END,
+};
+static const struct v3_save_table vnet_save = {
+	.fields = vnet_fields, .size = sizeof(struct vnet), .loaded = vnet_save_loaded};
+
 static const struct v3_cfg_key vnet_keys[] = {
 	VIRTIO_KEYS,
 	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
@@ -474,6 +523,7 @@ static const struct v3_cfg_key vnet_keys[] = {
 };
 
 const struct v3_device_class v3_device_virtio_net = {
+	.save = &vnet_save,
 	.name = "virtio_net",
 	.keys = vnet_keys,
 	.create = vnet_create,
