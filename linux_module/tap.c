@@ -99,24 +99,36 @@ static bool tap_up(void *interface)
 	return (vfs_poll(tap->file, NULL) & (EPOLLOUT | EPOLLERR)) == EPOLLOUT;
 }
 
-/* Whatever flags the descriptor has: its owner may change them at any time, and nobody shall wait in a worker. */
-static void tap_kiocb(struct kiocb *kiocb, struct tap *tap)
+/* One frame on its way, behind its header. */
+struct tap_move {
+	struct kvec vec[2];
+	struct iov_iter iter;
+	struct kiocb kiocb;
+};
+
+/*
+ * Without waiting, whatever flags the descriptor has: its owner may change them at any time, and nobody shall wait in a
+ * worker.
+ * @param direction  READ or WRITE
+ */
+static void tap_prepare(struct tap_move *m, const struct tap *tap, unsigned int direction,
+			const struct v3_net_offload *offload, const void *frame, uint32_t len)
 {
-	init_sync_kiocb(kiocb, tap->file);
-	kiocb->ki_flags |= IOCB_NOWAIT;
+	m->vec[0] = (struct kvec){(void *)offload, sizeof(*offload)};
+	m->vec[1] = (struct kvec){(void *)frame, len};
+	iov_iter_kvec(&m->iter, direction, m->vec, 2, sizeof(*offload) + len);
+	init_sync_kiocb(&m->kiocb, tap->file);
+	m->kiocb.ki_flags |= IOCB_NOWAIT;
 }
 
 static int tap_read(void *interface, struct v3_net_offload *offload, void *frame, uint32_t size)
 {
-	struct kvec vec[] = {{offload, sizeof(*offload)}, {frame, size}};
 	struct tap *tap = interface;
-	struct iov_iter iter;
-	struct kiocb kiocb;
+	struct tap_move m;
 	ssize_t n;
 
-	iov_iter_kvec(&iter, READ, vec, ARRAY_SIZE(vec), sizeof(*offload) + size);
-	tap_kiocb(&kiocb, tap);
-	n = tap->file->f_op->read_iter(&kiocb, &iter);
+	tap_prepare(&m, tap, READ, offload, frame, size);
+	n = tap->file->f_op->read_iter(&m.kiocb, &m.iter);
 	if (n == -EAGAIN)
 		return V3_EAGAIN;
 	if (n == -EBADFD)
@@ -127,15 +139,12 @@ static int tap_read(void *interface, struct v3_net_offload *offload, void *frame
 static int tap_write(void *interface, const struct v3_net_offload *offload, const void *frame,
 		     uint32_t len)
 {
-	struct kvec vec[] = {{(void *)offload, sizeof(*offload)}, {(void *)frame, len}};
 	struct tap *tap = interface;
-	struct iov_iter iter;
-	struct kiocb kiocb;
+	struct tap_move m;
 	ssize_t n;
 
-	iov_iter_kvec(&iter, WRITE, vec, ARRAY_SIZE(vec), sizeof(*offload) + len);
-	tap_kiocb(&kiocb, tap);
-	n = tap->file->f_op->write_iter(&kiocb, &iter);
+	tap_prepare(&m, tap, WRITE, offload, frame, len);
+	n = tap->file->f_op->write_iter(&m.kiocb, &m.iter);
 	return n < 0 ? n : 0;
 }
 
