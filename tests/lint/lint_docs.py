@@ -40,7 +40,8 @@ def check_devices(tree):
     """devices.md says of every device class what state it is in."""
     classes = set()
     for path in tree.files(".c", under="palacios/src/devices"):
-        classes |= set(re.findall(r'^const struct v3_device_class \w+ = \{\n\t\.name = "(\w+)"', tree.read(path), re.M))
+        for body in re.findall(r"^const struct v3_device_class \w+ = \{(.*?)^\};", tree.read(path), re.M | re.S):
+            classes |= set(re.findall(r'\.name = "(\w+)"', body))
     rows = set(re.findall(r"^\| `(\w+)` \|", tree.read(DEVICES), re.M)) if tree.exists(DEVICES) else set()
     bad = [f"{DEVICES}: no row for {c}" for c in sorted(classes - rows)]
     bad += [f"{DEVICES}: {r} is no device class" for r in sorted(rows - classes)]

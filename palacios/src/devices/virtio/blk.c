@@ -551,8 +551,8 @@ static const struct v3_cfg_key vblk_keys[] = {
 };
 
 const struct v3_device_class v3_device_virtio_blk = {
-	.save = &vblk_save,
 	.name = "virtio_blk",
+	.save = &vblk_save,
 	.keys = vblk_keys,
 	.create = vblk_create,
 	.reset = vblk_reset,

@@ -441,8 +441,8 @@ static const struct v3_cfg_key vcon_keys[] = {
 };
 
 const struct v3_device_class v3_device_virtio_console = {
-	.save = &vcon_save,
 	.name = "virtio_console",
+	.save = &vcon_save,
 	.keys = vcon_keys,
 	.create = vcon_create,
 	.reset = vcon_reset,

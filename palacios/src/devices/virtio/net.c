@@ -523,8 +523,8 @@ static const struct v3_cfg_key vnet_keys[] = {
 };
 
 const struct v3_device_class v3_device_virtio_net = {
-	.save = &vnet_save,
 	.name = "virtio_net",
+	.save = &vnet_save,
 	.keys = vnet_keys,
 	.create = vnet_create,
 	.reset = vnet_reset,

@@ -121,8 +121,8 @@ static const struct v3_save_field vrng_fields[] = {
 static const struct v3_save_table vrng_save = {.fields = vrng_fields, .size = sizeof(struct vrng)};
 
 const struct v3_device_class v3_device_virtio_rng = {
-	.save = &vrng_save,
 	.name = "virtio_rng",
+	.save = &vrng_save,
 	.keys = vrng_keys,
 	.create = vrng_create,
 	.reset = vrng_reset,
