@@ -302,6 +302,34 @@ static void test_save_net_filters(void)
 	v3_net_close(peer);
 }
 
+/* Where it is loaded nobody polls the card: its driver is asked to notify again. */
+static void test_save_net_polled(void)
+{
+	REQUIRE(open_net(CARD, 0));
+	bench.vm->state = V3_VM_RUNNING;
+	CHECK_EQ(v3_net_poll(peer), 0);
+	CHECK_EQ(rig_peek(RIG_USED(TX), 2), 1); /* no need to notify */
+	bench.vm->state = V3_VM_PAUSED;
+	REQUIRE(move_net());
+	fake_service(bench.vm);
+	CHECK_EQ(rig_peek(RIG_USED(TX), 2), 0);
+	v3_net_close(peer);
+}
+
+/* There the link may be another one. */
+static void test_save_net_link(void)
+{
+	REQUIRE(open_net(CARD, 0));
+	offer(RX, 0, 1, 2048);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	REQUIRE(move_net());
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	v3_net_close(peer);
+}
+
 /* More addresses than there is room for: all are let through. */
 static void test_save_net_filter_overflow(void)
 {
@@ -399,6 +427,29 @@ static void test_save_net_refuses(void)
 	v3_net_close(peer);
 }
 
+/* Of a state that was refused nothing is left behind. */
+static void test_save_net_console_after_refusal(void)
+{
+	uint8_t *pos;
+
+	REQUIRE(open_console(TWO_PORTS, 0));
+	fake_console_feed("console", "abcdefghij");
+	fake_service(bench.vm);
+	offer(RX, 0, 1, 4);
+	REQUIRE(save_rig_save());
+	pos = save_rig_field(".port[0].in.pos");
+	REQUIRE(pos);
+	*pos = 11;
+	CHECK_EQ(save_rig_load(), V3_EINVAL);
+	rig_pci(true);
+	REQUIRE(rig_init(V1));
+	fake_console_feed("console", "z");
+	fake_service(bench.vm);
+	offer(RX, 0, 1, 4);
+	CHECK_EQ(rig_used(RX, NULL), 1);
+	CHECK_EQ(rig_peek(BUF(RX, 0), 1), 'z');
+}
+
 static void test_save_net_hostile(void)
 {
 	unsigned taken = 0;
@@ -451,10 +502,18 @@ static void test_save_net_console_hostile(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_save_net_console_half_sent), TAP(test_save_net_console_half_received),
-	TAP(test_save_net_console_control),   TAP(test_save_net_filters),
-	TAP(test_save_net_filter_overflow),   TAP(test_save_net_queues),
-	TAP(test_save_net_both_ways),	      TAP(test_save_net_refuses),
-	TAP(test_save_net_hostile),	      TAP(test_save_net_console_hostile),
+	TAP(test_save_net_console_half_sent),
+	TAP(test_save_net_console_half_received),
+	TAP(test_save_net_console_control),
+	TAP(test_save_net_filters),
+	TAP(test_save_net_filter_overflow),
+	TAP(test_save_net_polled),
+	TAP(test_save_net_link),
+	TAP(test_save_net_queues),
+	TAP(test_save_net_both_ways),
+	TAP(test_save_net_refuses),
+	TAP(test_save_net_console_after_refusal),
+	TAP(test_save_net_hostile),
+	TAP(test_save_net_console_hostile),
 };
 TAP_MAIN(tests)

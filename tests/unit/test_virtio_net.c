@@ -652,6 +652,135 @@ static void test_virtio_net_legacy(void)
 	close_net();
 }
 
+/* On a cable the link is what the other end says; the driver is told by an interrupt. */
+static void test_virtio_net_link(void)
+{
+	struct v3_net_port *third;
+
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_CFGVEC, 2, 0);
+	offer_rx(0, 2, 2048);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	CHECK_EQ(pci_bench_vector(), 0x50);
+	fake_service(bench.vm);
+	CHECK_EQ(pci_bench_vector(), -1); /* once */
+	REQUIRE_EQ(v3_net_open(bench.vm, "lan", peer_ready, NULL, &third), V3_OK);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1); /* a switch now */
+	CHECK_EQ(pci_bench_vector(), 0x50);
+	v3_net_close(third);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	v3_net_set_link(peer, true);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	close_net();
+}
+
+/* What changes before there is a driver it learns when it begins. */
+static void test_virtio_net_link_before_driver(void)
+{
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_STATUS, 1, 0);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	REQUIRE(rig_init(V1));
+	offer_rx(0, 1, 2048);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	close_net();
+}
+
+/* ---- polled ---- */
+
+#define EVENT_IDX VIRTIO_BIT(VIRTIO_F_EVENT_IDX)
+
+/* A frame of @p len bytes in descriptor @p i, without notification. */
+static void offer_tx(unsigned i, uint32_t len)
+{
+	v3_mem_set(bench.vm, BUF(i), 0, HDR);
+	v3_mem_set(bench.vm, BUF(i) + HDR, 0xff, len);
+	rig_desc(TX, i, BUF(i), HDR + len, 0, 0);
+	rig_offer(TX, (uint16_t)i);
+}
+
+/* Does the driver have to notify of the next frame? Split rings: by flag or by event. */
+static bool must_notify(uint64_t features)
+{
+	if (features & EVENT_IDX)
+		return rig_peek(RIG_USED(TX) + 4 + 8 * RIG_QSIZE, 2) == rig_q[TX].avail;
+	return !(rig_peek(RIG_USED(TX), 2) & 1);
+}
+
+static uint32_t peer_gets(void)
+{
+	struct v3_net_offload o;
+	uint32_t len = 0;
+
+	if (v3_net_peek(peer, &o, &len))
+		v3_net_drop(peer);
+	return len;
+}
+
+/* The network polls: frames leave the guest without an exit, and it is asked to notify again when that ends. */
+static void check_polled(uint64_t features)
+{
+	REQUIRE(open_net("", features));
+	bench.vm->state = V3_VM_RUNNING;
+	offer_tx(0, 60);
+	rig_kick(TX);
+	CHECK_EQ(peer_gets(), 60);
+	CHECK(must_notify(features));
+	CHECK_EQ(v3_net_poll(peer), 0); /* nothing there, but from now on we look */
+	if (!(features & EVENT_IDX))
+		CHECK(!must_notify(features));
+	for (unsigned i = 1; i < 5; i++) {
+		offer_tx(i, 60 + i);
+		CHECK(!must_notify(features));
+		CHECK_EQ(v3_net_poll(peer), 1);
+		CHECK_EQ(peer_gets(), 60 + i);
+		CHECK_EQ(rig_used(TX, NULL), 0);
+	}
+	CHECK_EQ(v3_net_poll(peer), 0);
+	offer_tx(5, 70); /* comes just when it ends */
+	v3_net_poll_end(peer);
+	fake_service(bench.vm);
+	CHECK_EQ(peer_gets(), 70);
+	CHECK(must_notify(features));
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
+static void test_virtio_net_is_polled(void)
+{
+	check_polled(0);
+}
+
+static void test_virtio_net_is_polled_with_events(void)
+{
+	check_polled(EVENT_IDX);
+}
+
+/* A VM that stands still is left alone; its driver is asked to notify before it runs on. */
+static void test_virtio_net_is_not_polled_while_paused(void)
+{
+	REQUIRE(open_net("", 0));
+	bench.vm->state = V3_VM_PAUSED;
+	offer_tx(0, 60);
+	CHECK_EQ(v3_net_poll(peer), 0);
+	CHECK_EQ(peer_gets(), 0);
+	CHECK_EQ(rig_used(TX, NULL), -1);
+	v3_net_poll_end(peer);
+	rig_kick(TX);
+	CHECK_EQ(peer_gets(), 60);
+	CHECK(must_notify(0));
+	close_net();
+}
+
 static int oom_create(void *arg)
 {
 	int err;
@@ -736,6 +865,11 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_packed),
 	TAP(test_virtio_net_packed_merges_buffers),
 	TAP(test_virtio_net_legacy),
+	TAP(test_virtio_net_link),
+	TAP(test_virtio_net_link_before_driver),
+	TAP(test_virtio_net_is_polled),
+	TAP(test_virtio_net_is_polled_with_events),
+	TAP(test_virtio_net_is_not_polled_while_paused),
 	TAP(test_virtio_net_oom),
 	TAP(test_virtio_net_hostile),
 };
