@@ -92,10 +92,9 @@ struct twin_case {
 		POKE(RAM, 0xa000, 8, 0), POKE(PORT, V3_PC_PORT_FW_CFG + 1, 1, 0)
 
 #define PIIX4_CONFIG(reg, size, value)                                                             \
-	{PORT, V3_PC_PORT_PCI_ADDR, 4, 0x80000000 | V3_PC_ISA_BRIDGE_SLOT << 11 | 3 << 8 | (reg)}, \
-	{                                                                                          \
-		PORT, V3_PC_PORT_PCI_DATA, size, value                                             \
-	}
+	MORE(PORT, V3_PC_PORT_PCI_ADDR, 4,                                                         \
+	     0x80000000 | V3_PC_ISA_BRIDGE_SLOT << 11 | 3 << 8 | (reg)),                           \
+		POKE(PORT, V3_PC_PORT_PCI_DATA, size, value)
 
 static const struct twin_case cases[] = {
 	{"piix4_pm",
