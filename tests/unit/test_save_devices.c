@@ -24,7 +24,7 @@ static struct v3_vm *twin[2];
 
 static bool twins_open(const struct twin_case *c)
 {
-	char text[1024];
+	char text[2048];
 
 	for (unsigned i = 1; i < V3_ARRAY_SIZE(streams) && c == cases; i++)
 		fake_console_add(streams[i]);

@@ -10,11 +10,27 @@
 #include "palacios/platform.h"
 #include "palacios/types.h"
 
-/* Kinds of places. REG4 and REG16: 32-bit registers in memory, so many bytes apart, each accessed as such. Those after
+/* Kinds of places. REG4 and REG16: 32-bit registers in memory, so many bytes apart, each accessed as such. CONFIG: PCI
+ * configuration by bus, slot, function and offset, as in CONFIG_ADDRESS. Those after
  * MSR belong to the world, and are written only: LINE: an interrupt line by its number;
  * KEY: a key by its code; MOUSE; POWER: the button; INPUT: text comes from the host's streams; ROOM: a stream takes
  * more output. */
-enum space { NOWHERE, PORT, MMIO, REG4, REG16, RAM, MSR, LINE, KEY, MOUSE, POWER, INPUT, ROOM };
+enum space {
+	NOWHERE,
+	PORT,
+	MMIO,
+	REG4,
+	REG16,
+	CONFIG,
+	RAM,
+	MSR,
+	LINE,
+	KEY,
+	MOUSE,
+	POWER,
+	INPUT,
+	ROOM
+};
 
 struct range {
 	enum space space;
@@ -81,6 +97,44 @@ struct twin_case {
 	"[[device]]\nclass = \"uart\"\nport = 0x3e8\nirq = 5\nconsole = \"\"\n"                    \
 	"[[device]]\nclass = \"uart\"\nport = 0x2e8\nirq = 7\nconsole = \"com2\"\n"
 
+#define PCI_LINES                                                                                  \
+	"[[device]]\nclass = \"pci_bridge\"\nname = \"b\"\nslot = 4\n"                             \
+	"[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\nslot = 5\ntransitional = true\n"      \
+	"[[device]]\nclass = \"virtio_rng\"\nslot = 6\n"
+#define IDE_LINES                                                                                  \
+	"[[device]]\nclass = \"ide\"\nslot = 7\nsize = \"64K\"\n"                                  \
+	"[[device]]\nclass = \"ide\"\nunit = 2\nsize = \"64K\"\ncdrom = true\n"
+#define SLOT(n) ((n) << 11)
+
+/* BARs of the disk, of which two are where another function's are or may be, and MSI-X with a vector. */
+#define PCI_POKES                                                                                  \
+	POKE(CONFIG, SLOT(5) | 0x10, 4, 0xc000), POKE(CONFIG, SLOT(5) | 0x14, 4, 0xd0000000),      \
+		POKE(CONFIG, SLOT(5) | 0x18, 4, 0xd0004000), POKE(CONFIG, SLOT(5) | 0x04, 2, 7),   \
+		POKE(CONFIG, SLOT(6) | 0x10, 4, 0xd0004000),                                       \
+		POKE(CONFIG, SLOT(6) | 0x14, 4, 0xd0000000), POKE(CONFIG, SLOT(6) | 0x04, 2, 6),   \
+		POKE(CONFIG, SLOT(5) | 0xa2, 2, 0x8000), POKE(CONFIG, SLOT(5) | 0x9c, 2, 3),       \
+		POKE(CONFIG, SLOT(5) | 0x9c, 2, 0), POKE(MMIO, 0xd0000000, 8, 0xfee00000),         \
+		POKE(MMIO, 0xd0000008, 8, 0x55)
+/* A driver of the disk, which asks it to flush. */
+#define VIRTIO_POKES                                                                               \
+	POKE(MMIO, 0xd0004014, 1, 0), POKE(MMIO, 0xd0004014, 1, 3), POKE(MMIO, 0xd0004008, 4, 1),  \
+		POKE(MMIO, 0xd000400c, 4, 1), POKE(MMIO, 0xd0004014, 1, 0x0b),                     \
+		POKE(MMIO, 0xd0004016, 2, 0), POKE(MMIO, 0xd0004020, 8, 0x20000),                  \
+		POKE(MMIO, 0xd0004028, 8, 0x21000), POKE(MMIO, 0xd0004030, 8, 0x22000),            \
+		POKE(MMIO, 0xd000401c, 2, 1), POKE(MMIO, 0xd0004014, 1, 0x0f),                     \
+		POKE(MMIO, 0xd0007000, 2, 0), POKE(RAM, 0x20000, 8, 0x23000),                      \
+		POKE(RAM, 0x20008, 8, 0x1000100000010), POKE(RAM, 0x20010, 8, 0x24000),            \
+		POKE(RAM, 0x20018, 8, 0x200000001), POKE(RAM, 0x21000, 8, 0x10000),                \
+		POKE(RAM, 0x23000, 8, 4), POKE(RAM, 0x21000, 8, 0x20000)
+/* Commands by PIO and DMA, and packets. */
+#define IDE_POKES                                                                                  \
+	POKE(CONFIG, SLOT(7) | 0x20, 4, 0xc100), POKE(CONFIG, SLOT(7) | 0x04, 2, 5),               \
+		POKE(CONFIG, SLOT(7) | 0x40, 4, 0x80008000), OUT(0x1f6, 0xe0), OUT(0x1f2, 2),      \
+		OUT(0x1f3, 1), OUT(0x1f4, 0), OUT(0x1f5, 0), OUT(0x1f7, 0x20), OUT(0x1f7, 0x30),   \
+		OUT(0x1f7, 0xc8), OUT(0x1f7, 0xca), OUT(0x1f7, 0xec), OUT(0x3f6, 0),               \
+		OUT(0x177, 0xa0), POKE(PORT, 0x170, 4, 0x28), POKE(PORT, 0x170, 4, 0x01000000),    \
+		OUT(0x376, 0), POKE(PORT, 0xc104, 4, 0x30000), OUT(0xc100, 9), OUT(0xc100, 1),     \
+		OUT(0xc100, 0), POKE(RAM, 0x30000, 8, 0x8000040000031000)
 /* A command of fw_cfg's DMA at 0x9000: read 64 bytes of the selected item to 0xa000; its words are big-endian. */
 #define FW_POKES                                                                                   \
 	POKE(PORT, V3_PC_PORT_FW_CFG, 2, 0x19), POKE(PORT, V3_PC_PORT_FW_CFG, 2, 0x20),            \
@@ -294,8 +348,31 @@ static const struct twin_case cases[] = {
 	 true,
 	 {{PORT, V3_PC_PORT_DEBUGCON, 1}, {PORT, V3_PC_PORT_DEBUGEXIT, 4}, {ROOM, 0, 1}},
 	 {}},
+	{"pci",
+	 PCI_LINES,
+	 true,
+	 {{PORT, V3_PC_PORT_PCI_ADDR, 8},
+	  {CONFIG, SLOT(0), 256},
+	  {CONFIG, SLOT(V3_PC_ISA_BRIDGE_SLOT), 256},
+	  {CONFIG, SLOT(4), 256},
+	  {CONFIG, SLOT(5), 256},
+	  {CONFIG, SLOT(6), 256},
+	  {PORT, 0xc000, 32},
+	  {MMIO, 0xd0000000, 0x1000},
+	  {MMIO, 0xd0004000, 0x40}},
+	 {PCI_POKES, VIRTIO_POKES, APIC_REG(0xf0, 0x1ff), APIC_REG(0xb0, 0)}},
+	{"ide",
+	 IDE_LINES,
+	 false,
+	 {{PORT, V3_PC_PORT_IDE(0), 8},
+	  {PORT, V3_PC_PORT_IDECTL(0), 1},
+	  {PORT, V3_PC_PORT_IDE(1), 8},
+	  {PORT, V3_PC_PORT_IDECTL(1), 1},
+	  {PORT, 0xc100, 16},
+	  {PORT, V3_PC_PORT_IDE(0), 1}},
+	 {IDE_POKES, PIC_POKES}},
 	/* The last one goes wherever the others go. */
-	{"all", HPET_LINES VGA_LINES KBC_LINES UART_LINES, false, {}, {}},
+	{"all", HPET_LINES VGA_LINES KBC_LINES UART_LINES PCI_LINES IDE_LINES, false, {}, {}},
 };
 
 #endif

@@ -71,9 +71,9 @@ static struct step any_access(const struct twin_case *c, unsigned n)
 		s.space = MMIO;
 		s.size = 4;
 	}
-	if (s.space == PORT && s.size == 8)
+	if ((s.space == PORT || s.space == CONFIG) && s.size == 8)
 		s.size = 1;
-	if (s.space == MMIO || s.space == RAM)
+	if (s.space == MMIO || s.space == CONFIG || s.space == RAM)
 		s.at &= -s.size;
 	if (s.size < 8 && !of_the_world(s.space))
 		s.value &= (1ull << 8 * s.size) - 1;
@@ -120,6 +120,13 @@ static struct step any_step(const struct twin_case *c)
 	return s;
 }
 
+static uint64_t do_port(struct v3_vcpu *vcpu, uint16_t port, const struct step *s)
+{
+	if (s->write)
+		return (uint64_t)fake_vcpu_out(vcpu, port, s->size, (uint32_t)s->value);
+	return fake_vcpu_in(vcpu, port, s->size);
+}
+
 static uint64_t do_access(struct v3_vm *vm, const struct step *s)
 {
 	struct v3_vcpu *vcpu = vm->vcpu[s->vcpu];
@@ -127,10 +134,10 @@ static uint64_t do_access(struct v3_vm *vm, const struct step *s)
 
 	switch (s->space) {
 	case PORT:
-		if (s->write)
-			return (uint64_t)fake_vcpu_out(vcpu, (uint16_t)s->at, s->size,
-						       (uint32_t)s->value);
-		return fake_vcpu_in(vcpu, (uint16_t)s->at, s->size);
+		return do_port(vcpu, (uint16_t)s->at, s);
+	case CONFIG:
+		fake_vcpu_out(vcpu, V3_PC_PORT_PCI_ADDR, 4, 0x80000000u | (s->at & ~3u));
+		return do_port(vcpu, (uint16_t)(V3_PC_PORT_PCI_DATA + (s->at & 3)), s);
 	case MMIO:
 		if (s->write)
 			return (uint64_t)fake_vcpu_mmio_write(vcpu, s->at, s->size, s->value);
