@@ -12,7 +12,6 @@
 #define SLAVE "unit = 1\nsize = \"64K\"\n"
 #define BLOCK 2048u
 
-static uint8_t buf[0x20000];
 static const char *second; /* keys of the other drive */
 
 static bool open_drives(void)
@@ -45,21 +44,8 @@ static bool move(void)
 /* Sector @p lba + i of the disk is filled with @p byte + i. */
 static void put_sectors(uint32_t lba, unsigned n, uint8_t byte)
 {
-	for (unsigned i = 0; i < n; i++) {
-		memset(buf, byte + i, 512);
-		rig_lba28(0x30, lba + i, 1);
-		rig_pio_out(buf, 512);
-		CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
-	}
-}
-
-/* First byte of a sector read by PIO. */
-static uint8_t get_sector(uint32_t lba)
-{
-	rig_lba28(0x20, lba, 1);
-	CHECK_EQ(reg_in(IDE_STATUS), RIG_DRQ);
-	rig_pio_in(buf, 512);
-	return buf[0];
+	for (unsigned i = 0; i < n; i++)
+		rig_put_sector(lba + i, (uint8_t)(byte + i));
 }
 
 /* A step is done, and vcpu 0 looks after it. */
@@ -106,9 +92,9 @@ static void test_save_ide_pio_write(void)
 	rig_pio_out(buf, 512 * 9 + 476);
 	CHECK(rig_intrq());
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
-	CHECK_EQ(get_sector(100), 0x33);
-	CHECK_EQ(get_sector(179), 0x33);
-	CHECK_EQ(get_sector(180), 0);
+	CHECK_EQ(rig_get_sector(100), 0x33);
+	CHECK_EQ(rig_get_sector(179), 0x33);
+	CHECK_EQ(rig_get_sector(180), 0);
 }
 
 /* What SET MULTIPLE MODE said, and a block of it under way. */
@@ -158,7 +144,7 @@ static void test_save_ide_slow_pio(void)
 	CHECK(rig_intrq());
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
-	CHECK_EQ(get_sector(9), 0x77);
+	CHECK_EQ(rig_get_sector(9), 0x77);
 }
 
 #define REGIONS 100u /* of a sector each: two steps */
@@ -208,8 +194,8 @@ static void test_save_ide_dma_write(void)
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
 	for (unsigned i = 0; i < REGIONS; i++)
-		CHECK_EQ(get_sector(i), i + 1);
-	CHECK_EQ(get_sector(REGIONS), 0);
+		CHECK_EQ(rig_get_sector(i), i + 1);
+	CHECK_EQ(rig_get_sector(REGIONS), 0);
 }
 
 /* A step ends within the fifth region: the rest of it is the next step's. */
@@ -299,7 +285,7 @@ static void test_save_ide_stalled(void)
 	CHECK_EQ(rig_status(), RIG_BUSY);
 	out8(0x3f6, 4);
 	out8(0x3f6, 0);
-	CHECK_EQ(get_sector(0), 0);
+	CHECK_EQ(rig_get_sector(0), 0);
 }
 
 /* A software reset waits for the step that comes after the move. */
@@ -339,7 +325,7 @@ static void test_save_ide_flush_follows(void)
 	finish();
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
-	CHECK_EQ(get_sector(0), 0x44);
+	CHECK_EQ(rig_get_sector(0), 0x44);
 	rig_lba28(0x30, 0, 2); /* while the guest still sends */
 	rig_pio_out(buf, 600);
 	REQUIRE(move());
@@ -424,7 +410,7 @@ static void test_save_ide_slave(void)
 	CHECK_EQ(buf[0], 0x22);
 	rig_select(0x40);
 	slow.on = false;
-	CHECK_EQ(get_sector(0), 0x11);
+	CHECK_EQ(rig_get_sector(0), 0x11);
 }
 
 /* ---- packets ---- */
@@ -588,7 +574,7 @@ static void test_save_ide_hostile(void)
 		rig.ch = 0;
 		save_rig_power_on();
 		rig_pci();
-		get_sector(0);
+		rig_get_sector(0);
 	}
 	CHECK(taken);
 }
