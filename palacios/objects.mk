@@ -154,6 +154,7 @@ v3-y += src/intr/intr.o
 v3-y += src/io/exit.o
 v3-y += src/io/ports.o
 v3-y += src/mem/access.o
+v3-y += src/mem/card.o
 v3-y += src/mem/dirty.o
 v3-y += src/mem/hook.o
 v3-y += src/mem/mmio.o
