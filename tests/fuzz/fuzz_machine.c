@@ -8,6 +8,7 @@
 #include "fuzz.h"
 
 #include "fake_vm.h"
+#include "palacios/display.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
 #include "palacios/timer.h"
@@ -59,11 +60,12 @@ static const struct target targets[] = {
 	 false},
 	{"i8042", "", {{PORT, V3_PC_PORT_KBC_DATA, 1}, {PORT, V3_PC_PORT_KBC, 1}}, false},
 	{"vga",
-	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\n",
-	 {{PORT, 0x3c0, 16},
-	  {PORT, 0x3d4, 2},
-	  {PORT, 0x3da, 1},
-	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE}},
+	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\nmemory = \"256K\"\n",
+	 {{PORT, 0x3c0, 27},
+	  {PORT, 0x1ce, 2},
+	  {PORT, V3_PC_PORT_PCI_ADDR, 8},
+	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE},
+	  {MMIO, V3_PC_PCI_MMIO_BASE, 0x80000}},
 	 false},
 	{"fw_cfg", "", {{PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN}}, false},
 	{"pci",
@@ -250,6 +252,20 @@ static void step_world(void)
 	fake_take_interrupt(vm->vcpu[1]);
 }
 
+/* Somebody looks at the display, if there is one: any state of it gives a picture. */
+static void look(void)
+{
+	static uint8_t row[3 * V3_DISPLAY_WIDTH];
+	struct v3_display_size size;
+
+	if (v3_display_image(vm, &size, 0, 0, NULL) == V3_ENODEV)
+		return;
+	if (!size.width || size.width > V3_DISPLAY_WIDTH || !size.height)
+		abort();
+	served(v3_display_image(vm, &size, 0, 1, row));
+	served(v3_display_image(vm, &size, size.height - 1, 1, row));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	fuzz_begin(data, size);
@@ -267,6 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			step_world();
 	}
 	fake_service(vm);
+	look();
 	if (tap.failures)
 		abort();
 	return 0;
