@@ -40,11 +40,11 @@ static void screen_line(void)
 	char line[SCREEN_COLUMNS + 1];
 	unsigned i;
 
-	for (i = 0; i < SCREEN_COLUMNS; i++) {
-		uint32_t most = screen.pixels[i] * 3 * 255;
+	for (i = 0; i < SCREEN_COLUMNS; i++) { /* rounded up: text is thin */
+		const uint64_t most = screen.pixels[i] * 3ull * 255;
+		const uint64_t shade = screen.bright[i] * (sizeof(shades) - 2) + most;
 
-		line[i] = most ? shades[(uint64_t)screen.bright[i] * (sizeof(shades) - 2) / most]
-			       : ' ';
+		line[i] = most ? shades[(shade - 1) / most] : ' ';
 	}
 	line[i] = '\0';
 	bm_print("screen| %s", line);

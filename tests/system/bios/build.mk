@@ -5,7 +5,7 @@
 BIOS	:= $(DEBIAN)/bios
 bios-src := tests/system/bios
 SEABIOS	:= /usr/share/seabios/bios-256k.bin
-VGABIOS	:= /usr/share/seabios/vgabios-isavga.bin
+VGABIOS	:= /usr/share/seabios/vgabios-stdvga.bin
 
 # name:vcpus. What name.devices says is added to the definition.
 bios-guests := disk:2 ide:1 cd:1 keys:1

@@ -53,7 +53,7 @@ put "$root/core.img" 1
 put "$root/part.img" 2048
 mv "$root/disk.img" "$out/disk.img"
 
-# From the CD it shows its texts on the display; if the disk is there, too, it wants a line typed, and that is all.
+# From the CD it shows its texts on the display; if the disk is there, too, it wants a line typed, draws one, and that is all.
 rm "$root/fs/boot/grub/grubenv"
 {
 	cat <<-'END'
@@ -63,14 +63,19 @@ rm "$root/fs/boot/grub/grubenv"
 		echo "grub: what shall it be?"
 		read line
 		echo "grub: read $line"
-		if [ "$line" = "Keys: 1-2!" ]; then outb 0xf4 0x10; fi
-		outb 0xf4 0x11
+		if [ "$line" != "Keys: 1-2!" ]; then outb 0xf4 0x11; fi
+		loadfont $prefix/fonts/ascii.pf2
+		insmod vbe
+		set gfxmode=800x600x32
+		terminal_output gfxterm
+		echo "grub draws: ########################"
+		outb 0xf4 0x10
 	fi
 	END
 	grep -Ev '^(serial|terminal_output)' "$root/fs/boot/grub/grub.cfg"
 } >"$root/cd.cfg"
 mv "$root/cd.cfg" "$root/fs/boot/grub/grub.cfg"
-grub-mkrescue -d $grub --locales= --fonts= --themes= -o "$root/cd.iso" "$root/fs" >"$root/log" 2>&1 || {
+grub-mkrescue -d $grub --locales= --fonts=ascii --themes= -o "$root/cd.iso" "$root/fs" >"$root/log" 2>&1 || {
 	cat "$root/log" >&2
 	exit 1
 }
