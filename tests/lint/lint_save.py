@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tables of saved state (palacios/save.h) name every member of their structure, once and in its
-order."""
+order, and every device class has one."""
 import re
 
 MACRO = re.compile(r"\bV3_SAVE(?:_(?:NOT|TIMER|AT|N|PARTS|PARTS_AT|PARTS_N))?\(\s*struct (\w+),\s*(\w+)")
@@ -74,6 +74,19 @@ def check_tables(tree):
     return problems
 
 
+def check_classes(tree):
+    problems, classes = [], 0
+    for path in tree.files(".c", under=UNDER + "/devices"):
+        for m in re.finditer(r"^const struct v3_device_class (\w+) = \{(.*?)^\};", code(tree, path), re.M | re.S):
+            classes += 1
+            if ".save" not in m.group(2):
+                problems.append(f"{path}: {m.group(1)} has no .save table")
+    if not classes:
+        problems.append("no device class found")
+    return problems
+
+
 TESTS = [
     ("every member of a saved structure is in its table", check_tables),
+    ("every device class says what of it is state", check_classes),
 ]

@@ -118,6 +118,12 @@ def exits(vendor, **rows):
             "".join(f"| `{k}` | {c} |\n" for k, c in cells.items())}
 
 
+def devices(name, row=None, more=""):
+    return {"palacios/src/devices/x.c":
+            f"const struct v3_device_class v3_device_x = {{\n\t.name = \"{name}\",\n{more}}};\n",
+            lint_docs.DEVICES: f"| class |\n|---|\n| `{row or name}` | x |\n"}
+
+
 def saved(*names, struct="x"):
     """A structure of three members, one of them with members of its own, and a table of it."""
     fields = "".join(f"\tV3_SAVE(struct {struct}, {n}),\n" for n in names)
@@ -261,10 +267,13 @@ CASES = [
     (lint_save.check_tables, saved("a", "c", "b"), saved("a", "b", "c"), "in another order than members", False),
     (lint_save.check_tables, saved("a", "b", "b", "c"), saved("a", "b", "c"), "b is named twice", False),
     (lint_save.check_tables, saved("a", struct="y"), saved("a", "b", "c"), "no definition of struct y", False),
+    (lint_save.check_classes, devices("pit"), devices("pit", more="\t.save = &x,\n"), "v3_device_x has no .save", False),
     (lint_save.check_tables, saved(), saved("a", "b", "c"), "no table found", False),
 
     (lint_docs.check_exit_kinds, docs("cpuid"), docs("cpuid", "hlt"), "no row for hlt", False),
     (lint_docs.check_exit_kinds, docs("cpuid", "hlt", "io"), docs("cpuid", "hlt"), "io is no exit kind", False),
+    (lint_docs.check_devices, devices("pit", "pic"), devices("pit"), "no row for pit", False),
+    (lint_docs.check_devices, devices("pit", "pic"), devices("pit"), "pic is no device class", False),
     (lint_docs.check_documented, header("\nint v3_x(void);"), header("\n/* Says it. */\nint v3_x(void);"),
      "no comment above", False),
 ]

@@ -73,10 +73,35 @@ static inline void slow_close(struct v3_blk *blk)
 	free(disk);
 }
 
+/* Contents, of the disk below. */
+static inline struct v3_blk *slow_below(void *state)
+{
+	return V3_CONTAINER((struct v3_blk *)state, struct slow_disk, blk)->below;
+}
+
+static inline bool slow_next(void *state, struct v3_save_chunk *c)
+{
+	return slow_below(state)->ops->contents->next(slow_below(state), c);
+}
+
+static inline void slow_clear(void *state)
+{
+	slow_below(state)->ops->contents->clear(slow_below(state));
+}
+
+static inline int slow_put(void *state, const struct v3_save_chunk *c)
+{
+	return slow_below(state)->ops->contents->put(slow_below(state), c);
+}
+
 int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk)
 {
-	static const struct v3_blk_ops ops = {
-		.submit = slow_submit, .drain = slow_drain, .close = slow_close};
+	static const struct v3_save_chunks contents = {
+		.size = 0x10000, .next = slow_next, .clear = slow_clear, .put = slow_put};
+	static const struct v3_blk_ops ops = {.submit = slow_submit,
+					      .drain = slow_drain,
+					      .contents = &contents,
+					      .close = slow_close};
 	struct slow_disk *disk = calloc(1, sizeof(*disk));
 	int err = v3_blk_memory_open(vm, cfg, &disk->below);
 

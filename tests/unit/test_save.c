@@ -71,10 +71,16 @@ static const struct v3_save_field horse_fields[] = {
 	V3_SAVE_PARTS_N(struct horse, foal, nfoals, &leg_save),
 	V3_SAVE_END,
 };
-static const struct v3_save_table horse_save = {
-	.fields = horse_fields, .size = sizeof(struct horse), .settle = horse_settle};
+static const struct v3_save_chunks *horse_chunks(void *state);
+static const struct v3_save_table horse_save = {.fields = horse_fields,
+						.size = sizeof(struct horse),
+						.settle = horse_settle,
+						.chunks = horse_chunks};
 
 /* ---- a horse ---- */
+
+#define BALES	 5
+#define BALE_LEN 8
 
 static struct stall {
 	struct horse h;
@@ -84,7 +90,50 @@ static struct stall {
 		struct tail t;
 		uint8_t room[16];
 	} tail;
+	/* Chunks: fed and empty bales are there. */
+	enum { NO_BALE, EMPTY, FED } bale[BALES];
+	char hay[BALES][BALE_LEN];
+	bool closed; /* no chunks at all */
 } from, to;
+
+static bool bales_next(void *state, struct v3_save_chunk *c)
+{
+	struct stall *s = state;
+
+	while (c->number < BALES && s->bale[c->number] == NO_BALE)
+		c->number++;
+	if (c->number < BALES)
+		c->bytes = s->bale[c->number] == FED ? s->hay[c->number] : NULL;
+	return c->number < BALES;
+}
+
+static void bales_clear(void *state)
+{
+	struct stall *s = state;
+
+	memset(s->bale, 0, sizeof(s->bale));
+	memset(s->hay, 0, sizeof(s->hay));
+}
+
+static int bales_put(void *state, const struct v3_save_chunk *c)
+{
+	struct stall *s = state;
+
+	if (c->number >= BALES)
+		return V3_EINVAL;
+	s->bale[c->number] = c->bytes ? FED : EMPTY;
+	if (c->bytes)
+		memcpy(s->hay[c->number], c->bytes, BALE_LEN);
+	return V3_OK;
+}
+
+static const struct v3_save_chunks *horse_chunks(void *state)
+{
+	static const struct v3_save_chunks bales = {
+		.size = BALE_LEN, .next = bales_next, .clear = bales_clear, .put = bales_put};
+
+	return ((struct stall *)state)->closed ? NULL : &bales;
+}
 
 static void on_nap(struct v3_vcpu *vcpu, void *priv)
 {
@@ -123,6 +172,9 @@ static void stall_fill(struct stall *s)
 		s->tail.t.joint[i] = (uint16_t)(0x1100 + i);
 	s->h.foal[0].length = 300;
 	s->h.foal[1].shoed = true;
+	s->bale[1] = FED;
+	memcpy(s->hay[1], "timothy", BALE_LEN);
+	s->bale[3] = EMPTY;
 }
 
 static uint8_t bytes[2048];
@@ -136,6 +188,7 @@ static size_t written(void)
 	if (!CHECK(vm != NULL) || !stall_open(&from, vm) || !stall_open(&to, vm))
 		return 0;
 	stall_fill(&from);
+	v3_save_settle(&horse_save, &from.h);
 	return CHECK_EQ(v3_save_write(&horse_save, "horse", &from.h, &buf), V3_OK) ? buf.pos : 0;
 }
 
@@ -169,6 +222,39 @@ static void test_save_every_kind(void)
 		CHECK_EQ(to.tail.t.joint[i], 0x1100 + i);
 	CHECK_EQ(to.h.foal[0].length, 300);
 	CHECK(to.h.foal[1].shoed);
+}
+
+static void test_save_chunks(void)
+{
+	struct v3_save_buf buf;
+	size_t len = written();
+
+	REQUIRE(len);
+	to.bale[0] = FED; /* forgotten */
+	REQUIRE_EQ(read_back(len, &buf), V3_OK);
+	CHECK(!memcmp(to.bale, from.bale, sizeof(to.bale)));
+	CHECK_STR(to.hay[1], "timothy");
+	to.closed = true;
+	CHECK_EQ(read_back(len, &buf), V3_OK); /* what follows is another one's */
+	CHECK(buf.pos < len);
+}
+
+static void test_save_refuses_chunks(void)
+{
+	struct v3_save_buf buf;
+	size_t len = written(), last, first; /* the three records, from the end */
+
+	REQUIRE(len);
+	last = len - (2 + 5 + 4) - (2 + 5 + 4 + 8);
+	first = last - (2 + 5 + 4 + 8 + BALE_LEN);
+	CHECK_EQ(bytes[last + 11], 3);
+	bytes[last + 11] = BALES;
+	CHECK_EQ(read_back(len, &buf), V3_EINVAL);
+	CHECK_STR(buf.why, "horse: V3_EINVAL");
+	bytes[last + 11] = 3;
+	bytes[first + 7]--;
+	CHECK_EQ(read_back(len, &buf), V3_EINVAL);
+	CHECK_STR(buf.why, "horse: it has a chunk of a wrong length, or cut off");
 }
 
 static void test_save_timer_not_armed(void)
@@ -257,8 +343,12 @@ static void test_save_refuses_by_field(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_save_every_kind),	  TAP(test_save_timer_not_armed),
-	TAP(test_save_tells_room_needed), TAP(test_save_refuses_each_cut),
+	TAP(test_save_every_kind),
+	TAP(test_save_timer_not_armed),
+	TAP(test_save_chunks),
+	TAP(test_save_refuses_chunks),
+	TAP(test_save_tells_room_needed),
+	TAP(test_save_refuses_each_cut),
 	TAP(test_save_refuses_by_field),
 };
 TAP_MAIN(tests)

@@ -4,7 +4,8 @@
  * Bochs' extension of the display: its registers by ports and by BAR 2, the display window in banks, the frame buffer in
  * BAR 0, and the pixels that come of it.
  */
-#include "palacios/fw_cfg.h"
+#include "devices/display/vga.h"
+#include "palacios/save.h"
 #include "vga_rig.h"
 
 #define FB    0xd0000000u
@@ -298,6 +299,61 @@ static void test_vga_pci_frame_buffer_moves(void)
 	CHECK_EQ(fake_mmio_read(bench.vm, FB + 0x3001234, 4), 0);
 }
 
+static uint8_t saved[0x60000];
+
+static struct v3_save_buf save(void)
+{
+	struct v3_save_buf buf = {.data = saved, .size = sizeof(saved)};
+
+	CHECK_EQ(v3_save_write(v3_device_vga.save, "vga", bench.dev, &buf), V3_OK);
+	buf.size = buf.pos;
+	buf.pos = 0;
+	return buf;
+}
+
+/* The frame buffer is state; pages of zeros take no room. */
+static void test_vga_dispi_saved(void)
+{
+	struct v3_save_buf buf;
+
+	REQUIRE(pci_open("memory = \"1M\""));
+	vga_dispi_mode(64, 64, 32, 0);
+	vga_dispi(Y_OFF, 3);
+	fb_write(64 * 4 * 3, 4, 0x123456);
+	fb_write(0xffffc, 4, 0x654321);
+	buf = save();
+	CHECK(buf.size > 2 * V3_PAGE_SIZE && buf.size < 4 * V3_PAGE_SIZE);
+	bench_reset();
+	*v3_card_ptr(((struct vga *)bench.dev)->card, 0x80000) = 1;
+	CHECK_EQ(v3_save_read(v3_device_vga.save, "vga", bench.dev, &buf), V3_OK);
+	CHECK(vga_size_is(64, 64));
+	CHECK_EQ(vga_pixel(0, 0), 0x123456);
+	CHECK_EQ(fake_mmio_read(bench.vm, FB + 0xffffc, 4), 0x654321);
+	CHECK_EQ(fake_mmio_read(bench.vm, FB + 0x80000, 4), 0);
+}
+
+static void test_vga_dispi_saved_refuses(void)
+{
+	static const struct {
+		unsigned index;
+		uint16_t value;
+	} cases[] = {{0, 0xb0c6}, {XRES, 0}, {YRES, V3_DISPLAY_HEIGHT + 1}, {BPP, 7}, {BANK, 16}};
+	struct vga *vga;
+
+	REQUIRE(pci_open("memory = \"1M\""));
+	vga = bench.dev;
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(cases); i++) {
+		struct v3_save_buf buf;
+
+		vga->dispi[cases[i].index] = cases[i].value;
+		buf = save();
+		bench_reset();
+		CHECK_MSG(v3_save_read(v3_device_vga.save, "vga", vga, &buf) == V3_EINVAL,
+			  "case %u", i);
+		bench_reset();
+	}
+}
+
 static void test_vga_pci_refuses(void)
 {
 	void *dev;
@@ -351,6 +407,8 @@ static const struct tap_test tests[] = {
 	TAP(test_vga_pci_mmio),
 	TAP(test_vga_pci_blanks_by_mmio),
 	TAP(test_vga_pci_frame_buffer_moves),
+	TAP(test_vga_dispi_saved),
+	TAP(test_vga_dispi_saved_refuses),
 	TAP(test_vga_pci_refuses),
 	TAP(test_vga_pci_oom),
 };

@@ -43,14 +43,35 @@ struct v3_save_field {
 	const struct v3_save_table *table; /* of parts */
 };
 
+/**
+ * Bulk contents besides fields, such as what a guest has written to a disk in memory: numbered chunks of one size, of
+ * which many may not be there. thread; no vcpu runs.
+ */
+struct v3_save_chunk {
+	uint64_t number;
+	const void *bytes; /* NULL: zeros */
+};
+struct v3_save_chunks {
+	uint32_t size; /* bytes of each */
+	/** The first one that is there from c->number on. @return false: none is */
+	bool (*next)(void *state, struct v3_save_chunk *c);
+	/** Forget all: others are about to come. */
+	void (*clear)(void *state);
+	/** One of them is loaded. @return V3_OK; V3_EINVAL: there cannot be such a one; V3_ENOMEM */
+	int (*put)(void *state, const struct v3_save_chunk *c);
+};
+
 struct v3_save_table {
 	const struct v3_save_field *fields;
 	uint32_t size; /* of the structure */
 	/**
-	 * The state is about to be saved: finish what is under way, so that the fields say it all. thread; no vcpu
-	 * runs. NULL: nothing ever is.
+	 * The state is about to be saved: finish what is under way, so that the fields say it all; again and again
+	 * has the same result. May write to guest memory and raise interrupts, and sleep. thread; no vcpu runs.
+	 * NULL: nothing ever is.
 	 */
 	void (*settle)(void *state);
+	/** What it has in bulk; NULL, or NULL returned: nothing. */
+	const struct v3_save_chunks *(*chunks)(void *state);
 	/**
 	 * Fields and parts have been loaded: check them, and work out what follows from them. thread; no vcpu runs.
 	 * @return V3_OK; V3_EINVAL: the device cannot be in that state. NULL: any bytes will do.
@@ -104,10 +125,15 @@ struct v3_save_buf {
 	char why[192]; /* after an error of loading: what is wrong, and where */
 };
 
+/** Settle a structure and all that its table reaches. thread; no vcpu runs. */
+void v3_save_settle(const struct v3_save_table *table, void *state);
+
 /**
- * Append the state of one structure. thread; no vcpu runs.
+ * Append the state of one structure, which is settled. thread; no vcpu runs.
  *
- * A field is saved as its path ("i8254.ch[2].count"), its length and its bytes, all numbers little-endian.
+ * A field is saved as its path ("i8254.ch[2].count"), its length and its bytes, all numbers little-endian. After the
+ * fields of a structure that has chunks each one comes as the structure's path, a length, its number (8 bytes) and,
+ * unless they are zeros, its bytes; then the path and length 0.
  *
  * @param name  first element of each path
  * @return V3_OK; V3_ENOSPC: buf->pos is past buf->size, which tells how much room is needed.
@@ -129,6 +155,12 @@ struct v3_vm;
 /**
  * Save the state of all devices of a VM, or load it into a VM of the same definition. thread; no vcpu runs, guest
  * time stands still.
+ *
+ * Saving settles all devices first. That may change guest memory and the state of vcpus, which are saved after it.
+ *
+ * What a guest has written to disks in memory is saved with them, over the images they begin with; what is in files of
+ * the host is in those files, and there when v3_devices_save() returns. Frames on their way through a network are not
+ * saved: they are lost, as frames may be.
  *
  * @return V3_OK; V3_ENOSPC (saving) and V3_EINVAL (loading), as above: after the latter the devices have been reset.
  */

@@ -12,7 +12,8 @@
 #include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
 
-#define SAVE_TIMER_LEN 9 /* armed, deadline */
+#define SAVE_TIMER_LEN 9  /* armed, deadline */
+#define SAVE_CHUNK_LEN 8u /* its number */
 
 enum save_step {
 	SAVE_ENTER, /* a structure begins */
@@ -200,9 +201,17 @@ static void save_timer_bytes(const struct v3_timer *timer, uint8_t bytes[SAVE_TI
 	memcpy(bytes + 1, &deadline, sizeof(deadline));
 }
 
-static void save_put_field(const struct save_walk *w, struct v3_save_buf *buf)
+static void save_put_header(const struct save_walk *w, struct v3_save_buf *buf, uint32_t len)
 {
 	uint16_t path_len = (uint16_t)v3_strlen(w->path);
+
+	save_put(buf, &path_len, sizeof(path_len));
+	save_put(buf, w->path, path_len);
+	save_put(buf, &len, sizeof(len));
+}
+
+static void save_put_field(const struct save_walk *w, struct v3_save_buf *buf)
+{
 	uint8_t timer[SAVE_TIMER_LEN];
 	const void *bytes = w->at;
 
@@ -210,10 +219,42 @@ static void save_put_field(const struct save_walk *w, struct v3_save_buf *buf)
 		save_timer_bytes(w->at, timer);
 		bytes = timer;
 	}
-	save_put(buf, &path_len, sizeof(path_len));
-	save_put(buf, w->path, path_len);
-	save_put(buf, &w->len, sizeof(w->len));
+	save_put_header(w, buf, w->len);
 	save_put(buf, bytes, w->len);
+}
+
+/* Chunks of the structure that has been met, if it has any. */
+static const struct v3_save_chunks *save_chunks(const struct save_walk *w)
+{
+	return w->table->chunks ? w->table->chunks(w->at) : NULL;
+}
+
+static void save_put_chunks(const struct save_walk *w, struct v3_save_buf *buf)
+{
+	const struct v3_save_chunks *chunks = save_chunks(w);
+	struct v3_save_chunk c = {.number = 0};
+
+	for (; chunks && chunks->next(w->at, &c); c.number++) {
+		uint32_t size = c.bytes ? chunks->size : 0;
+
+		save_put_header(w, buf, SAVE_CHUNK_LEN + size);
+		save_put(buf, &c.number, SAVE_CHUNK_LEN);
+		if (c.bytes)
+			save_put(buf, c.bytes, size);
+	}
+	if (chunks)
+		save_put_header(w, buf, 0);
+}
+
+void v3_save_settle(const struct v3_save_table *table, void *state)
+{
+	struct save_walk w;
+	enum save_step step;
+
+	save_begin(&w, "");
+	for (step = save_enter(&w, table, state); step != SAVE_DONE; step = save_step(&w))
+		if (step == SAVE_ENTER && w.table->settle)
+			w.table->settle(w.at);
 }
 
 int v3_save_write(const struct v3_save_table *table, const char *name, void *state,
@@ -224,10 +265,10 @@ int v3_save_write(const struct v3_save_table *table, const char *name, void *sta
 
 	save_begin(&w, name);
 	for (step = save_enter(&w, table, state); step != SAVE_DONE; step = save_step(&w)) {
-		if (step == SAVE_ENTER && w.table->settle)
-			w.table->settle(w.at);
 		if (step == SAVE_FIELD)
 			save_put_field(&w, buf);
+		else if (step == SAVE_LEAVE)
+			save_put_chunks(&w, buf);
 	}
 	return buf->pos > buf->size ? V3_ENOSPC : V3_OK;
 }
@@ -282,12 +323,11 @@ static int save_load_field(const struct save_walk *w, struct v3_save_buf *buf, c
 	return V3_OK;
 }
 
-static int save_get_field(const struct save_walk *w, struct v3_save_buf *buf)
+static int save_get_header(const struct save_walk *w, struct v3_save_buf *buf, uint32_t *len)
 {
 	const uint8_t *at = save_get(buf, sizeof(uint16_t));
 	size_t path_len = v3_strlen(w->path);
 	uint16_t found;
-	uint32_t len;
 
 	if (!at)
 		return save_complain(w, buf, "the saved state ends before this field");
@@ -296,16 +336,74 @@ static int save_get_field(const struct save_walk *w, struct v3_save_buf *buf)
 	if (!at || found != path_len || memcmp(at, w->path, path_len))
 		return save_complain(
 			w, buf, "another field stands in its place: another version or definition");
-	at = save_get(buf, sizeof(len));
-	if (at)
-		memcpy(&len, at, sizeof(len));
-	if (!at || len != w->len)
+	at = save_get(buf, sizeof(*len));
+	if (!at)
+		return save_complain(w, buf, "the saved state ends before its length");
+	memcpy(len, at, sizeof(*len));
+	return V3_OK;
+}
+
+static int save_get_field(const struct save_walk *w, struct v3_save_buf *buf)
+{
+	const uint8_t *at;
+	uint32_t len;
+	int err;
+
+	err = save_get_header(w, buf, &len);
+	if (err)
+		return err;
+	if (len != w->len)
 		return save_complain(w, buf,
 				     "it has another length: another version or definition");
 	at = save_get(buf, len);
 	if (!at)
 		return save_complain(w, buf, "the saved state ends within this field");
 	return save_load_field(w, buf, at);
+}
+
+/* @param len  bytes of a chunk's record, not 0 */
+static int save_get_chunk(const struct save_walk *w, struct v3_save_buf *buf,
+			  const struct v3_save_chunks *chunks, uint32_t len)
+{
+	const uint8_t *at = save_get(buf, len);
+	struct v3_save_chunk c = {.bytes = NULL};
+	int err;
+
+	if (!at || (len != SAVE_CHUNK_LEN && len != SAVE_CHUNK_LEN + chunks->size))
+		return save_complain(w, buf, "it has a chunk of a wrong length, or cut off");
+	memcpy(&c.number, at, SAVE_CHUNK_LEN);
+	if (len > SAVE_CHUNK_LEN)
+		c.bytes = at + SAVE_CHUNK_LEN;
+	err = chunks->put(w->at, &c);
+	return err ? save_complain(w, buf, v3_strerror(err)) : V3_OK;
+}
+
+static int save_get_chunks(const struct save_walk *w, struct v3_save_buf *buf)
+{
+	const struct v3_save_chunks *chunks = save_chunks(w);
+	uint32_t len;
+	int err;
+
+	if (!chunks)
+		return V3_OK;
+	chunks->clear(w->at);
+	for (;;) {
+		err = save_get_header(w, buf, &len);
+		if (!err && len)
+			err = save_get_chunk(w, buf, chunks, len);
+		if (err || !len)
+			return err;
+	}
+}
+
+/* All of a structure has been loaded. */
+static int save_end(const struct save_walk *w, struct v3_save_buf *buf)
+{
+	int err = save_get_chunks(w, buf);
+
+	if (!err && w->table->loaded && w->table->loaded(w->at) != V3_OK)
+		err = save_complain(w, buf, "the device cannot be in such a state");
+	return err;
 }
 
 int v3_save_read(const struct v3_save_table *table, const char *name, void *state,
@@ -320,8 +418,8 @@ int v3_save_read(const struct v3_save_table *table, const char *name, void *stat
 	     step = save_step(&w)) {
 		if (step == SAVE_FIELD)
 			err = save_get_field(&w, buf);
-		else if (step == SAVE_LEAVE && w.table->loaded && w.table->loaded(w.at) != V3_OK)
-			err = save_complain(&w, buf, "the device cannot be in such a state");
+		else if (step == SAVE_LEAVE)
+			err = save_end(&w, buf);
 	}
 	return err;
 }

@@ -31,12 +31,23 @@ static void device_name(const struct v3_vm *vm, uint32_t i, char name[DEVICE_NAM
 	v3_snprintf(name, DEVICE_NAME, "%s#%u", vm->device[i].cls->name, i);
 }
 
+/* All before any is saved: to finish something may raise an interrupt. */
+static void device_settle_all(struct v3_vm *vm)
+{
+	uint32_t i;
+
+	for (i = 0; i < vm->ndevices; i++)
+		if (vm->device[i].cls->save)
+			v3_save_settle(vm->device[i].cls->save, vm->device[i].state);
+}
+
 int v3_devices_save(struct v3_vm *vm, struct v3_save_buf *buf)
 {
 	char name[DEVICE_NAME];
 	int err = V3_OK;
 	uint32_t i;
 
+	device_settle_all(vm);
 	for (i = 0; i < vm->ndevices; i++) {
 		const struct v3_device *dev = &vm->device[i];
 

@@ -14,6 +14,7 @@
 #include "palacios/io.h"
 #include "palacios/log.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -292,8 +293,21 @@ static void pm_destroy(void *state)
 	v3_free(pm);
 }
 
+static const struct v3_save_field pm_fields[] = {
+	V3_SAVE_NOT(struct acpi_pm, vm),   V3_SAVE_TIMER(struct acpi_pm, timer),
+	V3_SAVE_NOT(struct acpi_pm, lock), V3_SAVE(struct acpi_pm, sts),
+	V3_SAVE(struct acpi_pm, en),	   V3_SAVE(struct acpi_pm, cnt),
+	V3_SAVE(struct acpi_pm, gpe),	   V3_SAVE(struct acpi_pm, half),
+	V3_SAVE(struct acpi_pm, sci),	   V3_SAVE_END,
+};
+static const struct v3_save_table pm_save = {
+	.fields = pm_fields,
+	.size = sizeof(struct acpi_pm),
+};
+
 const struct v3_device_class v3_device_acpi_pm = {
 	.name = "acpi_pm",
+	.save = &pm_save,
 	.create = pm_create,
 	.reset = pm_reset,
 	.destroy = pm_destroy,

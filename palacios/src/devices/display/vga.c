@@ -450,6 +450,7 @@ static const struct v3_cfg_key vga_keys[] = {
 
 const struct v3_device_class v3_device_vga = {
 	.name = "vga",
+	.save = &v3_vga_save,
 	.keys = vga_keys,
 	.create = vga_create,
 	.reset = vga_reset,

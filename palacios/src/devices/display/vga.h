@@ -3,7 +3,7 @@
  * @file vga.h
  * What the files of the VGA share. vga.c: registers, ports and the device; vga_dispi.c: Bochs' extension; vga_pci.c:
  * the PCI function; vga_mem.c: video memory through the display window; vga_image.c: the pixels on the screen;
- * vga_text.c: the text on the screen. Register numbers and bits are those of IBM's PS/2 Hardware Interface
+ * vga_text.c: the text on the screen; vga_save.c: saved state. Register numbers and bits are those of IBM's PS/2 Hardware Interface
  * Technical Reference, "Video Subsystem".
  */
 #ifndef V3_DEVICES_DISPLAY_VGA_H
@@ -17,6 +17,7 @@ struct v3_cfg;
 struct v3_chr;
 struct v3_io;
 struct v3_pci_func;
+struct v3_save_table;
 struct v3_timer;
 struct v3_vcpu;
 
@@ -173,6 +174,8 @@ bool v3_vga_dispi_write(struct vga *vga, unsigned index, uint16_t value);
 /** A new mode begins black. Lock not held. */
 void v3_vga_dispi_clear(struct vga *vga);
 void v3_vga_dispi_reset(struct vga *vga);
+/** Could the registers have these values, which were loaded? */
+bool v3_vga_dispi_possible(const struct vga *vga);
 /** Whether the mode is on or not. Lock held. */
 void v3_vga_dispi_screen(const struct vga *vga, struct vga_dispi_screen *screen);
 
@@ -181,6 +184,9 @@ void v3_vga_dispi_screen(const struct vga *vga, struct vga_dispi_screen *screen)
 int v3_vga_pci_create(struct vga *vga, const struct v3_cfg *cfg);
 /** Under which name of fw_cfg firmware finds its VGA BIOS. */
 const char *v3_vga_pci_rom_name(const struct vga *vga);
+
+/* ---- vga_save.c ---- */
+extern const struct v3_save_table v3_vga_save;
 
 /* ---- vga_image.c ---- */
 /** v3_display_image() of a display. */
@@ -195,6 +201,8 @@ int v3_vga_mem_access(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv);
 void v3_vga_text_screen(const struct vga *vga, struct vga_screen *screen);
 /** The screen may have changed: the mirror shall look in a while. Lock held. */
 void v3_vga_text_touch(struct vga *vga);
+/** Forget what the mirror has shown: all of the screen is new. Lock held, or VM not running. */
+void v3_vga_text_restart(struct vga *vga);
 /** Timer of the mirror. */
 void v3_vga_text_fire(struct v3_vcpu *vcpu, void *priv);
 /** v3_display_text() of a display. */

@@ -109,36 +109,47 @@ static bool dispi_enable(struct vga *vga, uint16_t value)
 	return (value & DISPI_ON) && !(value & DISPI_NOCLEAR);
 }
 
-/* Resolution and depth stay as they are while the mode is on; values that cannot be are not taken. */
+/* Can the register hold that? Not those that are read-only, or nothing. */
 static bool dispi_valid(const struct vga *vga, unsigned index, uint16_t value)
 {
-	const bool on = vga->dispi[DISPI_ENABLE] & DISPI_ON;
-
 	switch (index) {
 	case DISPI_ID:
 		return value >= DISPI_ID0 && value <= DISPI_ID0 + 5;
 	case DISPI_XRES:
-		return !on && value && value <= V3_DISPLAY_WIDTH;
+		return value && value <= V3_DISPLAY_WIDTH;
 	case DISPI_YRES:
-		return !on && value && value <= V3_DISPLAY_HEIGHT;
+		return value && value <= V3_DISPLAY_HEIGHT;
 	case DISPI_BPP:
-		return !on && (value == 4 || dispi_pixel(value));
+		return value == 4 || dispi_pixel(value);
 	case DISPI_BANK:
 		return (uint64_t)value * DISPI_BANK_SIZE < v3_card_size(vga->card);
 	case DISPI_VIRT_WIDTH:
 	case DISPI_X_OFFSET:
 	case DISPI_Y_OFFSET:
 		return true;
-	default: /* read-only, or nothing */
+	default:
 		return false;
 	}
 }
 
+bool v3_vga_dispi_possible(const struct vga *vga)
+{
+	static const uint8_t matter[] = {DISPI_ID, DISPI_XRES, DISPI_YRES, DISPI_BPP, DISPI_BANK};
+
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(matter); i++)
+		if (!dispi_valid(vga, matter[i], vga->dispi[matter[i]]))
+			return false;
+	return true;
+}
+
+/* Resolution and depth stay as they are while the mode is on. */
 bool v3_vga_dispi_write(struct vga *vga, unsigned index, uint16_t value)
 {
+	const bool fixed = index >= DISPI_XRES && index <= DISPI_BPP && vga_dispi_on(vga);
+
 	if (index == DISPI_ENABLE)
 		return dispi_enable(vga, value);
-	if (dispi_valid(vga, index, value))
+	if (!fixed && dispi_valid(vga, index, value))
 		vga->dispi[index] = value;
 	return false;
 }
