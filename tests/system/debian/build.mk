@@ -30,7 +30,7 @@ debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),
 
 debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_ring virtio_pci_modern_dev \
 	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng \
-	scsi_common scsi_mod sd_mod cdrom sr_mod libata ata_piix isofs))
+	scsi_common scsi_mod sd_mod cdrom sr_mod libata ata_piix isofs efivarfs))
 
 $(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 	@mkdir -p $(DEBIAN)

@@ -36,14 +36,25 @@
 
 /* ---- ports ---- */
 
-/* Does anybody answer at the channel's ports? The bits may change at any moment, as on a bus. */
+/* Does the controller answer at the channel's ports? The bits may change at any moment, as on a bus. */
 static bool controller_decodes(const struct ide_channel *ch)
 {
 	const uint8_t *config = v3_pci_config(ch->ide->func);
 
-	return (ch->drive[0] || ch->drive[1]) &&
-	       (config[CONTROLLER_COMMAND] & CONTROLLER_IO_ENABLE) &&
+	return (config[CONTROLLER_COMMAND] & CONTROLLER_IO_ENABLE) &&
 	       (config[CONTROLLER_TIMING(ch->index) + 1] & CONTROLLER_DECODE);
+}
+
+/*
+ * Without a drive nobody drives the data lines, of which the host pulls down DD7 so that BSY reads 0 (ATA/ATAPI-6,
+ * chapter 4).
+ */
+static uint32_t controller_floating(const struct ide_channel *ch, const struct v3_io *io,
+				    bool control)
+{
+	if (control)
+		return 0xffffff7f; /* one port of 8 bits */
+	return io->port == V3_PC_PORT_IDE(ch->index) ? 0xff7fff7f : 0x7f7f7f7f;
 }
 
 static uint8_t controller_read(void *dev, unsigned off)
@@ -88,6 +99,10 @@ static int controller_io(struct ide_channel *ch, struct v3_io *io, bool control)
 
 	if (!controller_decodes(ch)) {
 		io->value = ~0u;
+		return V3_OK;
+	}
+	if (!ch->drive[0] && !ch->drive[1]) {
+		io->value = controller_floating(ch, io, control);
 		return V3_OK;
 	}
 	flags = v3_lock_acquire(&ch->lock);

@@ -20,7 +20,7 @@ struct identify_word {
 static const struct identify_word identify_common[] = {
 	{49, 0x0b00}, /* IORDY, LBA, DMA */
 	{51, 0x0200}, /* PIO mode 2 without IORDY */
-	{53, 0x0007}, /* words 54-58, 64-70 and 88 are valid */
+	{53, 0x0003}, /* words 54-58 and 64-70 are valid, but not 88, of Ultra DMA */
 	{64, 0x0003}, /* PIO modes 3 and 4 */
 	{65, 120},    /* nanoseconds of a cycle of DMA and PIO */
 	{66, 120},    {67, 120}, {68, 120}, {80, 0x007e}, /* ATA-1 to ATA/ATAPI-6 */
