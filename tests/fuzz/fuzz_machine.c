@@ -101,7 +101,8 @@ static const struct target targets[] = {
 	 false},
 	{"exits", "", {{PORT, 0, 0x10000}}, true, false},
 	{"save",
-	 "[[device]]\nclass = \"hpet\"\n[[device]]\nclass = \"vga\"\nconsole = \"console\"\n"
+	 "[[device]]\nclass = \"hpet\"\n[[device]]\nclass = \"vga\"\nconsole = \"console\"\nmemory "
+	 "= \"256K\"\n"
 	 "[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\n[[device]]\nclass = \"virtio_net\"\n"
 	 "[[device]]\nclass = \"ide\"\nsize = \"64K\"\n",
 	 {{PORT, V3_PC_PORT_COM1, 8},
