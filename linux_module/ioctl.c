@@ -6,6 +6,8 @@
  */
 #include "glue.h"
 
+#include "palacios/display.h"
+
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
@@ -42,6 +44,7 @@ static_assert(sizeof(struct palacios_vcpu) == 56);
 static_assert(sizeof(struct palacios_move) == 16);
 static_assert(sizeof(struct palacios_memory) == 32);
 static_assert(sizeof(struct palacios_dump) == 40);
+static_assert(sizeof(struct palacios_screen) == 40);
 static_assert((int)PALACIOS_VCPU_RUNNABLE == (int)V3_VCPU_RUNNABLE);
 static_assert((int)PALACIOS_VCPU_HALTED == (int)V3_VCPU_HALTED);
 static_assert((int)PALACIOS_VCPU_WAIT_SIPI == (int)V3_VCPU_WAIT_SIPI);
@@ -409,6 +412,55 @@ static int ioctl_dump(struct lnx_vm *vm, void __user *arg)
 	return err ? err : ioctl_out(arg, &d, sizeof(d));
 }
 
+/* By way of one row at a time. */
+static int ioctl_screen_rows(struct v3_vm *vm, const struct palacios_screen *s)
+{
+	struct v3_display_size size = {.width = s->width, .height = s->height};
+	const size_t len = 3 * (size_t)s->width;
+	u8 __user *to = u64_to_user_ptr(s->buffer);
+	u32 i;
+	u8 *row;
+	int err = 0;
+
+	if (s->width > V3_DISPLAY_WIDTH)
+		return -EAGAIN;
+	if (s->first >= s->height || s->rows > s->height - s->first)
+		return -EINVAL;
+	row = kvmalloc(len + 1, GFP_KERNEL_ACCOUNT);
+	if (!row)
+		return -ENOMEM;
+	for (i = 0; i < s->rows && !err; i++) {
+		err = v3_display_image(vm, &size, s->first + i, 1, row);
+		if (!err && copy_to_user(to + i * len, row, len))
+			err = -EFAULT;
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	kvfree(row);
+	return err;
+}
+
+static int ioctl_screen(struct lnx_vm *vm, void __user *arg)
+{
+	struct v3_display_size size;
+	struct palacios_screen s;
+	int err;
+
+	if (copy_from_user(&s, arg, sizeof(s)))
+		return -EFAULT;
+	if (!IOCTL_ALL_ZERO(s.reserved))
+		return -EINVAL;
+	err = v3_display_image(vm->vm, &size, 0, 0, NULL);
+	if (err)
+		return err;
+	if (s.rows)
+		return ioctl_screen_rows(vm->vm, &s);
+	s.width = size.width;
+	s.height = size.height;
+	return ioctl_out(arg, &s, sizeof(s));
+}
+
 /* Commands without an argument that change the state. */
 static int ioctl_change(struct v3_vm *vm, unsigned int cmd)
 {
@@ -463,6 +515,8 @@ long lnx_vm_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 		return ioctl_memory(vm, arg, cmd == PALACIOS_VM_WRITE_MEMORY);
 	case PALACIOS_VM_DUMP:
 		return ioctl_dump(vm, arg);
+	case PALACIOS_VM_SCREEN:
+		return ioctl_screen(vm, arg);
 	default:
 		return -ENOTTY;
 	}

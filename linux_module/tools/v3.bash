@@ -3,7 +3,7 @@
 _v3() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' place=0 i
 	local commands='doctor run create start pause continue reset stop destroy list info console stats top dump
-		move memory version'
+		screenshot move memory version'
 
 	# place: how many arguments stand before this word
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -33,7 +33,7 @@ _v3() {
 	fi
 	case $command:$place in
 	:*) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
-	run:0 | create:0) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	run:0 | create:0 | screenshot:1) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	doctor:* | list:* | top:* | version:*) ;;
 	*:0) mapfile -t COMPREPLY < <(compgen -W "$(v3 list 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word") ;;
 	esac

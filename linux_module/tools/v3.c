@@ -39,6 +39,8 @@ static const struct command commands[] = {
 	{"stats", "NAME", "wt", "exits of each vcpu by kind: count, cycles, histogram", v3_stats},
 	{"top", "", "t", "all VMs and how fast they exit, anew every second", v3_top},
 	{"dump", "NAME", "", "registers and last exits, or those of its failure", v3_dump},
+	{"screenshot", "NAME [FILE]", "", "what the display shows: to a file (PPM), or drawn here",
+	 v3_screenshot},
 	{"move", "NAME VCPU CPU", "", "bind a vcpu to another host CPU", v3_move},
 	{"memory", "NAME GPA SIZE", "r", "guest memory in hexadecimal", v3_memory},
 	{"version", "", "", "version of the module", v3_version},
@@ -71,7 +73,7 @@ static void usage(FILE *out)
 
 	fputs("usage: v3 COMMAND [OPTION]... [ARGUMENT]...\n\n", out);
 	for (i = 0; i < COMMAND_COUNT; i++)
-		fprintf(out, "  %-8s %-13s  %s\n", commands[i].name, commands[i].takes,
+		fprintf(out, "  %-10s %-13s  %s\n", commands[i].name, commands[i].takes,
 			commands[i].help);
 	fputs("\nGUEST: a definition such as guest.toml, or an image of v3-mkimage. "
 	      "NAME: of a VM, see v3 list.\n",
@@ -187,11 +189,13 @@ static bool check_options(const struct command *cmd, const char *used)
 static bool check_arguments(const struct command *cmd, int given)
 {
 	const char *p;
-	int want = *cmd->takes != 0;
+	int want = *cmd->takes != 0, optional = 0;
 
-	for (p = cmd->takes; *p; p++)
+	for (p = cmd->takes; *p; p++) {
 		want += *p == ' ';
-	if (given == want)
+		optional += *p == '[';
+	}
+	if (given <= want && given >= want - optional)
 		return true;
 	v3_complain(want ? "GUEST is a file, NAME one of those that v3 list shows." : NULL,
 		    "v3 %s takes %s, not %d arguments", cmd->name, want ? cmd->takes : "none",

@@ -146,6 +146,10 @@ char *v3_dump_text(int vm);
 int v3_dump(char **args);
 int v3_memory(char **args);
 
+/* ---- screen.c ---- */
+
+int v3_screenshot(char **args);
+
 /* ---- doctor.c ---- */
 
 int v3_doctor(char **args);

@@ -260,6 +260,20 @@ struct palacios_console {
 	__u32 reserved[7];
 };
 
+/* ---- VM: SCREEN ---- */
+/*
+ * What the guest's display shows, in any state: rows of pixels, each a byte of red, of green and of blue. With rows 0
+ * only the size is told. ENODEV: the guest has no display; EAGAIN: the size is not that any more, begin again; EINVAL:
+ * it has no such rows; EINTR; EFAULT: bad pointer; ENOMEM.
+ */
+struct palacios_screen {
+	__u32 width, height;  /* out if rows is 0; else in: the size that was told */
+	__u32 first;	      /* in: first row, from the top */
+	__u32 rows;	      /* in: how many */
+	__aligned_u64 buffer; /* in: address in the caller, of 3 * width * rows bytes */
+	__aligned_u64 reserved[2];
+};
+
 #define PALACIOS_IOC 0xb6
 
 #define PALACIOS_VERSION	 _IOR(PALACIOS_IOC, 0x00, struct palacios_version)
@@ -281,5 +295,6 @@ struct palacios_console {
 #define PALACIOS_VM_READ_MEMORY	 _IOW(PALACIOS_IOC, 0x4b, struct palacios_memory)
 #define PALACIOS_VM_WRITE_MEMORY _IOW(PALACIOS_IOC, 0x4c, struct palacios_memory)
 #define PALACIOS_VM_DUMP	 _IOWR(PALACIOS_IOC, 0x4d, struct palacios_dump)
+#define PALACIOS_VM_SCREEN	 _IOWR(PALACIOS_IOC, 0x58, struct palacios_screen)
 
 #endif

@@ -274,4 +274,8 @@ int bm_mirror_start(struct v3_vm *vm);
 int bm_mirror_run(struct v3_vm *vm);
 void bm_mirror_end(void);
 
+/* ---- screen.c ---- */
+/** Draw what the guest's display shows. */
+void bm_screen_print(struct v3_vm *vm);
+
 #endif

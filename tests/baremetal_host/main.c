@@ -13,6 +13,7 @@
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
  *   dirty        the guest can track its written pages, by ports (dirty.c)
+ *   screen       at the end of each run, draw what the guest's display shows (screen.c)
  *   mirror       copy the guest's memory while it runs, and compare at the end (dirty.c)
  *   selftest     test the host functions instead of running a guest
  *   checks       let the library look for mistakes of its own before each entry
@@ -336,6 +337,8 @@ static int main_destroy(struct main_guest *guest, bool first)
 
 	if (!guest->vm)
 		return 0;
+	if (bm_option_is("screen"))
+		bm_screen_print(guest->vm);
 	if (first)
 		bm_mirror_end();
 	if (bm_option_is("stats"))

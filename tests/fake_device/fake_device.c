@@ -4,9 +4,9 @@
  * A /dev/palacios inside the v3 command, for tests/unit/v3.t: the linker sends its open() and ioctl() here. It knows
  * three VMs from the start and those made by CREATE, all gone with the process. What a guest does follows from its
  * VM's name. FAKE_DEVICE in the environment makes it differ: "missing", "denied", "old" (another ABI), "pool",
- * "plain" (no CAP_SYS_ADMIN), "empty" (no VM). FAKE_LOG names a file that
- * gets a line per call that changes something. A /dev/net/tun is there, too ("no-tun": it is not), with the TAP
- * interfaces tap0, busy, alien (another user's) and eth0, which is none.
+ * "plain" (no CAP_SYS_ADMIN), "empty" (no VM), "blind" (no display), "restless" (a mode that never stays). FAKE_LOG names
+ * a file that gets a line per call that changes something. A /dev/net/tun is there, too ("no-tun": it is not), with the
+ * TAP interfaces tap0, busy, alien (another user's) and eth0, which is none.
  */
 #include "../../linux_module/uapi/palacios.h"
 
@@ -389,6 +389,26 @@ static int fake_dump(struct palacios_dump *d)
 	return 0;
 }
 
+/* A display of 6x4 pixels, each of its own color; at the first look it had another mode. */
+static int fake_screen(struct palacios_screen *s)
+{
+	unsigned char *to = (unsigned char *)(uintptr_t)s->buffer;
+	uint32_t i;
+
+	if (fake_mode("blind"))
+		return fake_refuse(ENODEV);
+	if (!s->rows) {
+		s->width = fake_mode("restless") || !fake.looks++ ? 5 : 6;
+		s->height = 4;
+		return 0;
+	}
+	if (s->width != 6)
+		return fake_refuse(EAGAIN);
+	for (i = 0; i < 3 * s->width * s->rows; i++)
+		to[i] = (unsigned char)(10 * i);
+	return 0;
+}
+
 static int fake_console(struct fake_vm *vm, const struct palacios_console *c)
 {
 	if (*c->name && strcmp(c->name, "console"))
@@ -426,6 +446,8 @@ static int fake_vm_ioctl(struct fake_vm *vm, unsigned long request, void *arg)
 		return fake_memory(arg);
 	case PALACIOS_VM_DUMP:
 		return fake_dump(arg);
+	case PALACIOS_VM_SCREEN:
+		return fake_screen(arg);
 	default:
 		return fake_refuse(ENOTTY);
 	}

@@ -8,6 +8,7 @@
 #include "fuzz.h"
 
 #include "fake_vm.h"
+#include "palacios/display.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
 #include "palacios/save.h"
@@ -74,11 +75,12 @@ static const struct target targets[] = {
 	 false},
 	{"i8042", "", {{PORT, V3_PC_PORT_KBC_DATA, 1}, {PORT, V3_PC_PORT_KBC, 1}}, false, false},
 	{"vga",
-	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\n",
-	 {{PORT, 0x3c0, 16},
-	  {PORT, 0x3d4, 2},
-	  {PORT, 0x3da, 1},
-	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE}},
+	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\nmemory = \"256K\"\n",
+	 {{PORT, 0x3c0, 27},
+	  {PORT, 0x1ce, 2},
+	  {PORT, V3_PC_PORT_PCI_ADDR, 8},
+	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE},
+	  {MMIO, V3_PC_PCI_MMIO_BASE, 0x80000}},
 	 false,
 	 false},
 	{"fw_cfg", "", {{PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN}}, false, false},
@@ -99,7 +101,8 @@ static const struct target targets[] = {
 	 false},
 	{"exits", "", {{PORT, 0, 0x10000}}, true, false},
 	{"save",
-	 "[[device]]\nclass = \"hpet\"\n[[device]]\nclass = \"vga\"\nconsole = \"console\"\n"
+	 "[[device]]\nclass = \"hpet\"\n[[device]]\nclass = \"vga\"\nconsole = \"console\"\nmemory "
+	 "= \"256K\"\n"
 	 "[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\n[[device]]\nclass = \"virtio_net\"\n"
 	 "[[device]]\nclass = \"ide\"\nsize = \"64K\"\n",
 	 {{PORT, V3_PC_PORT_COM1, 8},
@@ -327,6 +330,20 @@ static void step_load(void)
 	v3_time_continue(vm);
 }
 
+/* Somebody looks at the display, if there is one: any state of it gives a picture. */
+static void look(void)
+{
+	static uint8_t row[3 * V3_DISPLAY_WIDTH];
+	struct v3_display_size size;
+
+	if (v3_display_image(vm, &size, 0, 0, NULL) == V3_ENODEV)
+		return;
+	if (!size.width || size.width > V3_DISPLAY_WIDTH || !size.height)
+		abort();
+	served(v3_display_image(vm, &size, 0, 1, row));
+	served(v3_display_image(vm, &size, size.height - 1, 1, row));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned loads = 0;
@@ -348,6 +365,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			step_world();
 	}
 	fake_service(vm);
+	look();
 	if (tap.failures)
 		abort();
 	return 0;

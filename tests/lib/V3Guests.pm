@@ -71,6 +71,7 @@ kernel = "$kernel"
 cmdline = "$cmdline"
 END
 	print $out "\n[[device]]\nclass = \"virtio_blk\"\nsize = \"$guest->{disk}\"\n" if $guest->{disk};
+	print $out "\n[[device]]\nclass = \"$guest->{device}\"\n" if $guest->{device};
 	close $out;
 	return $path;
 }

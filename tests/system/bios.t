@@ -3,6 +3,7 @@
 """SeaBIOS and OVMF boot GRUB, and GRUB Debian's kernel: what the guest finds then, and what was seen on the way. TAP;
 V3_BUILD names the build folder. Media and definitions: tests/system/bios/build.mk; all output stays in check/bios_*.log."""
 import os
+import re
 import subprocess
 import sys
 
@@ -29,8 +30,9 @@ def boot(name, title, smp):
 
 
 def type_keys():
-    """GRUB asks for a line on the display, which is typed on the keyboard; the guest's status says what it read."""
-    p = subprocess.Popen([RUN, "--timeout", str(LIMIT), "--interactive", os.path.join(BUILD, "debian", "bios", "keys.toml")],
+    """GRUB asks for a line on the display, which is typed on the keyboard; the guest's status says what it read. It
+    ends in a VBE mode, in which the host draws what is on the screen."""
+    p = subprocess.Popen([RUN, "--append", "screen", "--timeout", str(LIMIT), "--interactive", os.path.join(BUILD, "debian", "bios", "keys.toml")],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     out, typed = "", False
     while chunk := os.read(p.stdout.fileno(), 4096):
@@ -41,6 +43,9 @@ def type_keys():
             typed = True
     status = p.wait()
     tap.result(status == 33, f"keyboard: GRUB reads what is typed (status {status})", out.replace("\x1b", "\n"))
+    drawn = re.findall(r"^screen\| (.*)$", out.replace("\r", ""), re.M)
+    tap.result("screen: 800x600 crc" in out and len(drawn) == 24 and re.match(r"[^ ]{24,28} {44,}$", drawn[0]) and
+               not "".join(drawn[2:]).strip(), "display: GRUB draws text in a VBE mode", out.replace("\x1b", "\n"))
 
 
 disk = boot("disk", "virtio disk", 2)

@@ -61,13 +61,17 @@ def main():
         shutil.copy(os.path.join(machine.BUILD, "guests", "hello.elf"), work)
         with open(definition, "w", encoding="utf-8") as f:
             f.write(tap.HELLO.format(name="hello", kernel="hello", memory="16M", more=""))
+        shutil.copy(os.path.join(machine.BUILD, "guests", "vga.elf"), work)
+        drawn = os.path.join(work, "vga.toml")
+        with open(drawn, "w", encoding="utf-8") as f:
+            f.write(tap.HELLO.format(name="drawn", kernel="vga", memory="64M", more='[[device]]\nclass = "vga"\n'))
         disk = os.path.join(work, "disk.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "base.raw", "-F", "raw", disk, "16M"],
                        check=True)
         guests = [machine.pack(definition, os.path.join(work, "hello.v3i")), os.path.join(HERE, "linux", "v3_steps"),
                   machine.pack(os.path.join(machine.DEBIAN, "guest.toml"), os.path.join(work, "debian-guest.v3i")),
                   machine.pack(os.path.join(machine.DEBIAN, "files.toml"), os.path.join(work, "debian-files.v3i")),
-                  disk]
+                  machine.pack(drawn, os.path.join(work, "vga.v3i")), disk]
         command = machine.command(machine.make_initramfs(work, guests), " job=v3_steps")
         if tap.run([*command, "-serial", "stdio", "-serial", f"unix:{name}"],
                    os.path.join(machine.BUILD, "check", "linux_v3.log"), LIMIT):

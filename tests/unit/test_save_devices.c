@@ -221,7 +221,8 @@ static void field_name(const struct field *f, char name[V3_SAVE_PATH])
 /* Are both twins in the same state, @p but for a field (its name, "": for none)? */
 static bool same_state(const char *but)
 {
-	char name[V3_SAVE_PATH];
+	char name[V3_SAVE_PATH] = "its length";
+	size_t first_len;
 	struct field f, g;
 	uint8_t *first;
 	bool same = true;
@@ -230,8 +231,10 @@ static bool same_state(const char *but)
 	v3_time_pause(twin[1]);
 	save(twin[0]);
 	first = image;
+	first_len = image_len;
 	image = NULL;
 	save(twin[1]);
+	same = image_len == first_len;
 	for (size_t at = 0; at < image_len && same;) {
 		field_at(first, at, &f);
 		at = field_at(image, at, &g);
@@ -289,6 +292,12 @@ static unsigned field_known(const struct field *f)
 	return i;
 }
 
+/* What a device has in bulk has the name of the device alone; two images need not have the same of it. */
+static bool field_is_contents(const struct field *f)
+{
+	return !memchr(f->path, '.', f->path_len);
+}
+
 /* Number @p skip of the fields of the case's device that say something and have not been noticed yet becomes as after power-on. @return
  * which it is, -1: none */
 static int forget_one(const struct twin_case *c, uint8_t *fresh, unsigned skip)
@@ -296,11 +305,15 @@ static int forget_one(const struct twin_case *c, uint8_t *fresh, unsigned skip)
 	size_t len = strlen(c->name);
 	struct field f, g;
 
-	for (size_t at = 0; at < image_len;) {
+	for (size_t at = 0, fresh_at = 0; at < image_len;) {
 		unsigned k;
 
-		field_at(fresh, at, &g);
 		at = field_at(image, at, &f);
+		if (field_is_contents(&f))
+			continue;
+		do
+			fresh_at = field_at(fresh, fresh_at, &g);
+		while (field_is_contents(&g));
 		k = field_known(&f);
 		if (strncmp(known[k].name, c->name, len) || !memcmp(f.bytes, g.bytes, f.len))
 			continue;

@@ -345,7 +345,7 @@ static void test_vga_dispi(void)
 	fake_out(bench.vm, 0x1cf, 2, 0xb0c6);
 	CHECK_EQ(fake_in(bench.vm, 0x1cf, 2), 0xb0c5);
 	fake_out(bench.vm, 0x1ce, 2, 10);
-	CHECK_EQ(fake_in(bench.vm, 0x1cf, 2), 4); /* 256 KiB */
+	CHECK_EQ(fake_in(bench.vm, 0x1cf, 2), 256); /* 16 MiB */
 	fake_out(bench.vm, 0x1ce, 2, 0x1234);
 	fake_out(bench.vm, 0x1cf, 2, 1);
 	CHECK_EQ(fake_in(bench.vm, 0x1cf, 2), 0);

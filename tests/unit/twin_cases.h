@@ -90,7 +90,7 @@ struct twin_case {
 	OUT((port) + 4, 0x0b), OUT((port) + 1, 0x0f), OUT((port) + 3, 0x03), OUT((port) + 2, 0xc1)
 
 #define HPET_LINES "[[device]]\nclass = \"hpet\"\n"
-#define VGA_LINES  "[[device]]\nclass = \"vga\"\nconsole = \"screen\"\n"
+#define VGA_LINES  "[[device]]\nclass = \"vga\"\nconsole = \"screen\"\nmemory = \"256K\"\n"
 #define KBC_LINES  "[[device]]\nclass = \"i8042\"\nconsole = \"typed\"\n"
 #define UART_LINES                                                                                 \
 	"[[device]]\nclass = \"uart\"\nport = 0x2f8\nirq = 3\nconsole = \"com2\"\n"                \

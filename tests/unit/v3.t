@@ -23,8 +23,8 @@ KERNEL = bytes.fromhex("02b0ad1b00000100fe4f51e4" "0000100000001000" "0000000000
 DEFINITION = '[vm]\nname = "t"\nmemory = "16M"\n[boot]\ntype = "multiboot"\nkernel = "kernel.bin"\n'
 DISKS = ('[[device]]\nclass = "virtio_blk"\nfile = "{0}"\n'
          '[[device]]\nclass = "virtio_blk"\nfile = "base"\nread_only = true\n')
-COMMANDS = ("doctor run create start pause continue reset stop destroy list info console stats top dump move memory "
-            "version").split()
+COMMANDS = ("doctor run create start pause continue reset stop destroy list info console stats top dump screenshot "
+            "move memory version").split()
 
 count = failures = 0
 
@@ -160,6 +160,18 @@ def looking():
           r.raw.endswith(b"x\nend\n"))
     check("dump as JSON, whatever bytes it has", 0, "dump alpha --json", judge=lambda r: r.json()["name"] == "alpha" and
           r.json()["dump"].startswith('why: "nothing"\n\ufffd\nxxx'))
+    ppm = b"P6\n6 4\n255\n" + bytes(10 * i & 255 for i in range(72))
+    check("screenshot to a file, though the mode changes at first", 0, "screenshot alpha shot.ppm",
+          judge=lambda r: not r.out and open("shot.ppm", "rb").read() == ppm)
+    check("screenshot does not overwrite", 3, "screenshot alpha shot.ppm", "cannot make shot.ppm: File exists", "remove it")
+    check("screenshot to where there is no room", 3, "screenshot alpha nosuch/shot.ppm", "No such file")
+    check("screenshot without a terminal: the picture itself", 0, "screenshot alpha", judge=lambda r: r.raw == ppm)
+    check("screenshot as JSON", 0, "screenshot --json alpha other.ppm", judge=lambda r: r.json() ==
+          {"name": "alpha", "width": 6, "height": 4, "file": "other.ppm"} and open("other.ppm", "rb").read() == ppm)
+    check("screenshot without a display", 1, "screenshot alpha", "alpha has no display", 'class = "vga"', device="blind")
+    check("screenshot of a mode that does not stay", 1, "screenshot alpha", "cannot see the display", device="restless")
+    check("screenshot takes one or two arguments", 2, "screenshot", r"takes NAME \[FILE\], not 0")
+    check("screenshot takes no third", 2, "screenshot alpha a b", "not 3")
     check("memory in hexadecimal", 0, "memory alpha 0x1004 34",
           r"^000000001004  04 05 06 07 08 09 0a 0b  0c .*  \|\.{16}\|$", r"^000000001024  24 25 {45}\|\$%\|$")
     check("memory as it is", 0, "memory --raw alpha 1 70000", judge=lambda r: r.raw ==
@@ -267,6 +279,10 @@ def terminal():
     result(status == 0 and "never came" not in text, "run on a terminal: keys and menu", status, text)
     status, text = talk(("run", "guest.toml"), (("the guest starts", menu), ("send it", "q")))
     result(status == 130 and "stopped by its user" in text, "run on a terminal: q stops it, status 130", status, text)
+    status, text = talk(("screenshot", "alpha"), ())
+    first = "\x1b[38;2;0;10;20;48;2;180;190;200m\u2580"
+    result(status == 0 and text.startswith(first) and text.count("\u2580") == 12 and text.count("\x1b[0m") == 2,
+           "screenshot on a terminal: half blocks, two rows of pixels a line", status, text)
     status, text = talk(("console", "alpha"), (("said this before", menu), ("d detach", "d")))
     result(status == 0 and "never came" not in text, "console on a terminal: d detaches", status, text)
 

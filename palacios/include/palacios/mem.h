@@ -45,7 +45,7 @@ int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn f
 /**
  * Claim guest-physical addresses where no RAM is, at any time: a BAR was programmed. atomic, any vcpu;
  * device locks may be held.
- * @return as v3_mmio_register(); V3_EEXIST also if any page of the range is RAM or ROM.
+ * @return as v3_mmio_register(); V3_EEXIST also if any page of the range is RAM, ROM or a card.
  */
 int v3_mmio_attach(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv);
 /**
@@ -111,6 +111,39 @@ int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
  */
 int v3_mem_window_show(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_gpa_t from,
 		       enum v3_window_writes writes);
+
+/**
+ * A card: memory of a device that the guest uses without exits, wherever the device shows it, such as a frame buffer in
+ * a BAR. Guests can execute it and keep page tables in it; devices' DMA does not reach it, and it is not tracked
+ * (v3_dirty_start()).
+ */
+struct v3_card;
+/**
+ * Make one, of zeros, that is shown nowhere. While no vcpu runs, thread context.
+ * @param size  multiple of 4 KiB, not 0, up to 1 GiB
+ * @return V3_OK; V3_EINVAL; V3_ENOMEM.
+ */
+int v3_card_create(struct v3_vm *vm, uint64_t size, struct v3_card **out);
+/** Free it. NULL is allowed. Same context. */
+void v3_card_destroy(struct v3_card *card);
+/** Size in bytes. any. */
+uint64_t v3_card_size(const struct v3_card *card);
+/** Host address of the byte at @p off, less than its size; valid to the end of its 4 KiB page. any. */
+uint8_t *v3_card_ptr(const struct v3_card *card, uint64_t off);
+/** Fill [off, off + len), cut to what is there. any. */
+void v3_card_set(struct v3_card *card, uint64_t off, uint64_t len, uint8_t byte);
+/**
+ * Show it where nothing is, from @p gpa on. atomic, any vcpu; device locks may be held.
+ * @return V3_OK; V3_EINVAL (not page-aligned, too high); V3_EEXIST (something is there, or it is shown elsewhere).
+ */
+int v3_card_attach(struct v3_card *card, v3_gpa_t gpa);
+/**
+ * Show it no more. Same context. Not shown: no effect.
+ * @return true: other vcpus may still use it there, until v3_card_flush() returns
+ */
+bool v3_card_detach(struct v3_card *card);
+/** Wait until no vcpu uses a card where it was shown once. Own vcpu thread or stopped VM, no locks held. */
+void v3_card_flush(struct v3_vm *vm);
 
 /**
  * Copy between a host buffer and guest-physical RAM or ROM. Range and wrap checked: either all bytes are

@@ -16,6 +16,7 @@
 
 #include "palacios/types.h"
 
+struct v3_card;
 struct v3_pci_func;
 struct v3_save_table;
 struct v3_vcpu;
@@ -126,6 +127,14 @@ typedef int (*v3_pci_bar_fn)(struct v3_vcpu *vcpu, struct v3_pci_access *access,
  */
 int v3_pci_add_bar(struct v3_pci_func *func, unsigned bar, unsigned kind, uint64_t size,
 		   v3_pci_bar_fn fn, void *priv);
+
+/**
+ * Give the function a base address register that shows a card's memory (mem.h): the guest uses it without exits.
+ * Otherwise as v3_pci_add_bar().
+ * @param kind  MEM32 or MEM64
+ * @param card  its size is the register's; must outlive the function
+ */
+int v3_pci_add_card(struct v3_pci_func *func, unsigned bar, unsigned kind, struct v3_card *card);
 
 /* ---- capabilities (6.7) ---- */
 

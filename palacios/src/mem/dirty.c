@@ -26,7 +26,9 @@ void v3_dirty_note(struct v3_mem *mem, v3_gpa_t gpa)
 {
 	const unsigned page = (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
 
-	if (gpa >> V3_CHUNK_SHIFT < mem->nchunks)
+	bool rom;
+
+	if (v3_mem_ram_hpa(mem, gpa, &rom) != V3_HPA_NONE) /* cards are the devices' own affair */
 		__atomic_fetch_or(&dirty_words(mem, gpa)[page / 64], 1ull << (page % 64),
 				  __ATOMIC_SEQ_CST);
 }

@@ -105,6 +105,20 @@ struct v3_dirty {
 	uint64_t bits_pages;
 };
 
+/** Memory of a device, under guest-physical addresses that the device chooses; card.c. */
+struct v3_card {
+	struct v3_vm *vm;     /* not owned; outlives the card */
+	struct v3_card *next; /* v3_mem.cards */
+	uint64_t size;
+	v3_gpa_t
+		gpa; /* where it is seen, V3_GPA_NONE: nowhere; changed under v3_mem.lock, atomic */
+	struct v3_card_chunk {
+		uint8_t *whole; /* owned: 2 MiB, aligned in the host; or NULL and: */
+		uint8_t **
+			page; /* owned, with the pages: the pages of these 2 MiB; NULL entries behind the end */
+	} chunk[];
+};
+
 /** RAM whose pages can show other memory. */
 struct v3_mem_window {
 	v3_gpa_t gpa;
@@ -133,6 +147,7 @@ struct v3_mem {
 	struct v3_mem_hook *free_hooks;		     /* owned */
 
 	struct v3_mem_window *window; /* owned; NULL: none */
+	struct v3_card *cards; /* list, changed while no vcpu runs; not owned: the devices' */
 	uint32_t nregions;
 	struct v3_mem_range region[V3_MEM_MAX_REGIONS]; /* sorted by gpa */
 	struct v3_mem_pieces *pieces;			/* owned */
@@ -148,11 +163,11 @@ int v3_mem_init(struct v3_vm *vm);
 /** Free the map and all RAM, after v3_mmu_fini(). thread. A zeroed or half-made map is allowed. */
 void v3_mem_fini(struct v3_vm *vm);
 
-/** Slow half of v3_mem_find(): chunks without one host piece. */
+/** Slow half of v3_mem_find(): chunks without one host piece, cards. */
 uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa);
 
 /**
- * Host address of the guest-physical byte @p gpa: RAM or ROM, whatever lies over it (MMIO, hooks, views).
+ * Host address of the guest-physical byte @p gpa: RAM, ROM or a card, whatever lies over it (MMIO, hooks, views).
  * Valid to the end of its 4 KiB page. any context. @return NULL if it is neither.
  */
 static inline uint8_t *v3_mem_find(const struct v3_mem *mem, v3_gpa_t gpa)
@@ -161,7 +176,7 @@ static inline uint8_t *v3_mem_find(const struct v3_mem *mem, v3_gpa_t gpa)
 	uint64_t hva;
 
 	if (V3_UNLIKELY(n >= mem->nchunks))
-		return NULL;
+		return v3_mem_find_slow(mem, gpa);
 	hva = mem->chunk[n].hva;
 	if (V3_UNLIKELY(hva & V3_CHUNK_SLOW))
 		return v3_mem_find_slow(mem, gpa);
@@ -191,7 +206,22 @@ static inline void v3_mem_write_end(struct v3_mem *mem)
 #define v3_mem_hva(vm, gpa) v3_mem_find(&(vm)->mem, (gpa))
 
 /** Host-physical address and V3_CHUNK_ROM of a page. any. @return V3_HPA_NONE: neither RAM nor ROM. */
+v3_hpa_t v3_mem_ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
+/** The same, cards included. */
 v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
+
+/* ---- card.c ---- */
+
+/** Host address of the byte at @p gpa, valid to the end of its page. any. @return NULL: no card there. */
+uint8_t *v3_card_find(const struct v3_mem *mem, v3_gpa_t gpa);
+/** Can one 2 MiB leaf map all around @p gpa as a card? Under v3_mem.lock. */
+bool v3_card_large(const struct v3_mem *mem, v3_gpa_t gpa);
+/** Does RAM or ROM overlap [gpa, gpa + size)? any. */
+bool v3_mem_ram_overlaps(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size);
+/** Does a card? Under v3_mem.lock. */
+bool v3_card_overlaps(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size);
+/** Page-aligned, not empty, within the VM's address width? any. */
+bool v3_mem_range_valid(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size);
 
 /** Exit handler of V3_EXIT_NESTED_FAULT. Own thread. @return as every exit handler. */
 int v3_mem_fault_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);

@@ -91,33 +91,18 @@ static uint32_t mmio_at(const struct v3_mem *mem, v3_gpa_t gpa)
 	return i < mem->nmmio && mem->mmio[i].gpa == gpa ? i : mem->nmmio;
 }
 
-static bool mmio_valid(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
-{
-	const uint64_t limit = 1ull << mem->gpa_bits;
-
-	return !((gpa | size) & (V3_PAGE_SIZE - 1)) && size && gpa < limit && size <= limit - gpa;
-}
-
-static bool mmio_over_ram(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
-{
-	for (uint32_t i = 0; i < mem->nregions; i++)
-		if (mem->region[i].gpa < gpa + size &&
-		    gpa < mem->region[i].gpa + mem->region[i].size)
-			return true;
-	return false;
-}
-
 static int mmio_add(struct v3_vm *vm, const struct v3_mmio_region *r, bool over_ram)
 {
 	struct v3_mem *mem = &vm->mem;
 	unsigned long flags;
 	int err = V3_OK;
 
-	if (!r->fn || !mmio_valid(mem, r->gpa, r->size))
+	if (!r->fn || !v3_mem_range_valid(mem, r->gpa, r->size))
 		return V3_EINVAL;
 	flags = v3_lock_acquire(&mem->lock);
 	if (v3_mem_mmio_overlaps(mem, r->gpa, r->size) ||
-	    (!over_ram && mmio_over_ram(mem, r->gpa, r->size))) {
+	    (!over_ram && (v3_mem_ram_overlaps(mem, r->gpa, r->size) ||
+			   v3_card_overlaps(mem, r->gpa, r->size)))) {
 		err = V3_EEXIST;
 	} else if (mem->nmmio == V3_MEM_MAX_MMIO) {
 		err = V3_ENOMEM;
@@ -140,7 +125,7 @@ int v3_mmio_register(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn f
 	return mmio_add(vm, &r, true);
 }
 
-/* Where no RAM is nothing is mapped, so there is nothing to drop and no vcpu to wait for. */
+/* Where neither RAM nor a card is nothing is mapped, so there is nothing to drop and no vcpu to wait for. */
 int v3_mmio_attach(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_mmio_fn fn, void *priv)
 {
 	const struct v3_mmio_region r = {.gpa = gpa, .size = size, .fn = fn, .priv = priv};
@@ -171,7 +156,7 @@ static int mmio_move_locked(struct v3_vm *vm, v3_gpa_t from, v3_gpa_t to, bool *
 	uint32_t i = mmio_at(mem, from);
 	struct v3_mmio_region r;
 
-	if (i == mem->nmmio || !mmio_valid(mem, to, mem->mmio[i].size))
+	if (i == mem->nmmio || !v3_mem_range_valid(mem, to, mem->mmio[i].size))
 		return V3_EINVAL;
 	r = mem->mmio[i];
 	for (uint32_t k = 0; k < mem->nmmio; k++)

@@ -271,18 +271,30 @@ static void ram_clear(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t end)
 
 /* ---- regions ---- */
 
-static int ram_check(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
+bool v3_mem_range_valid(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 {
 	const uint64_t limit = 1ull << mem->gpa_bits;
 
-	if ((gpa | size) & (V3_PAGE_SIZE - 1) || !size || gpa >= limit || size > limit - gpa)
-		return V3_EINVAL;
+	return !((gpa | size) & (V3_PAGE_SIZE - 1)) && size && gpa < limit && size <= limit - gpa;
+}
+
+bool v3_mem_ram_overlaps(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
+{
 	for (unsigned i = 0; i < mem->nregions; i++) {
 		const struct v3_mem_range *r = &mem->region[i];
 
 		if (gpa < r->gpa + r->size && r->gpa < gpa + size)
-			return V3_EEXIST;
+			return true;
 	}
+	return false;
+}
+
+static int ram_check(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
+{
+	if (!v3_mem_range_valid(mem, gpa, size))
+		return V3_EINVAL;
+	if (v3_mem_ram_overlaps(mem, gpa, size))
+		return V3_EEXIST;
 	return mem->nregions == V3_MEM_MAX_REGIONS ? V3_ENOSPC : V3_OK;
 }
 
@@ -378,9 +390,10 @@ void v3_mem_fini(struct v3_vm *vm)
 
 /* ---- look-up ---- */
 
-uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa)
+/* In a chunk that is kept page by page. */
+static uint8_t *ram_find_page(const struct v3_mem_chunk *chunk, v3_gpa_t gpa)
 {
-	const struct v3_mem_split *split = ram_split(&mem->chunk[gpa >> V3_CHUNK_SHIFT]);
+	const struct v3_mem_split *split = ram_split(chunk);
 	uint64_t hva;
 
 	if (!split)
@@ -389,7 +402,23 @@ uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa)
 	return hva ? (uint8_t *)(hva + (gpa & (V3_PAGE_SIZE - 1))) : NULL;
 }
 
+uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa)
+{
+	const uint64_t n = gpa >> V3_CHUNK_SHIFT;
+	uint8_t *ram = n < mem->nchunks ? ram_find_page(&mem->chunk[n], gpa) : NULL;
+
+	return ram ? ram : v3_card_find(mem, gpa);
+}
+
 v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
+{
+	v3_hpa_t hpa = v3_mem_ram_hpa(mem, gpa, rom);
+	uint8_t *card = hpa == V3_HPA_NONE ? v3_card_find(mem, gpa & V3_PAGE_MASK) : NULL;
+
+	return card ? v3_host_va_to_pa(card) : hpa;
+}
+
+v3_hpa_t v3_mem_ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
 {
 	uint64_t n = gpa >> V3_CHUNK_SHIFT;
 	unsigned page = (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
@@ -416,13 +445,19 @@ v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
 /* Host address of [gpa, gpa + *n), *n cut to the end of the 2 MiB chunk or, in a split one, of the page. */
 static uint8_t *ram_run(struct v3_mem *mem, v3_gpa_t gpa, uint64_t *n)
 {
-	uint8_t *va = v3_mem_find(mem, gpa);
+	const struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
 	uint64_t left, mask = V3_SIZE_2M - 1;
+	uint8_t *va;
 
+	if (gpa >> V3_CHUNK_SHIFT >= mem->nchunks)
+		return NULL;
+	va = (uint8_t *)(chunk->hva + (gpa & mask));
+	if (chunk->hva & V3_CHUNK_SLOW) {
+		va = ram_find_page(chunk, gpa);
+		mask = V3_PAGE_SIZE - 1;
+	}
 	if (!va)
 		return NULL;
-	if (mem->chunk[gpa >> V3_CHUNK_SHIFT].hva & V3_CHUNK_SLOW)
-		mask = V3_PAGE_SIZE - 1;
 	left = mask + 1 - (gpa & mask);
 	if (*n > left)
 		*n = left;

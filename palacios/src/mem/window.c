@@ -67,7 +67,7 @@ int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 	if (mem->window)
 		return V3_EEXIST;
 	for (uint64_t i = 0; i < npages; i++)
-		if (v3_mem_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom) == V3_HPA_NONE || rom)
+		if (v3_mem_ram_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom) == V3_HPA_NONE || rom)
 			return V3_ENOENT;
 	win = v3_alloc(sizeof(*win) + npages * sizeof(win->page[0]));
 	if (!win)
@@ -81,7 +81,7 @@ int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 	win->size = size;
 	for (uint64_t i = 0; i < npages; i++) {
 		win->page[i].hva = (uintptr_t)v3_mem_find(mem, gpa + i * V3_PAGE_SIZE);
-		win->page[i].hpa = v3_mem_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom);
+		win->page[i].hpa = v3_mem_ram_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom);
 	}
 	mem->window = win;
 	return V3_OK;
@@ -104,7 +104,7 @@ static bool window_shows(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size, 
 	if (from + size < from || (from < win->gpa + win->size && win->gpa < from + size))
 		return false;
 	for (uint64_t off = 0; off < size; off += V3_PAGE_SIZE)
-		if (v3_mem_hpa(mem, from + off, &rom) == V3_HPA_NONE)
+		if (v3_mem_ram_hpa(mem, from + off, &rom) == V3_HPA_NONE)
 			return false;
 	return true;
 }
@@ -125,7 +125,7 @@ static void window_switch(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t from,
 		hva = hpa = 0;
 	} else if (from != gpa) {
 		hva = (uintptr_t)v3_mem_find(mem, from);
-		hpa = v3_mem_hpa(mem, from, &rom);
+		hpa = v3_mem_ram_hpa(mem, from, &rom);
 	}
 	if (rom || writes != V3_WINDOW_STORE)
 		hpa |= V3_CHUNK_ROM;

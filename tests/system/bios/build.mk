@@ -7,7 +7,7 @@ bios-src := tests/system/bios
 firmware-seabios := /usr/share/seabios/bios-256k.bin
 firmware-ovmf := /usr/share/ovmf/OVMF.fd
 firmware-ovmf_code := /usr/share/OVMF/OVMF_CODE.fd
-VGABIOS	:= /usr/share/seabios/vgabios-isavga.bin
+VGABIOS	:= /usr/share/seabios/vgabios-stdvga.bin
 
 # name:vcpus:firmware. What name.devices says is added to the definition.
 bios-guests := disk:2:seabios ide:1:seabios cd:1:seabios keys:1:seabios uefi:2:ovmf_code uefi-cd:1:ovmf

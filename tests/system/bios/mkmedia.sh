@@ -76,7 +76,7 @@ mcopy -i "$root/part.img" "$root/esp.cfg" ::boot/grub/grub.cfg
 mkdisk ef
 mv "$root/disk.img" "$out/esp.img"
 
-# From the CD it shows its texts on the display; if the disk is there, too, it wants a line typed, and that is all.
+# From the CD it shows its texts on the display; if the disk is there, too, it wants a line typed, draws one, and that is all.
 rm "$root/fs/boot/grub/grubenv"
 {
 	cat <<-'END'
@@ -86,14 +86,19 @@ rm "$root/fs/boot/grub/grubenv"
 		echo "grub: what shall it be?"
 		read line
 		echo "grub: read $line"
-		if [ "$line" = "Keys: 1-2!" ]; then outb 0xf4 0x10; fi
-		outb 0xf4 0x11
+		if [ "$line" != "Keys: 1-2!" ]; then outb 0xf4 0x11; fi
+		loadfont $prefix/fonts/ascii.pf2
+		insmod vbe
+		set gfxmode=800x600x32
+		terminal_output gfxterm
+		echo "grub draws: ########################"
+		outb 0xf4 0x10
 	fi
 	END
 	boot_part
 } >"$root/cd.cfg"
 mv "$root/cd.cfg" "$root/fs/boot/grub/grub.cfg"
-grub-mkrescue --locales= --fonts= --themes= -o "$root/cd.iso" "$root/fs" >"$root/log" 2>&1 || {
+grub-mkrescue --locales= --fonts=ascii --themes= -o "$root/cd.iso" "$root/fs" >"$root/log" 2>&1 || {
 	cat "$root/log" >&2
 	exit 1
 }

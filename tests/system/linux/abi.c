@@ -237,7 +237,9 @@ static void refuse_memory(int vm)
 	char byte = 0;
 	struct palacios_memory m = {.gpa = 1ull << 40, .size = 1, .buffer = (uintptr_t)&byte};
 	struct palacios_dump d = {.reserved = {0, 1}};
+	struct palacios_screen s = {.rows = 0};
 
+	abi_expect("screen, no display", ioctl(vm, PALACIOS_VM_SCREEN, &s), ENODEV);
 	abi_expect("memory, no RAM", ioctl(vm, PALACIOS_VM_READ_MEMORY, &m), ERANGE);
 	abi_expect("memory, no RAM to write", ioctl(vm, PALACIOS_VM_WRITE_MEMORY, &m), ERANGE);
 	m.gpa = ~0ull;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file vga.c
- * A VGA on the ISA bus: registers and ports (IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"),
- * its ROM for the firmware, and the identification registers of Bochs' VBE extension, by which Debian's VGA BIOS
- * finds it. Text modes can be looked at (vga_text.c); graphics modes are accepted and show no picture.
+ * A VGA: registers and ports (IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"), its ROM for the
+ * firmware, and the device class. On the PCI bus if there is one (vga_pci.c), else on the ISA bus. vga.h tells what
+ * the other files do.
  */
 #include "devices/display/vga.h"
 
@@ -14,9 +14,8 @@
 #include "palacios/fw_cfg.h"
 #include "palacios/io.h"
 #include "palacios/log.h"
-#include "palacios/mem.h"
+#include "palacios/pci.h"
 #include "palacios/platform.h"
-#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
@@ -24,28 +23,25 @@
 #define V3_LOG_TAG "vga"
 
 /* Ports; those of the CRT controller and the status are at 0x3bX instead if bit 0 of the misc register is 0 */
-#define VGA_ATTR	0x3c0 /* index and data in turn */
-#define VGA_ATTR_READ	0x3c1
-#define VGA_MISC_WRITE	0x3c2 /* reads: input status 0 */
-#define VGA_SEQ_INDEX	0x3c4
-#define VGA_SEQ_DATA	0x3c5
-#define VGA_DAC_MASK	0x3c6
-#define VGA_DAC_READ	0x3c7 /* reads: state */
-#define VGA_DAC_WRITE	0x3c8
-#define VGA_DAC_DATA	0x3c9
-#define VGA_FEATURE	0x3ca
-#define VGA_MISC_READ	0x3cc
-#define VGA_GR_INDEX	0x3ce
-#define VGA_GR_DATA	0x3cf
-#define VGA_CRTC_INDEX	0x3d4
-#define VGA_CRTC_DATA	0x3d5
-#define VGA_STATUS	0x3da /* writes: feature control */
-#define VGA_MONO	0x20  /* from a color port down to its monochrome one */
-#define VGA_DISPI_INDEX 0x1ce /* 16 bits wide */
-#define VGA_DISPI_DATA	0x1cf
+#define VGA_ATTR       0x3c0 /* index and data in turn */
+#define VGA_ATTR_READ  0x3c1
+#define VGA_MISC_WRITE 0x3c2 /* reads: input status 0 */
+#define VGA_SEQ_INDEX  0x3c4
+#define VGA_SEQ_DATA   0x3c5
+#define VGA_DAC_MASK   0x3c6
+#define VGA_DAC_READ   0x3c7 /* reads: state */
+#define VGA_DAC_WRITE  0x3c8
+#define VGA_DAC_DATA   0x3c9
+#define VGA_FEATURE    0x3ca
+#define VGA_MISC_READ  0x3cc
+#define VGA_GR_INDEX   0x3ce
+#define VGA_GR_DATA    0x3cf
+#define VGA_CRTC_INDEX 0x3d4
+#define VGA_CRTC_DATA  0x3d5
+#define VGA_STATUS     0x3da /* writes: feature control */
+#define VGA_MONO       0x20  /* from a color port down to its monochrome one */
 
 #define VGA_MISC_COLOR	  0x01
-#define VGA_ATTR_VIDEO	  0x20 /* of the index: the palette is the display's, not the CPU's */
 #define VGA_CRTC_PROTECT  0x80
 #define VGA_CRTC_COMPARE8 0x10 /* of the overflow register: not protected */
 #define VGA_ST_BLANK	  0x01
@@ -57,10 +53,6 @@
 #define VGA_LINES_SEEN 400u
 #define VGA_LINE_SEEN  25422u
 
-#define DISPI_ID      0
-#define DISPI_MEM_64K 10
-#define DISPI_ID0     0xb0c0 /* .. 0xb0c5: versions of the interface */
-
 /* Text mode 3: what firmware leaves behind, and what a display without firmware begins with. */
 static const uint8_t vga_seq3[VGA_NSEQ] = {0x03, 0x00, 0x03, 0x00, 0x02};
 static const uint8_t vga_crtc3[VGA_NCRTC] = {0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00,
@@ -71,6 +63,9 @@ static const uint8_t vga_attr3[VGA_NATTR] = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05,
 					     0x07, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d,
 					     0x3e, 0x3f, 0x0c, 0x00, 0x0f, 0x08, 0x00};
 #define VGA_MISC3 0x67
+
+#define VGA_MEMORY     0x1000000u /* if the definition does not say */
+#define VGA_MEMORY_MAX 0x10000000u
 
 /* ---- registers; lock held ---- */
 
@@ -87,7 +82,9 @@ static uint8_t vga_dac_data_read(struct vga *vga)
 
 static void vga_dac_data_write(struct vga *vga, uint8_t value)
 {
-	vga->dac[vga->dac_write][vga->dac_component] = value & 0x3f;
+	if (!(vga->dispi[DISPI_ENABLE] & DISPI_DAC8))
+		value &= 0x3f;
+	vga->dac[vga->dac_write][vga->dac_component] = value;
 	if (++vga->dac_component == 3) {
 		vga->dac_component = 0;
 		vga->dac_write++;
@@ -112,7 +109,7 @@ static uint8_t vga_indexed(const uint8_t *reg, unsigned n, uint8_t index)
 	return index < n ? reg[index] : 0xff;
 }
 
-static uint8_t vga_read(struct vga *vga, uint16_t port)
+uint8_t v3_vga_port_read(struct vga *vga, uint16_t port)
 {
 	switch (port) {
 	case VGA_ATTR:
@@ -157,8 +154,8 @@ static void vga_attr_write(struct vga *vga, uint8_t value)
 	uint8_t index = vga->attr_index & 0x1f;
 
 	if (!vga->attr_data)
-		vga->attr_index = value & (0x1f | VGA_ATTR_VIDEO);
-	else if (index < VGA_NATTR && (index >= 16 || !(vga->attr_index & VGA_ATTR_VIDEO)))
+		vga->attr_index = value & (0x1f | ATTR_VIDEO);
+	else if (index < VGA_NATTR && (index >= 16 || !(vga->attr_index & ATTR_VIDEO)))
 		vga->attr[index] = value;
 	vga->attr_data = !vga->attr_data;
 }
@@ -199,7 +196,7 @@ static void vga_gr_write(struct vga *vga, uint8_t value)
 		v3_vga_text_touch(vga);
 }
 
-static void vga_write(struct vga *vga, uint16_t port, uint8_t value)
+void v3_vga_port_write(struct vga *vga, uint16_t port, uint8_t value)
 {
 	switch (port) {
 	case VGA_ATTR:
@@ -270,12 +267,12 @@ static const struct vga_range *vga_range_of(uint16_t port)
 
 static uint8_t vga_read8(void *dev, unsigned port)
 {
-	return vga_read(dev, (uint16_t)port);
+	return v3_vga_port_read(dev, (uint16_t)port);
 }
 
 static void vga_write8(void *dev, unsigned port, uint8_t value)
 {
-	vga_write(dev, (uint16_t)port, value);
+	v3_vga_port_write(dev, (uint16_t)port, value);
 }
 
 static int vga_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
@@ -302,39 +299,6 @@ static int vga_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	return V3_OK;
 }
 
-static uint16_t vga_dispi_read(const struct vga *vga)
-{
-	if (vga->dispi_index == DISPI_MEM_64K)
-		return VGA_PLANE * VGA_PLANES >> 16;
-	return vga->dispi_index < VGA_NDISPI ? vga->dispi[vga->dispi_index] : 0;
-}
-
-/* Storage, but for the identification, of which only versions that exist stick. */
-static void vga_dispi_write(struct vga *vga, uint16_t value)
-{
-	if (vga->dispi_index == DISPI_ID && (value < DISPI_ID0 || value > DISPI_ID0 + 5))
-		return;
-	if (vga->dispi_index < VGA_NDISPI)
-		vga->dispi[vga->dispi_index] = value;
-}
-
-static int vga_dispi_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
-{
-	struct vga *vga = priv;
-	unsigned long flags;
-
-	(void)vcpu;
-	flags = v3_lock_acquire(&vga->lock);
-	if (!io->write)
-		io->value = io->port == VGA_DISPI_INDEX ? vga->dispi_index : vga_dispi_read(vga);
-	else if (io->port == VGA_DISPI_INDEX)
-		vga->dispi_index = (uint16_t)io->value;
-	else
-		vga_dispi_write(vga, (uint16_t)io->value);
-	v3_lock_release(&vga->lock, flags);
-	return V3_OK;
-}
-
 /* ---- device ---- */
 
 static void vga_reset(void *state)
@@ -342,11 +306,10 @@ static void vga_reset(void *state)
 	struct vga *vga = state;
 	unsigned long flags;
 
+	v3_card_set(vga->card, 0, v3_card_size(vga->card), 0);
 	flags = v3_lock_acquire(&vga->lock);
-	memset(vga->mem, 0, VGA_PLANE * VGA_PLANES);
 	memset(vga->latch, 0, sizeof(vga->latch));
 	memset(vga->dac, 0, sizeof(vga->dac));
-	memset(vga->dispi, 0, sizeof(vga->dispi));
 	memcpy(vga->seq, vga_seq3, sizeof(vga->seq));
 	memcpy(vga->crtc, vga_crtc3, sizeof(vga->crtc));
 	memcpy(vga->gr, vga_gr3, sizeof(vga->gr));
@@ -354,12 +317,11 @@ static void vga_reset(void *state)
 	vga->misc = VGA_MISC3;
 	vga->feature = 0;
 	vga->seq_index = vga->crtc_index = vga->gr_index = 0;
-	vga->attr_index = VGA_ATTR_VIDEO;
+	vga->attr_index = ATTR_VIDEO;
 	vga->attr_data = vga->dac_reading = false;
 	vga->dac_mask = 0xff;
 	vga->dac_read = vga->dac_write = vga->dac_component = 0;
-	vga->dispi_index = 0;
-	vga->dispi[DISPI_ID] = DISPI_ID0;
+	v3_vga_dispi_reset(vga);
 	v3_vga_text_touch(vga);
 	v3_lock_release(&vga->lock, flags);
 }
@@ -382,7 +344,7 @@ static int vga_claim(struct vga *vga)
 		vga_release_ports(vga, i - 1);
 		return err;
 	}
-	err = v3_io_register(vm, VGA_DISPI_INDEX, 2, vga_dispi_io, vga);
+	err = v3_io_register(vm, VGA_DISPI_PORT, 2, v3_vga_dispi_io, vga);
 	if (err)
 		goto release_ports;
 	v3_mmio_unregister(vm, V3_PC_VGA_BASE); /* what answers there without a display */
@@ -392,7 +354,7 @@ static int vga_claim(struct vga *vga)
 	return V3_OK;
 
 release_dispi:
-	v3_io_unregister(vm, VGA_DISPI_INDEX);
+	v3_io_unregister(vm, VGA_DISPI_PORT);
 release_ports:
 	vga_release_ports(vga, V3_ARRAY_SIZE(vga_ranges));
 	return err;
@@ -413,18 +375,28 @@ static int vga_options(struct vga *vga, const struct v3_cfg *cfg)
 	if (err || !v3_cfg_has(cfg, "rom"))
 		return err;
 	rom = v3_vm_file(vga->vm, v3_cfg_string(cfg, "rom"), &len);
-	err = rom ? v3_fw_cfg_add_file(vga->vm, "vgaroms/vga.rom", rom, len) : V3_ENOENT;
+	err = rom ? v3_fw_cfg_add_file(vga->vm, v3_vga_pci_rom_name(vga), rom, len) : V3_ENOENT;
 	if (err)
 		V3_ERR(vga->vm, "rom: cannot be offered to the firmware: %s", v3_strerror(err));
 	return err;
 }
 
+static int vga_memory(struct vga *vga, uint64_t size)
+{
+	if (size & (size - 1)) {
+		V3_ERR(vga->vm, "memory: expected a power of two");
+		return V3_EINVAL;
+	}
+	return v3_card_create(vga->vm, size, &vga->card);
+}
+
 static void vga_free(struct vga *vga)
 {
+	v3_pci_remove(vga->func);
 	v3_timer_destroy(vga->timer);
 	v3_chr_close(vga->chr);
 	v3_lock_destroy(&vga->lock);
-	v3_free_pages(vga->mem, VGA_MEM_PAGES);
+	v3_card_destroy(vga->card);
 	v3_free(vga);
 }
 
@@ -437,8 +409,11 @@ static int vga_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	if (!vga)
 		return V3_ENOMEM;
 	vga->vm = vm;
-	vga->mem = v3_alloc_pages(VGA_MEM_PAGES);
-	err = vga->mem ? v3_lock_init(&vga->lock) : V3_ENOMEM;
+	err = vga_memory(vga, v3_cfg_uint(cfg, "memory"));
+	if (!err)
+		err = v3_lock_init(&vga->lock);
+	if (!err)
+		err = v3_vga_pci_create(vga, cfg);
 	if (!err)
 		err = vga_options(vga, cfg);
 	if (!err)
@@ -456,7 +431,7 @@ static void vga_destroy(void *state)
 	struct vga *vga = state;
 
 	v3_mmio_unregister(vga->vm, V3_PC_VGA_BASE);
-	v3_io_unregister(vga->vm, VGA_DISPI_INDEX);
+	v3_io_unregister(vga->vm, VGA_DISPI_PORT);
 	vga_release_ports(vga, V3_ARRAY_SIZE(vga_ranges));
 	vga_free(vga);
 }
@@ -464,66 +439,18 @@ static void vga_destroy(void *state)
 static const struct v3_cfg_key vga_keys[] = {
 	{.name = "rom", .type = V3_CFG_FILE},
 	{.name = "console", .type = V3_CFG_STRING, .high = 31},
+	{.name = "memory",
+	 .type = V3_CFG_SIZE,
+	 .low = VGA_PLANE * VGA_PLANES,
+	 .high = VGA_MEMORY_MAX,
+	 .def = VGA_MEMORY},
+	V3_PCI_KEYS,
 	{.name = NULL},
-};
-
-/* ---- saved state ---- */
-
-/* The mirror's stream has shown nothing of this screen. */
-static int vga_loaded(void *state)
-{
-	struct vga *vga = state;
-
-	if (vga->dac_component > 2)
-		return V3_EINVAL;
-	v3_vga_text_restart(vga);
-	return V3_OK;
-}
-
-static const struct v3_save_field vga_fields[] = {
-	V3_SAVE_NOT(struct vga, vm),
-	V3_SAVE_NOT(struct vga, timer),
-	V3_SAVE_NOT(struct vga, chr),
-	V3_SAVE_AT(struct vga, mem, VGA_PLANE *VGA_PLANES),
-	V3_SAVE_NOT(struct vga, lock),
-	V3_SAVE(struct vga, latch),
-	V3_SAVE(struct vga, misc),
-	V3_SAVE(struct vga, feature),
-	V3_SAVE(struct vga, seq_index),
-	V3_SAVE(struct vga, seq),
-	V3_SAVE(struct vga, crtc_index),
-	V3_SAVE(struct vga, crtc),
-	V3_SAVE(struct vga, gr_index),
-	V3_SAVE(struct vga, gr),
-	V3_SAVE(struct vga, attr_index),
-	V3_SAVE(struct vga, attr),
-	V3_SAVE(struct vga, attr_data),
-	V3_SAVE(struct vga, dac),
-	V3_SAVE(struct vga, dac_mask),
-	V3_SAVE(struct vga, dac_read),
-	V3_SAVE(struct vga, dac_write),
-	V3_SAVE(struct vga, dac_component),
-	V3_SAVE(struct vga, dac_reading),
-	V3_SAVE(struct vga, dispi_index),
-	V3_SAVE(struct vga, dispi),
-	V3_SAVE_NOT(struct vga, dirty),
-	V3_SAVE_NOT(struct vga, shown_columns),
-	V3_SAVE_NOT(struct vga, shown_rows),
-	V3_SAVE_NOT(struct vga, shown),
-	V3_SAVE_NOT(struct vga, line),
-	V3_SAVE_NOT(struct vga, line_len),
-	V3_SAVE_NOT(struct vga, line_off),
-	V3_SAVE_END,
-};
-static const struct v3_save_table vga_save = {
-	.fields = vga_fields,
-	.size = sizeof(struct vga),
-	.loaded = vga_loaded,
 };
 
 const struct v3_device_class v3_device_vga = {
 	.name = "vga",
-	.save = &vga_save,
+	.save = &v3_vga_save,
 	.keys = vga_keys,
 	.create = vga_create,
 	.reset = vga_reset,
@@ -535,4 +462,12 @@ int v3_display_text(struct v3_vm *vm, char *buf, size_t size)
 	struct vga *vga = v3_device_find(vm, &v3_device_vga);
 
 	return vga ? v3_vga_text_copy(vga, buf, size) : V3_ENODEV;
+}
+
+int v3_display_image(struct v3_vm *vm, struct v3_display_size *size, uint32_t first, uint32_t rows,
+		     uint8_t *rgb)
+{
+	struct vga *vga = v3_device_find(vm, &v3_device_vga);
+
+	return vga ? v3_vga_image(vga, size, first, rows, rgb) : V3_ENODEV;
 }

@@ -79,8 +79,8 @@ void v3_vga_text_screen(const struct vga *vga, struct vga_screen *screen)
 	screen->rows = (end + 1) / ((crtc[CRTC_SCAN_LINE] & 0x1fu) + 1);
 	screen->start = (unsigned)crtc[CRTC_START_HIGH] << 8 | crtc[CRTC_START_HIGH + 1];
 	screen->pitch = crtc[CRTC_OFFSET] * 2u;
-	if ((vga->gr[GR_MISC] & GR_MISC_GRAPHICS) || screen->columns > V3_DISPLAY_COLUMNS ||
-	    screen->rows > V3_DISPLAY_ROWS)
+	if ((vga->gr[GR_MISC] & GR_MISC_GRAPHICS) || vga_dispi_on(vga) ||
+	    screen->columns > V3_DISPLAY_COLUMNS || screen->rows > V3_DISPLAY_ROWS)
 		screen->columns = screen->rows = 0;
 }
 
@@ -91,7 +91,7 @@ static void text_get_row(const struct vga *vga, const struct vga_screen *screen,
 	unsigned at = screen->start + row * screen->pitch, i;
 
 	for (i = 0; i < screen->columns; i++, at++) {
-		to[i] = vga->mem[(2 * at) % VGA_PLANE * VGA_PLANES];
+		to[i] = *vga_byte(vga, (2 * at) % VGA_PLANE, 0);
 		if (to[i] < ' ' || to[i] == 0x7f)
 			to[i] = ' ';
 	}

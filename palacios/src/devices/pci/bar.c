@@ -89,18 +89,22 @@ static int bar_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 	return result;
 }
 
-static void bar_detach(struct pci_bar *bar)
+/* @return true: v3_card_flush() must follow */
+static bool bar_detach(struct pci_bar *bar)
 {
 	struct v3_vm *vm;
 
 	if (!bar->mapped)
-		return;
+		return false;
+	bar->mapped = false;
 	vm = bar->func->host->vm;
+	if (bar->card)
+		return v3_card_detach(bar->card);
 	if (bar_is_io(bar))
 		v3_io_unregister(vm, (uint16_t)bar->base);
 	else
 		v3_mmio_unregister(vm, bar->base);
-	bar->mapped = false;
+	return false;
 }
 
 static void bar_attach(struct pci_bar *bar, uint64_t base)
@@ -108,7 +112,9 @@ static void bar_attach(struct pci_bar *bar, uint64_t base)
 	struct v3_vm *vm = bar->func->host->vm;
 	int err = V3_EINVAL;
 
-	if (!bar_is_io(bar))
+	if (bar->card)
+		err = v3_card_attach(bar->card, base);
+	else if (!bar_is_io(bar))
 		err = v3_mmio_attach(vm, base, bar->size, bar_mmio, bar);
 	else if (base <= 0x10000 - bar->size)
 		err = v3_io_register(vm, (uint16_t)base, (uint32_t)bar->size, bar_io, bar);
@@ -121,47 +127,52 @@ static void bar_attach(struct pci_bar *bar, uint64_t base)
 			      v3_strerror(err));
 }
 
-void v3_pci_bar_detach(struct v3_pci_func *func)
+bool v3_pci_bar_detach(struct v3_pci_func *func)
 {
+	bool flush = false;
 	unsigned i;
 
 	for (i = 0; i < V3_PCI_NBARS; i++)
-		bar_detach(&func->bar[i]);
+		flush |= bar_detach(&func->bar[i]);
+	return flush;
 }
 
 /* Take the BAR out if it is not where it should be, or put it in if it is nowhere. */
-static void bar_move(struct pci_bar *bar, bool attach)
+static bool bar_move(struct pci_bar *bar, bool attach)
 {
 	uint64_t base;
 	bool wanted;
 
 	if (!bar->size)
-		return;
+		return false;
 	wanted = bar_wanted(bar, &base);
 	if (attach && wanted && !bar->mapped)
 		bar_attach(bar, base);
-	if (!attach && bar->mapped && (!wanted || base != bar->base))
-		bar_detach(bar);
+	return !attach && bar->mapped && (!wanted || base != bar->base) && bar_detach(bar);
 }
 
 /* One pass over all BARs. */
-static void bar_pass(struct pci_host *host, bool attach)
+static bool bar_pass(struct pci_host *host, bool attach)
 {
+	bool flush = false;
 	struct pci_bus *bus;
 	unsigned f, i;
 
 	for (bus = &host->root; bus; bus = bus->next) {
 		for (f = 0; f < PCI_NFUNCS; f++) {
 			for (i = 0; bus->func[f] && i < V3_PCI_NBARS; i++)
-				bar_move(&bus->func[f]->bar[i], attach);
+				flush |= bar_move(&bus->func[f]->bar[i], attach);
 		}
 	}
+	return flush;
 }
 
-void v3_pci_bar_sync(struct pci_host *host)
+bool v3_pci_bar_sync(struct pci_host *host)
 {
-	bar_pass(host, false);
+	bool flush = bar_pass(host, false);
+
 	bar_pass(host, true);
+	return flush;
 }
 
 uint8_t v3_pci_bar_mapped(const struct v3_pci_func *func)
@@ -199,26 +210,21 @@ static bool bar_valid(unsigned bar, unsigned kind, uint64_t size)
 	return bar + nregs <= V3_PCI_NBARS && size >= low && size <= high && !(size & (size - 1));
 }
 
-int v3_pci_add_bar(struct v3_pci_func *func, unsigned index, unsigned kind, uint64_t size,
-		   v3_pci_bar_fn fn, void *priv)
+/* @p what: index, kind, size and what answers. */
+static int bar_add(struct v3_pci_func *func, const struct pci_bar *what)
 {
-	bool wide = kind & V3_PCI_BAR_MEM64;
+	const unsigned index = what->index;
+	bool wide = what->kind & V3_PCI_BAR_MEM64;
 	struct pci_bar *bar;
 	uint64_t mask;
 	unsigned off;
 
-	if (!fn || index >= V3_PCI_NBARS || !bar_valid(index, kind, size))
-		return V3_EINVAL;
 	bar = &func->bar[index];
 	if (bar->size || bar->upper || (wide && bar[1].size))
 		return V3_EEXIST;
-	*bar = (struct pci_bar){.func = func,
-				.fn = fn,
-				.priv = priv,
-				.size = size,
-				.index = (uint8_t)index,
-				.kind = (uint8_t)kind};
-	mask = ~(size - 1);
+	*bar = *what;
+	bar->func = func;
+	mask = ~(bar->size - 1);
 	off = bar_offset(bar);
 	pci_put32(func->writable, off, (uint32_t)mask);
 	func->config[off] = bar->kind;
@@ -227,4 +233,30 @@ int v3_pci_add_bar(struct v3_pci_func *func, unsigned index, unsigned kind, uint
 		pci_put32(func->writable, off + 4, (uint32_t)(mask >> 32));
 	}
 	return V3_OK;
+}
+
+int v3_pci_add_bar(struct v3_pci_func *func, unsigned index, unsigned kind, uint64_t size,
+		   v3_pci_bar_fn fn, void *priv)
+{
+	const struct pci_bar bar = {.fn = fn,
+				    .priv = priv,
+				    .size = size,
+				    .index = (uint8_t)index,
+				    .kind = (uint8_t)kind};
+
+	if (!fn || index >= V3_PCI_NBARS || !bar_valid(index, kind, size))
+		return V3_EINVAL;
+	return bar_add(func, &bar);
+}
+
+int v3_pci_add_card(struct v3_pci_func *func, unsigned index, unsigned kind, struct v3_card *card)
+{
+	const struct pci_bar bar = {.card = card,
+				    .size = v3_card_size(card),
+				    .index = (uint8_t)index,
+				    .kind = (uint8_t)kind};
+
+	if ((kind & V3_PCI_BAR_IO) || index >= V3_PCI_NBARS || !bar_valid(index, kind, bar.size))
+		return V3_EINVAL;
+	return bar_add(func, &bar);
 }

@@ -11,6 +11,7 @@
 #include "palacios/error.h"
 #include "palacios/intr.h"
 #include "palacios/log.h"
+#include "palacios/mem.h"
 #include "palacios/platform.h"
 #include "palacios/save.h"
 #include "palacios/util/str.h"
@@ -83,16 +84,17 @@ static void bus_update_intx(struct v3_pci_func *func)
 		bus_drive_line(func->host, bus_line(func));
 }
 
-void v3_pci_bus_settle(struct v3_pci_func *func)
+bool v3_pci_bus_settle(struct v3_pci_func *func)
 {
 	struct pci_bus *bus;
 	unsigned i;
+	bool flush;
 
 	bus_update_intx(func);
-	v3_pci_bar_sync(func->host);
+	flush = v3_pci_bar_sync(func->host);
 	v3_pci_msi_flush(func);
 	if (func->desc.header_type != PCI_HEADER_BRIDGE)
-		return;
+		return flush;
 	/* Messages of those behind it may have waited for it. */
 	for (bus = func->host->root.next; bus; bus = bus->next) {
 		for (i = 0; i < PCI_NFUNCS; i++) {
@@ -100,9 +102,10 @@ void v3_pci_bus_settle(struct v3_pci_func *func)
 				v3_pci_msi_flush(bus->func[i]);
 		}
 	}
+	return flush;
 }
 
-void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value)
+bool v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value)
 {
 	uint8_t state = v3_pci_cap_state(func);
 	unsigned i;
@@ -116,8 +119,7 @@ void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uin
 			func->config[i] = (uint8_t)((func->config[i] & ~mask) | (value & mask));
 	}
 	v3_pci_cap_keep_state(func, state);
-	if (off < func->cap_end)
-		v3_pci_bus_settle(func);
+	return off < func->cap_end && v3_pci_bus_settle(func);
 }
 
 uint32_t v3_pci_bus_read(const struct v3_pci_func *func, unsigned off, unsigned size)
@@ -130,7 +132,7 @@ uint32_t v3_pci_bus_read(const struct v3_pci_func *func, unsigned off, unsigned 
 	return value;
 }
 
-void v3_pci_bus_reset(struct v3_pci_func *func)
+bool v3_pci_bus_reset(struct v3_pci_func *func)
 {
 	unsigned i;
 
@@ -139,7 +141,7 @@ void v3_pci_bus_reset(struct v3_pci_func *func)
 		func->config[i] &= (uint8_t)~func->writable[i];
 	func->config[PCI_STATUS + 1] = 0;
 	v3_pci_msi_reset(func);
-	v3_pci_bus_settle(func);
+	return v3_pci_bus_settle(func);
 }
 
 void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, struct pci_bus *bus,
@@ -251,6 +253,7 @@ void v3_pci_remove(struct v3_pci_func *func)
 {
 	struct pci_host *host;
 	unsigned long flags;
+	bool flush;
 
 	if (!func)
 		return;
@@ -258,11 +261,13 @@ void v3_pci_remove(struct v3_pci_func *func)
 	flags = v3_lock_acquire(&host->lock);
 	func->intx = false;
 	bus_update_intx(func);
-	v3_pci_bar_detach(func);
+	flush = v3_pci_bar_detach(func);
 	func->bus->func[func->devfn] = NULL;
 	bus_mark_multifunction(func->bus, func->devfn / 8);
 	v3_pci_bar_sync(host); /* somebody may have waited for the place of its BARs */
 	v3_lock_release(&host->lock, flags);
+	if (flush)
+		v3_card_flush(host->vm);
 	v3_free(func->msix);
 	v3_free(func);
 }

@@ -12,6 +12,7 @@
 #include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/io.h"
+#include "palacios/mem.h"
 #include "palacios/platform.h"
 #include "palacios/save.h"
 #include "palacios/vcpu.h"
@@ -72,16 +73,19 @@ static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	struct v3_pci_func *func;
 	uint32_t value = ~0u; /* nobody there: master abort */
 	unsigned long flags;
+	bool flush = false;
 	unsigned off;
 
 	flags = v3_lock_acquire(&host->lock);
 	func = pci_selected(host, &off);
 	off += lane;
 	if (func && io->write)
-		v3_pci_bus_write(func, off, size, io->value);
+		flush = v3_pci_bus_write(func, off, size, io->value);
 	else if (func)
 		value = v3_pci_bus_read(func, off, size);
 	v3_lock_release(&host->lock, flags);
+	if (flush)
+		v3_card_flush(host->vm);
 
 	/* The device's own word, without the lock: functions stay while vcpus run. */
 	if (func && off >= PCI_DEVICE_SPECIFIC) {
@@ -101,6 +105,7 @@ static void pci_reset(void *state)
 {
 	struct pci_host *host = state;
 	unsigned long flags;
+	bool flush = false;
 	struct pci_bus *bus;
 	unsigned i;
 
@@ -109,12 +114,14 @@ static void pci_reset(void *state)
 	for (bus = &host->root; bus; bus = bus->next) {
 		for (i = 0; i < PCI_NFUNCS; i++) {
 			if (bus->func[i])
-				v3_pci_bus_reset(bus->func[i]);
+				flush |= v3_pci_bus_reset(bus->func[i]);
 		}
 	}
 	/* The bridge always lets memory and bus masters through; its own registers are plain storage. */
 	host->bridge.config[PCI_COMMAND] = PCI_CMD_MEM | PCI_CMD_MASTER;
 	v3_lock_release(&host->lock, flags);
+	if (flush)
+		v3_card_flush(host->vm);
 	v3_pci_pam_sync(host);
 }
 

@@ -54,6 +54,8 @@ struct pci_bar {
 	struct v3_pci_func *func; /* not owned; holds this */
 	v3_pci_bar_fn fn;
 	void *priv; /* not owned; outlives the function */
+	struct v3_card
+		*card; /* not owned; outlives the function. What is seen there; NULL: fn answers */
 	uint64_t size;
 	uint64_t base; /* where it answers now, if mapped */
 	uint8_t index;
@@ -133,13 +135,18 @@ static inline void pci_put32(uint8_t *bytes, unsigned off, uint32_t value)
 /** Fill a function in; it is not on the bus yet. No lock needed. */
 void v3_pci_bus_init(struct v3_pci_func *func, struct pci_host *host, struct pci_bus *bus,
 		     unsigned devfn, const struct v3_pci_desc *desc);
-/** Read or write configuration space; @p off and @p size lie within one doubleword. */
+/** Read configuration space; @p off and @p size lie within one doubleword. */
 uint32_t v3_pci_bus_read(const struct v3_pci_func *func, unsigned off, unsigned size);
-void v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value);
+/*
+ * These @return true: a card's memory (v3_pci_add_card()) is not where it was any more, so v3_card_flush() must follow
+ * when the lock has been given back.
+ */
+/** Write configuration space; @p off and @p size lie within one doubleword. */
+bool v3_pci_bus_write(struct v3_pci_func *func, unsigned off, unsigned size, uint32_t value);
 /** Registers changed: pins, BARs and messages follow. */
-void v3_pci_bus_settle(struct v3_pci_func *func);
+bool v3_pci_bus_settle(struct v3_pci_func *func);
 /** Power-on state: every bit the guest can write is 0. */
-void v3_pci_bus_reset(struct v3_pci_func *func);
+bool v3_pci_bus_reset(struct v3_pci_func *func);
 /** Route an INTx line (0..3) to an ISA line, 0: none. Bus lock held. */
 void v3_pci_bus_route(struct pci_host *host, unsigned line, uint8_t isa);
 
@@ -155,10 +162,10 @@ void v3_pci_pam_cfg_write(struct v3_vcpu *vcpu, void *priv, unsigned off, unsign
 
 /* ---- bar.c ---- */
 
-/** Take every BAR of the bus that moved out, then put those in that have a place. Bus lock held. */
-void v3_pci_bar_sync(struct pci_host *host);
-/** Take the function's BARs out. Bus lock held. */
-void v3_pci_bar_detach(struct v3_pci_func *func);
+/** Take every BAR of the bus that moved out, then put those in that have a place. Bus lock held. @return as above */
+bool v3_pci_bar_sync(struct pci_host *host);
+/** Take the function's BARs out. Bus lock held. @return as above */
+bool v3_pci_bar_detach(struct v3_pci_func *func);
 /** Which of the function's BARs are mapped, a bit each. Bus lock held. */
 uint8_t v3_pci_bar_mapped(const struct v3_pci_func *func);
 /** Map those of them that registers and bridges let answer; none is. Bus lock held. */

@@ -44,12 +44,24 @@ unsigned v3_mmu_path(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint64_t entry[V3_WALK_
 	return n;
 }
 
+/* A card's page, not RAM or ROM; for pages that are something. */
+static bool map_card(const struct v3_vm *vm, v3_gpa_t gpa)
+{
+	bool rom;
+
+	return v3_mem_ram_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE;
+}
+
 /* Largest leaf for the page: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */
 static unsigned map_level(const struct v3_vm *vm, const struct v3_view *view, v3_gpa_t gpa)
 {
 	const struct v3_mem_chunk *chunk = &vm->mem.chunk[gpa >> V3_CHUNK_SHIFT];
 	const v3_gpa_t base_2m = gpa & ~(V3_SIZE_2M - 1), base_1g = gpa & ~(V3_SIZE_1G - 1);
 
+	if (map_card(vm, gpa))
+		return v3_card_large(&vm->mem, gpa) &&
+		       !v3_mem_mmio_overlaps(&vm->mem, base_2m, V3_SIZE_2M) &&
+		       !(view && v3_view_any(view, base_2m, V3_SIZE_2M));
 	if ((chunk->hva & V3_CHUNK_SLOW) || (chunk->hpa & (V3_CHUNK_MMIO | V3_CHUNK_HOOK)) ||
 	    (view && v3_view_any(view, base_2m, V3_SIZE_2M)))
 		return 0;
@@ -96,7 +108,8 @@ static int map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsig
 		return V3_ENOENT;
 	hpa = own != V3_HPA_NONE ? own : v3_mem_hpa(&vm->mem, gpa, &rom);
 	level = special ? 0 : map_level(vm, view, gpa);
-	if ((perm & V3_ACC_WRITE) && own == V3_HPA_NONE && v3_dirty_tracks(&vm->mem, gpa))
+	if ((perm & V3_ACC_WRITE) && own == V3_HPA_NONE && v3_dirty_tracks(&vm->mem, gpa) &&
+	    !map_card(vm, gpa))
 		perm = map_tracked(vm, gpa, access, perm, &level);
 	return v3_nested_map(table, gpa, hpa & V3_PAGE_MASK, perm, level);
 }
