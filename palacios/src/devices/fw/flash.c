@@ -14,6 +14,7 @@
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -137,7 +138,17 @@ static void flash_save(struct flash *flash)
 	}
 }
 
-/* A reset may have been before this and have looked at the result. */
+/* The request may have come to its end: note that, and start the next one. Lock held. */
+static void flash_continue(struct flash *flash)
+{
+	if (__atomic_load_n(&flash->io, __ATOMIC_ACQUIRE) != FLASH_DONE)
+		return;
+	flash_saved(flash, flash->result);
+	__atomic_store_n(&flash->io, FLASH_IDLE, __ATOMIC_RELAXED);
+	flash_save(flash);
+}
+
+/* After a reset, which waits for the disk, there may be nothing to do any more. */
 static void flash_work(struct v3_vcpu *vcpu, void *arg)
 {
 	struct flash *flash = arg;
@@ -145,12 +156,24 @@ static void flash_work(struct v3_vcpu *vcpu, void *arg)
 
 	(void)vcpu;
 	flags = v3_lock_acquire(&flash->lock);
-	if (__atomic_load_n(&flash->io, __ATOMIC_ACQUIRE) == FLASH_DONE) {
-		flash_saved(flash, flash->result);
-		__atomic_store_n(&flash->io, FLASH_IDLE, __ATOMIC_RELAXED);
-		flash_save(flash);
-	}
+	flash_continue(flash);
 	v3_lock_release(&flash->lock, flags);
+}
+
+/* Until all that is programmed is on the disk. thread, while no vcpu runs. */
+static void flash_settle(void *state)
+{
+	struct flash *flash = state;
+	unsigned long flags;
+	bool busy = true;
+
+	while (busy) {
+		v3_blk_drain(flash->blk);
+		flags = v3_lock_acquire(&flash->lock);
+		flash_continue(flash);
+		busy = flash->io != FLASH_IDLE;
+		v3_lock_release(&flash->lock, flags);
+	}
 }
 
 /* Lock held. */
@@ -322,13 +345,10 @@ static void flash_reset(void *state)
 
 	v3_blk_drain(flash->blk);
 	flags = v3_lock_acquire(&flash->lock);
-	if (flash->io == FLASH_DONE)
-		flash_saved(flash, flash->result);
-	flash->io = FLASH_IDLE;
+	flash_continue(flash);
 	flash->mode = FLASH_ARRAY;
 	flash->cycle = FLASH_COMMAND;
 	flash->status = FLASH_READY;
-	flash_save(flash);
 	v3_lock_release(&flash->lock, flags);
 }
 
@@ -408,12 +428,7 @@ static void flash_destroy(void *state)
 {
 	struct flash *flash = state;
 
-	v3_blk_drain(flash->blk);
-	if (flash->dirty_from < flash->dirty_to)
-		flash_saved(flash,
-			    flash_sync(flash, V3_BLK_WRITE, flash->dirty_from, flash->dirty_to));
-	if (flash->unflushed || flash->dirty_from < flash->dirty_to)
-		flash_saved(flash, flash_sync(flash, V3_BLK_FLUSH, 0, 0));
+	flash_settle(flash);
 	v3_mmio_unregister(flash->vm, flash->gpa);
 	v3_lock_destroy(&flash->lock);
 	v3_free_pages(flash->data, flash->npages);
@@ -421,10 +436,48 @@ static void flash_destroy(void *state)
 	v3_free(flash);
 }
 
+/* ---- saved state: the chip's modes, and its disk, which has all that is programmed ---- */
+
+static int flash_loaded(void *state)
+{
+	struct flash *flash = state;
+
+	if (flash->mode > FLASH_QUERY || flash->cycle > FLASH_LOCK)
+		return V3_EINVAL;
+	return flash_sync(flash, V3_BLK_READ, 0, flash->size) ? V3_EINVAL : V3_OK;
+}
+
+static const struct v3_save_field flash_fields[] = {
+	V3_SAVE_NOT(struct flash, vm),
+	V3_SAVE_PARTS_AT(struct flash, blk, &v3_blk_save),
+	V3_SAVE_NOT(struct flash, gpa),
+	V3_SAVE_NOT(struct flash, size),
+	V3_SAVE_NOT(struct flash, npages),
+	V3_SAVE_NOT(struct flash, data),
+	V3_SAVE_NOT(struct flash, lock),
+	V3_SAVE(struct flash, mode),
+	V3_SAVE(struct flash, cycle),
+	V3_SAVE(struct flash, status),
+	V3_SAVE_NOT(struct flash, dirty_from),
+	V3_SAVE_NOT(struct flash, dirty_to),
+	V3_SAVE_NOT(struct flash, unflushed),
+	V3_SAVE_NOT(struct flash, work),
+	V3_SAVE_NOT(struct flash, io),
+	V3_SAVE_NOT(struct flash, req),
+	V3_SAVE_NOT(struct flash, piece),
+	V3_SAVE_NOT(struct flash, result),
+	V3_SAVE_END,
+};
+static const struct v3_save_table flash_save_table = {.fields = flash_fields,
+						      .size = sizeof(struct flash),
+						      .settle = flash_settle,
+						      .loaded = flash_loaded};
+
 static const struct v3_cfg_key flash_keys[] = {V3_BLK_KEYS, {.name = NULL}};
 
 const struct v3_device_class v3_device_flash = {
 	.name = "flash",
+	.save = &flash_save_table,
 	.keys = flash_keys,
 	.create = flash_create,
 	.reset = flash_reset,
