@@ -138,17 +138,7 @@ static void flash_save(struct flash *flash)
 	}
 }
 
-/* The request may have come to its end: note that, and start the next one. Lock held. */
-static void flash_continue(struct flash *flash)
-{
-	if (__atomic_load_n(&flash->io, __ATOMIC_ACQUIRE) != FLASH_DONE)
-		return;
-	flash_saved(flash, flash->result);
-	__atomic_store_n(&flash->io, FLASH_IDLE, __ATOMIC_RELAXED);
-	flash_save(flash);
-}
-
-/* After a reset, which waits for the disk, there may be nothing to do any more. */
+/* A reset may have been before this and have looked at the result. */
 static void flash_work(struct v3_vcpu *vcpu, void *arg)
 {
 	struct flash *flash = arg;
@@ -156,24 +146,12 @@ static void flash_work(struct v3_vcpu *vcpu, void *arg)
 
 	(void)vcpu;
 	flags = v3_lock_acquire(&flash->lock);
-	flash_continue(flash);
-	v3_lock_release(&flash->lock, flags);
-}
-
-/* Until all that is programmed is on the disk. thread, while no vcpu runs. */
-static void flash_settle(void *state)
-{
-	struct flash *flash = state;
-	unsigned long flags;
-	bool busy = true;
-
-	while (busy) {
-		v3_blk_drain(flash->blk);
-		flags = v3_lock_acquire(&flash->lock);
-		flash_continue(flash);
-		busy = flash->io != FLASH_IDLE;
-		v3_lock_release(&flash->lock, flags);
+	if (__atomic_load_n(&flash->io, __ATOMIC_ACQUIRE) == FLASH_DONE) {
+		flash_saved(flash, flash->result);
+		__atomic_store_n(&flash->io, FLASH_IDLE, __ATOMIC_RELAXED);
+		flash_save(flash);
 	}
+	v3_lock_release(&flash->lock, flags);
 }
 
 /* Lock held. */
@@ -337,15 +315,40 @@ static int flash_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 
 /* ---- device ---- */
 
-/* What is programmed stays, and what was not saved yet is saved. */
+/*
+ * Wait for the request, and begin what the disk shall do next. thread, while no vcpu runs.
+ * @return true: that is pending
+ */
+static bool flash_next(struct flash *flash)
+{
+	unsigned long flags;
+	bool busy;
+
+	v3_blk_drain(flash->blk);
+	flags = v3_lock_acquire(&flash->lock);
+	if (flash->io == FLASH_DONE)
+		flash_saved(flash, flash->result);
+	flash->io = FLASH_IDLE;
+	flash_save(flash);
+	busy = flash->io != FLASH_IDLE;
+	v3_lock_release(&flash->lock, flags);
+	return busy;
+}
+
+static void flash_settle(void *state)
+{
+	while (flash_next(state))
+		;
+}
+
+/* What is programmed stays. */
 static void flash_reset(void *state)
 {
 	struct flash *flash = state;
 	unsigned long flags;
 
-	v3_blk_drain(flash->blk);
+	flash_next(flash);
 	flags = v3_lock_acquire(&flash->lock);
-	flash_continue(flash);
 	flash->mode = FLASH_ARRAY;
 	flash->cycle = FLASH_COMMAND;
 	flash->status = FLASH_READY;
@@ -436,15 +439,18 @@ static void flash_destroy(void *state)
 	v3_free(flash);
 }
 
-/* ---- saved state: the chip's modes, and its disk, which has all that is programmed ---- */
+static const struct v3_cfg_key flash_keys[] = {V3_BLK_KEYS, {.name = NULL}};
 
+/* ---- saved state ---- */
+
+/* The disk has been loaded: the copy of it is read again. */
 static int flash_loaded(void *state)
 {
 	struct flash *flash = state;
 
 	if (flash->mode > FLASH_QUERY || flash->cycle > FLASH_LOCK)
 		return V3_EINVAL;
-	return flash_sync(flash, V3_BLK_READ, 0, flash->size) ? V3_EINVAL : V3_OK;
+	return flash_sync(flash, V3_BLK_READ, 0, flash->size);
 }
 
 static const struct v3_save_field flash_fields[] = {
@@ -468,12 +474,12 @@ static const struct v3_save_field flash_fields[] = {
 	V3_SAVE_NOT(struct flash, result),
 	V3_SAVE_END,
 };
-static const struct v3_save_table flash_save_table = {.fields = flash_fields,
-						      .size = sizeof(struct flash),
-						      .settle = flash_settle,
-						      .loaded = flash_loaded};
-
-static const struct v3_cfg_key flash_keys[] = {V3_BLK_KEYS, {.name = NULL}};
+static const struct v3_save_table flash_save_table = {
+	.fields = flash_fields,
+	.size = sizeof(struct flash),
+	.settle = flash_settle,
+	.loaded = flash_loaded,
+};
 
 const struct v3_device_class v3_device_flash = {
 	.name = "flash",

@@ -55,15 +55,12 @@
 #define SMB_CNT_STORED	0x1f
 #define SMB_BLOCK	32
 
-enum { PIIX4_PM, PIIX4_SMBUS, PIIX4_NBLOCKS };
-
 struct piix4_pm {
-	struct v3_vm *vm;	     /* not owned; outlives the device */
-	struct acpi_pm *acpi;	     /* not owned; outlives the device */
-	struct v3_pci_func *func;    /* owned */
-	struct v3_lock lock;	     /* guards all below */
-	uint16_t at[PIIX4_NBLOCKS];  /* where the blocks answer; 0: nowhere */
-	bool refused[PIIX4_NBLOCKS]; /* the registers name ports that somebody else had */
+	struct v3_vm *vm;	  /* not owned; outlives the device */
+	struct acpi_pm *acpi;	  /* not owned; outlives the device */
+	struct v3_pci_func *func; /* owned */
+	struct v3_lock lock;	  /* guards all below */
+	uint16_t pm, smbus;	  /* where the blocks answer; 0: nowhere */
 	uint8_t reg[V3_PC_SMBUS_LEN];
 	uint8_t block[SMB_BLOCK], index;
 };
@@ -134,63 +131,42 @@ static int piix4_smbus_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 
 /* ---- places ---- */
 
-static const struct {
-	uint32_t nports;
-	v3_io_fn fn;
-} piix4_blocks[PIIX4_NBLOCKS] = {
-	[PIIX4_PM] = {V3_PC_PM_LEN, v3_acpi_pm_io},
-	[PIIX4_SMBUS] = {V3_PC_SMBUS_LEN, piix4_smbus_io},
-};
-
-/* Where the registers put a block; 0: nowhere, or where the tables say, at which it answers anyway. */
-static uint16_t piix4_base(const struct v3_pci_func *func, unsigned block)
+/* Ports that other devices have stay theirs: the block does not answer then. Lock held. */
+static uint16_t piix4_place(struct piix4_pm *dev, uint16_t base, uint32_t count, v3_io_fn fn,
+			    void *priv)
 {
-	bool pm = block == PIIX4_PM;
-	uint8_t on = pm ? func->config[PIIX4_PMREGMISC] & PIIX4_PMIOSE
-			: func->config[PIIX4_SMBHSTCFG] & PIIX4_SMB_HST_EN;
-	uint16_t base = pci_get16(func, pm ? PIIX4_PMBA : PIIX4_SMBBA) & (uint16_t)~PIIX4_IO_SPACE;
-
-	return on && !(pm && base == V3_PC_PM_BASE) ? base : 0;
+	if (!base || !v3_io_register(dev->vm, base, count, fn, priv))
+		return base;
+	V3_GUEST_WARN(dev->vm, "ports %#x are taken", base);
+	return 0;
 }
 
-/*
- * Put each block at @p base: those that leave first. Ports that other devices have stay theirs: the block does not answer
- * then. Lock held.
- */
-static void piix4_place(struct piix4_pm *dev, const uint16_t base[PIIX4_NBLOCKS])
+static void piix4_unplace(struct piix4_pm *dev, uint16_t base)
 {
-	unsigned i;
-
-	for (i = 0; i < PIIX4_NBLOCKS; i++) {
-		if (dev->at[i] && dev->at[i] != base[i])
-			v3_io_unregister(dev->vm, dev->at[i]);
-		if (dev->at[i] != base[i])
-			dev->at[i] = 0;
-	}
-	for (i = 0; i < PIIX4_NBLOCKS; i++) {
-		if (dev->at[i] == base[i])
-			continue;
-		if (v3_io_register(dev->vm, base[i], piix4_blocks[i].nports, piix4_blocks[i].fn,
-				   i == PIIX4_PM ? (void *)dev->acpi : dev))
-			V3_GUEST_WARN(dev->vm, "ports %#x are taken", base[i]);
-		else
-			dev->at[i] = base[i];
-	}
+	if (base)
+		v3_io_unregister(dev->vm, base);
 }
 
-/* Both blocks go where the registers say. */
+/* Both blocks go where the registers say, and nothing but those decides: of two at one place it is the first. */
 static void piix4_sync(struct piix4_pm *dev)
 {
-	uint16_t base[PIIX4_NBLOCKS];
+	const uint8_t *config = dev->func->config;
+	uint16_t pm = pci_get16(dev->func, PIIX4_PMBA) & ~PIIX4_IO_SPACE;
+	uint16_t smbus = pci_get16(dev->func, PIIX4_SMBBA) & ~PIIX4_IO_SPACE;
 	unsigned long flags;
-	unsigned i;
 
 	flags = v3_lock_acquire(&dev->lock);
-	for (i = 0; i < PIIX4_NBLOCKS; i++)
-		base[i] = piix4_base(dev->func, i);
-	piix4_place(dev, base);
-	for (i = 0; i < PIIX4_NBLOCKS; i++)
-		dev->refused[i] = dev->at[i] != base[i];
+	/* At the tables' place it answers anyway. */
+	if (!(config[PIIX4_PMREGMISC] & PIIX4_PMIOSE) || pm == V3_PC_PM_BASE)
+		pm = 0;
+	if (!(config[PIIX4_SMBHSTCFG] & PIIX4_SMB_HST_EN))
+		smbus = 0;
+	if (pm != dev->pm || smbus != dev->smbus) {
+		piix4_unplace(dev, dev->pm);
+		piix4_unplace(dev, dev->smbus);
+		dev->pm = piix4_place(dev, pm, V3_PC_PM_LEN, v3_acpi_pm_io, dev->acpi);
+		dev->smbus = piix4_place(dev, smbus, V3_PC_SMBUS_LEN, piix4_smbus_io, dev);
+	}
 	piix4_smbus_update(dev);
 	v3_lock_release(&dev->lock, flags);
 }
@@ -290,28 +266,21 @@ free_dev:
 
 static void piix4_destroy(void *state)
 {
-	static const uint16_t nowhere[PIIX4_NBLOCKS];
 	struct piix4_pm *dev = state;
 
-	piix4_place(dev, nowhere);
+	piix4_unplace(dev, dev->pm);
+	piix4_unplace(dev, dev->smbus);
 	v3_pci_remove(dev->func);
 	v3_lock_destroy(&dev->lock);
 	v3_free(dev);
 }
 
-/* The registers have been loaded. What was refused its ports does not get them now, either. */
+/* ---- saved state ---- */
+
+/* Where the blocks answer follows from configuration space. */
 static int piix4_loaded(void *state)
 {
-	struct piix4_pm *dev = state;
-	uint16_t base[PIIX4_NBLOCKS];
-	unsigned long flags;
-	unsigned i;
-
-	flags = v3_lock_acquire(&dev->lock);
-	for (i = 0; i < PIIX4_NBLOCKS; i++)
-		base[i] = dev->refused[i] ? 0 : piix4_base(dev->func, i);
-	piix4_place(dev, base);
-	v3_lock_release(&dev->lock, flags);
+	piix4_sync(state);
 	return V3_OK;
 }
 
@@ -320,15 +289,18 @@ static const struct v3_save_field piix4_fields[] = {
 	V3_SAVE_NOT(struct piix4_pm, acpi),
 	V3_SAVE_PARTS_AT(struct piix4_pm, func, &v3_pci_func_save),
 	V3_SAVE_NOT(struct piix4_pm, lock),
-	V3_SAVE_NOT(struct piix4_pm, at),
-	V3_SAVE(struct piix4_pm, refused),
+	V3_SAVE_NOT(struct piix4_pm, pm),
+	V3_SAVE_NOT(struct piix4_pm, smbus),
 	V3_SAVE(struct piix4_pm, reg),
 	V3_SAVE(struct piix4_pm, block),
 	V3_SAVE(struct piix4_pm, index),
 	V3_SAVE_END,
 };
 static const struct v3_save_table piix4_save = {
-	.fields = piix4_fields, .size = sizeof(struct piix4_pm), .loaded = piix4_loaded};
+	.fields = piix4_fields,
+	.size = sizeof(struct piix4_pm),
+	.loaded = piix4_loaded,
+};
 
 const struct v3_device_class v3_device_piix4_pm = {
 	.name = "piix4_pm",
