@@ -85,7 +85,9 @@ static void test_save_ide_pio_read(void)
 	CHECK(!rig_intrq());
 	rig_pio_in(buf + 612, 412);
 	CHECK(rig_intrq()); /* the third block */
+	reg_in(IDE_STATUS);
 	rig_pio_in(buf + 1024, 512);
+	CHECK(!rig_intrq()); /* none at the end */
 	for (unsigned i = 0; i < 1536; i++)
 		CHECK_EQ(buf[i], 0x40 + i / 512);
 	CHECK_EQ(rig_status(), RIG_OK);
@@ -210,22 +212,26 @@ static void test_save_ide_dma_write(void)
 	CHECK_EQ(get_sector(REGIONS), 0);
 }
 
-/* A region that a step ends within: the rest of it is the next step's. */
+/* A step ends within the fifth region: the rest of it is the next step's. */
 static void test_save_ide_dma_within_region(void)
 {
+	const uint32_t len = 0xfe00, end = IDE_STEP - 4 * len; /* of a region; in the fifth one */
+
 	REQUIRE(open_with(CDROM));
+	put_sectors(IDE_STEP / 512, 1, 0x6b);
+	put_sectors(5 * len / 512 - 1, 1, 0x5a);
 	slow.on = true;
-	for (unsigned i = 0; i < 63; i++)
-		rig_region(i, RIG_DATA, 512);
-	rig_region(63, RIG_DATA + 0xff0, 0x3000 | RIG_LAST); /* one piece, in one step */
-	rig_lba28(0xc8, 0, 63 + 24);
+	for (unsigned i = 0; i < 5; i++)
+		rig_region(i, RIG_DATA + 0x10000 * i, len | (i == 4 ? RIG_LAST : 0));
+	rig_lba48(0x25, 0, (uint16_t)(5 * len / 512));
 	rig_bm_start(RIG_READ);
 	REQUIRE(move());
 	fake_service(bench.vm);
-	while (slow.n)
-		finish();
+	finish();
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	CHECK_EQ(rig_bm_status(), 4);
+	CHECK_EQ(rig_ram(0x40000 + end), 0x6b);
+	CHECK_EQ(rig_ram(0x40000 + len - 1), 0x5a);
 }
 
 /* The VM that was saved goes on, too. */
@@ -334,6 +340,13 @@ static void test_save_ide_flush_follows(void)
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
 	CHECK_EQ(get_sector(0), 0x44);
+	rig_lba28(0x30, 0, 2); /* while the guest still sends */
+	rig_pio_out(buf, 600);
+	REQUIRE(move());
+	slow.ops = 0;
+	rig_pio_out(buf, 424);
+	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
+	CHECK(slow.ops & 1u << V3_BLK_FLUSH);
 }
 
 /* ---- settings ---- */
