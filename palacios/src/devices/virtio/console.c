@@ -310,11 +310,22 @@ static const struct v3_virtio_class vcon_class = {
 	.config_write = vcon_config_write,
 };
 
+static bool vcon_stage_valid(const struct vcon_stage *stage)
+{
+	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
+}
+
 static void vcon_reset(void *state)
 {
 	struct vcon *vcon = state;
+	uint32_t i;
 
 	v3_virtio_reset(vcon->dev);
+	for (i = 0; i < vcon->nports;
+	     i++) { /* input stays, but for what a refused load left of it */
+		if (!vcon_stage_valid(&vcon->port[i].in))
+			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
+	}
 }
 
 /* Streams go first: from then on nobody calls vcon_input(). */
@@ -394,9 +405,7 @@ static int vcon_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 
 static int vcon_stage_loaded(void *state)
 {
-	const struct vcon_stage *stage = state;
-
-	return stage->pos <= stage->len && stage->len <= VCON_STAGE ? V3_OK : V3_EINVAL;
+	return vcon_stage_valid(state) ? V3_OK : V3_EINVAL;
 }
 
 static const struct v3_save_field vcon_stage_fields[] = {
