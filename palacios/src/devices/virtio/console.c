@@ -318,11 +318,22 @@ static const struct v3_virtio_class vcon_class = {
 	.config_write = vcon_config_write,
 };
 
+static bool vcon_stage_valid(const struct vcon_stage *stage)
+{
+	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
+}
+
 static void vcon_reset(void *state)
 {
 	struct vcon *vcon = state;
+	uint32_t i;
 
 	v3_virtio_reset(vcon->dev);
+	for (i = 0; i < vcon->nports;
+	     i++) { /* input stays, but for what a refused load left of it */
+		if (!vcon_stage_valid(&vcon->port[i].in))
+			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
+	}
 }
 
 /* Streams go first: from then on nobody calls vcon_input(). */
