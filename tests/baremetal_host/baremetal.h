@@ -161,6 +161,7 @@ v3_hpa_t bm_page_alloc(uint32_t npages, int node);
 void bm_page_free(v3_hpa_t pa, uint32_t npages);
 v3_hpa_t bm_ram_alloc(uint64_t npages, uint64_t align, int node);
 void bm_ram_free(v3_hpa_t pa, uint64_t npages);
+int bm_ram_free_part(v3_hpa_t pa, uint64_t npages);
 void *bm_alloc(size_t size);
 void bm_free(void *p);
 /** What the library holds right now. any. */
