@@ -111,6 +111,7 @@ v3-y += src/devices/pci/pam.o
 v3-y += src/devices/timer/hpet.o
 v3-y += src/devices/timer/i8254.o
 v3-y += src/devices/timer/rtc.o
+v3-y += src/devices/virtio/balloon.o
 v3-y += src/devices/virtio/blk.o
 v3-y += src/devices/virtio/console.o
 v3-y += src/devices/virtio/legacy.o

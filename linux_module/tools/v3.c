@@ -40,6 +40,8 @@ static const struct command commands[] = {
 	{"top", "", "t", "all VMs and how fast they exit, anew every second", v3_top},
 	{"dump", "NAME", "", "registers and last exits, or those of its failure", v3_dump},
 	{"move", "NAME VCPU CPU", "", "bind a vcpu to another host CPU", v3_move},
+	{"balloon", "NAME [SIZE]", "", "memory that the guest gives back; SIZE: how much it shall",
+	 v3_balloon},
 	{"memory", "NAME GPA SIZE", "r", "guest memory in hexadecimal", v3_memory},
 	{"version", "", "", "version of the module", v3_version},
 };
@@ -184,6 +186,7 @@ static bool check_options(const struct command *cmd, const char *used)
 	return true;
 }
 
+/* The last one may be in brackets: then it can be left out. */
 static bool check_arguments(const struct command *cmd, int given)
 {
 	const char *p;
@@ -191,7 +194,7 @@ static bool check_arguments(const struct command *cmd, int given)
 
 	for (p = cmd->takes; *p; p++)
 		want += *p == ' ';
-	if (given == want)
+	if (given == want || (given == want - 1 && strchr(cmd->takes, '[')))
 		return true;
 	v3_complain(want ? "GUEST is a file, NAME one of those that v3 list shows." : NULL,
 		    "v3 %s takes %s, not %d arguments", cmd->name, want ? cmd->takes : "none",

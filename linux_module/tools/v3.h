@@ -141,6 +141,10 @@ char *v3_dump_text(int vm);
 int v3_dump(char **args);
 int v3_memory(char **args);
 
+/* ---- balloon.c ---- */
+
+int v3_balloon(char **args);
+
 /* ---- doctor.c ---- */
 
 int v3_doctor(char **args);

@@ -33,6 +33,7 @@ static void test_devices_list_is_complete(void)
 		"virtio_net",
 		"virtio_console",
 		"virtio_rng",
+		"virtio_balloon",
 		"piix3",
 		"i8042",
 		"vga",

@@ -28,5 +28,6 @@ const struct v3_device_class *const v3_pc_devices[] = {
 	&v3_device_virtio_net,
 	&v3_device_virtio_console,
 	&v3_device_virtio_rng,
+	&v3_device_virtio_balloon,
 	NULL,
 };

@@ -208,7 +208,7 @@ void v3_virtio_run_later(struct v3_vq *q);
 void v3_virtio_fail(struct v3_virtio *dev, const char *why);
 /** Interrupt for used buffers. No device lock held. */
 void v3_virtio_interrupt(struct v3_vq *q);
-/** Change @p len bytes of the device's configuration space and tell the driver. Any vcpu, no device lock. */
+/** Change @p len bytes of the device's configuration space and tell the driver. Any thread, no device lock. */
 void v3_virtio_set_config(struct v3_virtio *dev, unsigned off, const void *bytes, unsigned len);
 
 /**
