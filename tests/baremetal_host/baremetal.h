@@ -223,6 +223,8 @@ void *bm_timer_create(void (*fn)(void *arg), void *arg);
 void bm_timer_destroy(void *timer);
 void bm_timer_arm(void *timer, uint64_t deadline_ns);
 void bm_timer_cancel(void *timer);
+/** Other threads run for @p ns. thread. @return V3_OK, V3_ENOMEM */
+int bm_sleep(uint64_t ns);
 /** Interrupt handler of the local APIC timer. */
 void bm_timer_interrupt(struct bm_cpu *cpu);
 /** The running thread's slice ends at @p end_ns (0: never). This CPU, interrupts off. */
@@ -268,5 +270,9 @@ int bm_mirror_start(struct v3_vm *vm);
 /** Instead of v3_vm_wait(): keep the mirror up until the VM stops. @return V3_EIO: it is not the same */
 int bm_mirror_run(struct v3_vm *vm);
 void bm_mirror_end(void);
+
+/* ---- balloon.c ---- */
+/** Instead of v3_vm_wait(): have the guest give back @p mib MiB, and take them again. @return V3_OK or why not */
+int bm_balloon_run(struct v3_vm *vm, uint64_t mib);
 
 #endif
