@@ -15,29 +15,11 @@
 static void test_devices_list_is_complete(void)
 {
 	static const char *const names[] = {
-		"lapic",
-		"ioapic",
-		"i8259",
-		"i8254",
-		"rtc",
-		"hpet",
-		"uart",
-		"acpi_pm",
-		"reset",
-		"pci_host",
-		"fw_cfg",
-		"debugcon",
-		"debugexit",
-		"pci_bridge",
-		"virtio_blk",
-		"virtio_net",
-		"virtio_console",
-		"virtio_rng",
-		"virtio_balloon",
-		"piix3",
-		"i8042",
-		"vga",
-		"ide",
+		"lapic",      "ioapic",		"i8259",      "i8254",		"rtc",
+		"hpet",	      "uart",		"acpi_pm",    "reset",		"pci_host",
+		"fw_cfg",     "debugcon",	"debugexit",  "pci_bridge",	"virtio_blk",
+		"virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "piix3",
+		"piix4_pm",   "i8042",		"vga",	      "flash",		"ide",
 	};
 	unsigned n = 0;
 
@@ -99,9 +81,9 @@ static uint16_t some_port(void)
 	static const struct {
 		uint16_t first, count;
 	} ranges[] = {
-		{0x20, 2},   {0xa0, 2},	 {0x4d0, 2},  {0x40, 4},   {0x60, 5},
-		{0x70, 2},   {0x92, 1},	 {0xe9, 1},   {0x3f8, 8},  {0xcf8, 8},
-		{0x600, 12}, {0x620, 4}, {0x510, 12}, {0x3f0, 32}, {0xcf0, 32},
+		{0x20, 2},   {0xa0, 2},	  {0x4d0, 2},  {0x40, 4},   {0x60, 5},
+		{0x70, 2},   {0x92, 1},	  {0xe9, 1},   {0x3f8, 8},  {0xcf8, 8},
+		{0x600, 64}, {0x700, 16}, {0x510, 12}, {0x3f0, 32}, {0xcf0, 32},
 	};
 	uint64_t r = tap_rand();
 	unsigned i = (unsigned)(r % V3_ARRAY_SIZE(ranges));

@@ -56,9 +56,7 @@ struct vbal {
 	struct v3_vm *vm;	   /* not owned; outlives the device */
 	struct v3_virtio *dev;	   /* owned */
 	uint32_t page[VBAL_BATCH]; /* the inflating queue's runner's */
-	/* The statistics queue's runner's: the buffer that is kept to ask for new ones. */
-	bool holding;
-	uint16_t head;
+	bool holding;	     /* the next buffer of statistics has been read; its queue's runner's */
 	uint32_t ask;	     /* give it back; atomic */
 	struct v3_lock lock; /* guards told and stat */
 	uint32_t told;
@@ -173,19 +171,26 @@ static void vbal_read_stats(struct vbal *b, struct v3_vq *q)
 	v3_lock_release(&b->lock, flags);
 }
 
-/* One buffer is kept until somebody asks: to give it back is to ask the driver for the next (5.5.6.3). */
+/*
+ * A buffer that has been read stays in the ring until somebody asks: to take it is to ask the driver for the next one
+ * (5.5.6.3).
+ */
 static void vbal_stats(struct vbal *b, struct v3_vq *q)
 {
+	struct v3_vq_mark start;
+
 	if (b->holding) {
 		if (!__atomic_exchange_n(&b->ask, 0, __ATOMIC_SEQ_CST))
 			return;
-		v3_vq_put(q, b->head, 0);
 		b->holding = false;
+		if (v3_vq_pop(q))
+			v3_vq_put(q, q->chain->head, 0);
 	}
+	start = v3_vq_mark(q);
 	if (!v3_vq_pop(q))
 		return;
 	vbal_read_stats(b, q);
-	b->head = q->chain->head;
+	v3_vq_rewind(q, start);
 	b->holding = true;
 	__atomic_store_n(&b->ask, 0, __ATOMIC_SEQ_CST);
 }
@@ -362,8 +367,25 @@ static const struct v3_cfg_key vbal_keys[] = {
 	{.name = NULL},
 };
 
+static const struct v3_save_field vbal_fields[] = {
+	V3_SAVE_NOT(struct vbal, vm),
+	V3_SAVE_PARTS_AT(struct vbal, dev, &v3_virtio_save),
+	V3_SAVE_NOT(struct vbal, page),
+	V3_SAVE(struct vbal, holding),
+	V3_SAVE_NOT(struct vbal, ask),
+	V3_SAVE_NOT(struct vbal, lock),
+	V3_SAVE(struct vbal, told),
+	V3_SAVE(struct vbal, stat),
+	V3_SAVE_END,
+};
+static const struct v3_save_table vbal_save = {
+	.fields = vbal_fields,
+	.size = sizeof(struct vbal),
+};
+
 const struct v3_device_class v3_device_virtio_balloon = {
 	.name = "virtio_balloon",
+	.save = &vbal_save,
 	.keys = vbal_keys,
 	.create = vbal_create,
 	.reset = vbal_reset,
