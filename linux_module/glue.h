@@ -62,8 +62,11 @@ u64 lnx_pool_free(void);
  * node only memory of that node. thread. @return V3_HPA_NONE: not from here
  */
 v3_hpa_t lnx_pool_take(uint64_t npages, uint64_t align, int node);
-/** The reverse. thread. @return false: the memory is not from the pool, and nothing was done */
-bool lnx_pool_give_back(v3_hpa_t pa, uint64_t npages);
+/**
+ * The reverse, of all or a part of it. atomic.
+ * @return 0; -ENOENT: the memory is not from the pool; -EBUSY: it is, but not whole pieces of 2 MiB
+ */
+int lnx_pool_give_back(v3_hpa_t pa, uint64_t npages);
 
 /* ---- trace.c ---- */
 extern const struct v3_host_trace_ops lnx_trace_ops;

@@ -134,9 +134,25 @@ static v3_hpa_t hooks_ram_alloc(uint64_t npages, uint64_t align, int node)
 		return V3_HPA_NONE;
 	if (order)
 		split_page(page, order);
+	for (i = 0; i < npages; i++)
+		set_page_private(page + i, 0); /* not the pool's */
 	for (i = npages; i < 1ull << order; i++)
 		__free_page(page + i);
 	return page_to_phys(page);
+}
+
+/* No more pages than ram_alloc() gives at a time, mostly one or 512. */
+static int hooks_ram_free_part(v3_hpa_t pa, uint64_t npages)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(pa));
+	int err = lnx_pool_give_back(pa, npages);
+	uint64_t i;
+
+	if (err != -ENOENT)
+		return err;
+	for (i = 0; i < npages; i++)
+		__free_page(page + i);
+	return V3_OK;
 }
 
 static void hooks_ram_free(v3_hpa_t pa, uint64_t npages)
@@ -144,7 +160,7 @@ static void hooks_ram_free(v3_hpa_t pa, uint64_t npages)
 	struct page *page = pfn_to_page(PHYS_PFN(pa));
 	uint64_t i;
 
-	if (lnx_pool_give_back(pa, npages))
+	if (lnx_pool_give_back(pa, npages) != -ENOENT)
 		return;
 	for (i = 0; i < npages; i++) {
 		__free_page(page + i);
@@ -553,4 +569,5 @@ const struct v3_host_ops lnx_host_ops = {
 	.file = &lnx_file_ops,
 	.packet = &lnx_packet_ops,
 	.owner = hooks_owner,
+	.ram_free_part = hooks_ram_free_part,
 };

@@ -6,6 +6,7 @@
  */
 #include "glue.h"
 
+#include "palacios/balloon.h"
 #include "palacios/display.h"
 
 #include <linux/capability.h>
@@ -45,6 +46,11 @@ static_assert(sizeof(struct palacios_move) == 16);
 static_assert(sizeof(struct palacios_memory) == 32);
 static_assert(sizeof(struct palacios_dump) == 40);
 static_assert(sizeof(struct palacios_screen) == 40);
+static_assert(sizeof(struct palacios_balloon) == 200);
+static_assert((int)PALACIOS_BALLOON_NSTATS == (int)V3_BALLOON_NSTATS);
+static_assert((int)PALACIOS_BALLOON_FREE == (int)V3_BALLOON_FREE);
+static_assert((int)PALACIOS_BALLOON_HUGE_FAILURES == (int)V3_BALLOON_HUGE_FAILURES);
+static_assert(PALACIOS_BALLOON_UNKNOWN == V3_BALLOON_UNKNOWN);
 static_assert((int)PALACIOS_VCPU_RUNNABLE == (int)V3_VCPU_RUNNABLE);
 static_assert((int)PALACIOS_VCPU_HALTED == (int)V3_VCPU_HALTED);
 static_assert((int)PALACIOS_VCPU_WAIT_SIPI == (int)V3_VCPU_WAIT_SIPI);
@@ -370,6 +376,33 @@ static int ioctl_memory(struct lnx_vm *vm, void __user *arg, bool write)
 	return err;
 }
 
+static int ioctl_balloon(struct lnx_vm *vm, void __user *arg)
+{
+	struct palacios_balloon b;
+	struct v3_balloon now;
+	int err = 0;
+
+	if (copy_from_user(&b, arg, sizeof(b)))
+		return -EFAULT;
+	if ((b.flags & ~PALACIOS_BALLOON_SET) || !IOCTL_ALL_ZERO(b.reserved))
+		return -EINVAL;
+	if (b.flags & PALACIOS_BALLOON_SET)
+		err = v3_balloon_set(vm->vm, b.target);
+	if (!err)
+		err = v3_balloon_get(vm->vm, &now);
+	if (err)
+		return err;
+	b.flags = now.driver ? PALACIOS_BALLOON_DRIVER : 0;
+	b.told = now.told;
+	b.target = now.target;
+	b.actual = now.actual;
+	b.released = now.released;
+	b.freed = now.freed;
+	memset(b.stat, 0xff, sizeof(b.stat)); /* PALACIOS_BALLOON_UNKNOWN */
+	memcpy(b.stat, now.stat, sizeof(now.stat));
+	return ioctl_out(arg, &b, sizeof(b));
+}
+
 struct ioctl_text {
 	char *buf; /* owned */
 	u64 size, length;
@@ -517,6 +550,8 @@ long lnx_vm_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 		return ioctl_dump(vm, arg);
 	case PALACIOS_VM_SCREEN:
 		return ioctl_screen(vm, arg);
+	case PALACIOS_VM_BALLOON:
+		return ioctl_balloon(vm, arg);
 	default:
 		return -ENOTTY;
 	}

@@ -3,7 +3,7 @@
  * @file pool.c
  * Memory set aside for guests when the module is loaded (mem_pool=SIZE): whole GiB where the host can still give
  * them, so that guests get 1 GiB leaves (AMD APM vol. 2 15.25), else 2 MiB pieces. Called by main.c at load and unload,
- * by hooks.c for guest RAM. Thread context throughout.
+ * by hooks.c for guest RAM. Thread context, but for what comes back.
  */
 #include "compat.h"
 #include "glue.h"
@@ -29,24 +29,28 @@ MODULE_PARM_DESC(mem_pool, "memory to reserve for guests, e.g. 4G");
 #define POOL_GIGA_PIECES (SZ_1G / POOL_PIECE)
 
 /*
- * All pieces of 2 MiB: those of each whole GiB in a row, then the single ones. The first page of a piece knows its
- * place here: page_private() is index + 1.
+ * All pieces of 2 MiB: those of each whole GiB in a row, then the single ones. Each page of a piece knows its place
+ * here: page_private() is index + 1. That of other guest RAM is 0.
  */
 static struct {
-	struct mutex lock; /* guards .used of each piece, and free */
+	struct mutex lock; /* held by who takes pieces; they come back without it */
 	struct pool_piece {
 		unsigned long pfn;
 		int node;
 		bool used;
 	} * piece; /* owned; NULL without a pool */
-	size_t count, free;
+	size_t count;
+	atomic_long_t free;
 } pool = {.lock = __MUTEX_INITIALIZER(pool.lock)};
 
 static void pool_add(unsigned long pfn, int node)
 {
-	set_page_private(pfn_to_page(pfn), pool.count + 1);
+	unsigned long i;
+
+	for (i = 0; i < POOL_PIECE_PAGES; i++)
+		set_page_private(pfn_to_page(pfn + i), pool.count + 1);
 	pool.piece[pool.count++] = (struct pool_piece){.pfn = pfn, .node = node};
-	pool.free++;
+	atomic_long_inc(&pool.free);
 }
 
 /* May the GiB be asked for? All of it is RAM the kernel knows, of one zone, and not in use for good. */
@@ -163,14 +167,16 @@ void lnx_pool_exit(void)
 	for (n = 0; n < pool.count; n++) {
 		struct page *page = pfn_to_page(pool.piece[n].pfn);
 
-		set_page_private(page, 0);
-		for (i = 0; i < POOL_PIECE_PAGES; i++)
+		for (i = 0; i < POOL_PIECE_PAGES; i++) {
+			set_page_private(page + i, 0);
 			__free_page(page + i);
+		}
 		cond_resched();
 	}
 	kvfree(pool.piece);
 	pool.piece = NULL;
-	pool.count = pool.free = 0;
+	pool.count = 0;
+	atomic_long_set(&pool.free, 0);
 }
 
 u64 lnx_pool_size(void)
@@ -180,7 +186,7 @@ u64 lnx_pool_size(void)
 
 u64 lnx_pool_free(void)
 {
-	return (u64)READ_ONCE(pool.free) * POOL_PIECE;
+	return (u64)atomic_long_read(&pool.free) * POOL_PIECE;
 }
 
 /* Are @p n free pieces in a row at @p first, contiguous, aligned, and of the node? */
@@ -192,7 +198,7 @@ static bool pool_fits(size_t first, size_t n, unsigned long align, int node)
 	if (p->pfn & (align - 1))
 		return false;
 	for (i = 0; i < n; i++)
-		if (p[i].used || p[i].pfn != p->pfn + i * POOL_PIECE_PAGES ||
+		if (smp_load_acquire(&p[i].used) || p[i].pfn != p->pfn + i * POOL_PIECE_PAGES ||
 		    (node != V3_NODE_ANY && p[i].node != node))
 			return false;
 	return true;
@@ -225,24 +231,24 @@ v3_hpa_t lnx_pool_take(uint64_t npages, uint64_t align, int node)
 	first = pool_find(n, align >> PAGE_SHIFT, node);
 	if (first >= 0) {
 		for (i = 0; i < n; i++)
-			pool.piece[first + i].used = true;
-		WRITE_ONCE(pool.free, pool.free - n);
+			WRITE_ONCE(pool.piece[first + i].used, true);
+		atomic_long_sub(n, &pool.free);
 		pa = PFN_PHYS(pool.piece[first].pfn);
 	}
 	mutex_unlock(&pool.lock);
 	return pa;
 }
 
-bool lnx_pool_give_back(v3_hpa_t pa, uint64_t npages)
+int lnx_pool_give_back(v3_hpa_t pa, uint64_t npages)
 {
 	size_t i, n = npages / POOL_PIECE_PAGES, first = page_private(pfn_to_page(PHYS_PFN(pa)));
 
 	if (!first)
-		return false;
-	mutex_lock(&pool.lock);
+		return -ENOENT;
+	if (npages % POOL_PIECE_PAGES || pool.piece[first - 1].pfn != PHYS_PFN(pa))
+		return -EBUSY;
 	for (i = 0; i < n; i++)
-		pool.piece[first - 1 + i].used = false;
-	WRITE_ONCE(pool.free, pool.free + n);
-	mutex_unlock(&pool.lock);
-	return true;
+		smp_store_release(&pool.piece[first - 1 + i].used, false);
+	atomic_long_add(n, &pool.free);
+	return 0;
 }

@@ -3,7 +3,7 @@
 _v3() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' place=0 i
 	local commands='doctor run create start pause continue reset stop destroy list info console stats top dump
-		screenshot move memory version'
+		screenshot move balloon memory version'
 
 	# place: how many arguments stand before this word
 	for ((i = 1; i < COMP_CWORD; i++)); do

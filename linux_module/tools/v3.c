@@ -42,6 +42,8 @@ static const struct command commands[] = {
 	{"screenshot", "NAME [FILE]", "", "what the display shows: to a file (PPM), or drawn here",
 	 v3_screenshot},
 	{"move", "NAME VCPU CPU", "", "bind a vcpu to another host CPU", v3_move},
+	{"balloon", "NAME [SIZE]", "", "memory that the guest gives back; SIZE: how much it shall",
+	 v3_balloon},
 	{"memory", "NAME GPA SIZE", "r", "guest memory in hexadecimal", v3_memory},
 	{"version", "", "", "version of the module", v3_version},
 };
@@ -186,6 +188,7 @@ static bool check_options(const struct command *cmd, const char *used)
 	return true;
 }
 
+/* The last one may be in brackets: then it can be left out. */
 static bool check_arguments(const struct command *cmd, int given)
 {
 	const char *p;

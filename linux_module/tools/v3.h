@@ -149,6 +149,9 @@ int v3_memory(char **args);
 /* ---- screen.c ---- */
 
 int v3_screenshot(char **args);
+/* ---- balloon.c ---- */
+
+int v3_balloon(char **args);
 
 /* ---- doctor.c ---- */
 

@@ -153,7 +153,7 @@ struct palacios_info {
 	__u32 reason;		       /* out: enum palacios_reason */
 	__s32 status;		       /* out: see enum palacios_reason */
 	__u32 vcpus;		       /* out */
-	__aligned_u64 memory_bytes;    /* out: host memory taken for guest RAM and ROM */
+	__aligned_u64 memory_bytes;    /* out: guest RAM and ROM, given back by BALLOON or not */
 	__aligned_u64 created_s;       /* out: seconds since 1970-01-01 UTC */
 	__u32 owner_uid;	       /* out: user that created it */
 	__u32 flags;		       /* out: PALACIOS_INFO_* */
@@ -233,6 +233,42 @@ struct palacios_dump {
 	__aligned_u64 reserved[2];
 };
 
+/* ---- VM: BALLOON ---- */
+#define PALACIOS_BALLOON_SET	(1u << 0) /* in flags: take over target */
+#define PALACIOS_BALLOON_DRIVER (1u << 1) /* out flags: the guest has a driver that runs */
+
+/* Figures of the guest's own, by number in palacios_balloon.stat. */
+enum palacios_balloon_stat {
+	PALACIOS_BALLOON_SWAP_IN = 0,	    /* bytes, since it started */
+	PALACIOS_BALLOON_SWAP_OUT = 1,	    /* bytes, since it started */
+	PALACIOS_BALLOON_MAJOR_FAULTS = 2,  /* since it started */
+	PALACIOS_BALLOON_MINOR_FAULTS = 3,  /* since it started */
+	PALACIOS_BALLOON_FREE = 4,	    /* bytes without any use */
+	PALACIOS_BALLOON_TOTAL = 5,	    /* bytes */
+	PALACIOS_BALLOON_AVAILABLE = 6,	    /* bytes, for new programs without swapping */
+	PALACIOS_BALLOON_CACHES = 7,	    /* bytes, given up at once if need be */
+	PALACIOS_BALLOON_HUGE_PAGES = 8,    /* huge pages allocated */
+	PALACIOS_BALLOON_HUGE_FAILURES = 9, /* that could not be */
+	PALACIOS_BALLOON_NSTATS = 10,
+};
+#define PALACIOS_BALLOON_UNKNOWN (~0ull) /* the guest has not told */
+
+/*
+ * How much memory a guest with a virtio_balloon gives back, and is to give back. Each call asks the guest for new figures,
+ * too: they are there when told has changed. The target can be set in any state and stays over resets. ENODEV: it has
+ * no virtio_balloon; ERANGE: target is more than its memory.
+ */
+struct palacios_balloon {
+	__u32 flags;		/* in: 0 or SET; out: 0 or DRIVER */
+	__u32 told;		/* out: how often the guest has told its figures */
+	__aligned_u64 target;	/* in with SET, out: bytes that it is to give back */
+	__aligned_u64 actual;	/* out: bytes that it says it has given back for that */
+	__aligned_u64 released; /* out: bytes given back, free pages that it reported included */
+	__aligned_u64 freed;	/* out: of these, what the host has already */
+	__aligned_u64 stat[16]; /* out: by enum palacios_balloon_stat, UNKNOWN behind */
+	__aligned_u64 reserved[4];
+};
+
 /* ---- VM: STATS ---- */
 #define PALACIOS_STAT_BUCKETS 32
 /*
@@ -295,6 +331,7 @@ struct palacios_screen {
 #define PALACIOS_VM_READ_MEMORY	 _IOW(PALACIOS_IOC, 0x4b, struct palacios_memory)
 #define PALACIOS_VM_WRITE_MEMORY _IOW(PALACIOS_IOC, 0x4c, struct palacios_memory)
 #define PALACIOS_VM_DUMP	 _IOWR(PALACIOS_IOC, 0x4d, struct palacios_dump)
-#define PALACIOS_VM_SCREEN	 _IOWR(PALACIOS_IOC, 0x58, struct palacios_screen)
+#define PALACIOS_VM_BALLOON	 _IOWR(PALACIOS_IOC, 0x4e, struct palacios_balloon)
+#define PALACIOS_VM_SCREEN	 _IOWR(PALACIOS_IOC, 0x4f, struct palacios_screen)
 
 #endif

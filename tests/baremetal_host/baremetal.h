@@ -167,6 +167,7 @@ v3_hpa_t bm_page_alloc(uint32_t npages, int node);
 void bm_page_free(v3_hpa_t pa, uint32_t npages);
 v3_hpa_t bm_ram_alloc(uint64_t npages, uint64_t align, int node);
 void bm_ram_free(v3_hpa_t pa, uint64_t npages);
+int bm_ram_free_part(v3_hpa_t pa, uint64_t npages);
 void *bm_alloc(size_t size);
 void bm_free(void *p);
 /** What the library holds right now. any. */
@@ -228,6 +229,8 @@ void *bm_timer_create(void (*fn)(void *arg), void *arg);
 void bm_timer_destroy(void *timer);
 void bm_timer_arm(void *timer, uint64_t deadline_ns);
 void bm_timer_cancel(void *timer);
+/** Other threads run for @p ns. thread. @return V3_OK, V3_ENOMEM */
+int bm_sleep(uint64_t ns);
 /** Interrupt handler of the local APIC timer. */
 void bm_timer_interrupt(struct bm_cpu *cpu);
 /** The running thread's slice ends at @p end_ns (0: never). This CPU, interrupts off. */
@@ -277,5 +280,8 @@ void bm_mirror_end(void);
 /* ---- screen.c ---- */
 /** Draw what the guest's display shows. */
 void bm_screen_print(struct v3_vm *vm);
+/* ---- balloon.c ---- */
+/** Instead of v3_vm_wait(): have the guest give back @p mib MiB, and take them again. @return V3_OK or why not */
+int bm_balloon_run(struct v3_vm *vm, uint64_t mib);
 
 #endif

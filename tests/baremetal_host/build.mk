@@ -2,7 +2,7 @@
 # The bare-metal host: a kernel like the core, but with the public headers only. Also the ROM that starts it
 # in Bochs. Needs from the top Makefile: B, KERNEL_CFLAGS, cc, say, LD, OBJCOPY, all-objs, products.
 
-bm-src	:= boot.S apic.c console.c dirty.c hostops.c main.c mem.c sched.c screen.c selftest.c smp.c string.c time.c trap.c \
+bm-src	:= boot.S apic.c balloon.c console.c dirty.c hostops.c main.c mem.c sched.c screen.c selftest.c smp.c string.c time.c trap.c \
 	vmxcaps.c
 bm-objs	:= $(addprefix $(B)/baremetal/,$(addsuffix .o,$(basename $(bm-src))))
 BAREMETAL_CFLAGS := $(KERNEL_CFLAGS) -Ipalacios/include

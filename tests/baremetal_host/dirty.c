@@ -90,31 +90,8 @@ int bm_dirty_init(struct v3_vm *vm)
 static struct {
 	v3_hpa_t copy; /* owned: of all memory from 0 on */
 	uint64_t npages;
-	void *timer; /* owned */
-	struct bm_wq wq;
-	uint32_t due; /* the period is over; atomic */
 	uint64_t harvests, copied;
 } mirror;
-
-static void mirror_tick(void *arg)
-{
-	(void)arg;
-	__atomic_store_n(&mirror.due, 1, __ATOMIC_SEQ_CST);
-	bm_wq_wake(&mirror.wq);
-}
-
-static bool mirror_is_due(void *arg)
-{
-	(void)arg;
-	return __atomic_load_n(&mirror.due, __ATOMIC_SEQ_CST);
-}
-
-static void mirror_sleep(void)
-{
-	__atomic_store_n(&mirror.due, 0, __ATOMIC_SEQ_CST);
-	bm_timer_arm(mirror.timer, bm_time_ns() + MIRROR_PERIOD_NS);
-	bm_wq_sleep(&mirror.wq, mirror_is_due, NULL);
-}
 
 static char *mirror_page(uint64_t page)
 {
@@ -143,8 +120,7 @@ int bm_mirror_start(struct v3_vm *vm)
 	mirror.npages = dirty_ram_end(vm) >> V3_PAGE_SHIFT;
 	mirror.harvests = mirror.copied = 0;
 	mirror.copy = bm_ram_alloc(mirror.npages, V3_PAGE_SIZE, -1);
-	mirror.timer = bm_timer_create(mirror_tick, NULL);
-	if (mirror.copy == V3_HPA_NONE || !mirror.timer)
+	if (mirror.copy == V3_HPA_NONE)
 		return V3_ENOMEM;
 	err = v3_dirty_start(vm, 0, DIRTY_ALL);
 	for (uint64_t i = 0; i < mirror.npages; i++)
@@ -160,8 +136,9 @@ int bm_mirror_run(struct v3_vm *vm)
 	int err = V3_OK;
 
 	while (!err && v3_vm_get_state(vm) != V3_VM_STOPPED) {
-		mirror_sleep();
-		err = mirror_update(vm);
+		err = bm_sleep(MIRROR_PERIOD_NS);
+		if (!err)
+			err = mirror_update(vm);
 	}
 	v3_vm_wait(vm);
 	if (!err)
@@ -177,10 +154,7 @@ int bm_mirror_run(struct v3_vm *vm)
 
 void bm_mirror_end(void)
 {
-	if (mirror.timer)
-		bm_timer_destroy(mirror.timer);
 	if (mirror.npages && mirror.copy != V3_HPA_NONE)
 		bm_ram_free(mirror.copy, mirror.npages);
-	mirror.timer = NULL;
 	mirror.npages = 0;
 }

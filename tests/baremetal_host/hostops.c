@@ -164,6 +164,7 @@ const struct v3_host_ops bm_host_ops = {
 	.page_free = bm_page_free,
 	.ram_alloc = bm_ram_alloc,
 	.ram_free = bm_ram_free,
+	.ram_free_part = bm_ram_free_part,
 	.alloc = bm_alloc,
 	.free = bm_free,
 	.pa_to_va = host_pa_to_va,

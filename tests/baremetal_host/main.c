@@ -18,6 +18,7 @@
  *   selftest     test the host functions instead of running a guest
  *   checks       let the library look for mistakes of its own before each entry
  *   software_apic  emulate local APICs also where the CPU can virtualize them
+ *   balloon=MIB  ask the guest for memory and give it back (balloon.c)
  *   vmxcaps      print the VMX capability MSRs instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
@@ -285,6 +286,8 @@ static int main_wait(struct v3_vm *vm, bool first)
 
 	if (first && bm_option_is("mirror"))
 		err = bm_mirror_run(vm);
+	else if (bm_option("balloon", 0))
+		err = bm_balloon_run(vm, bm_option("balloon", 0));
 	else
 		v3_vm_wait(vm);
 	return err ? BM_EXIT_BROKEN : main_verdict(vm);

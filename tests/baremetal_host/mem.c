@@ -9,6 +9,7 @@
  */
 #include "baremetal.h"
 
+#include "palacios/error.h"
 #include "palacios/util/str.h"
 
 #define WORD_BITS 64u
@@ -206,6 +207,13 @@ void bm_ram_free(v3_hpa_t pa, uint64_t npages)
 	pages_give_back(pa, npages);
 	mem.usage.ram_pages -= npages;
 	bm_spin_unlock(&mem.lock, flags);
+}
+
+/* The map is by page: a part is like a piece of its own. */
+int bm_ram_free_part(v3_hpa_t pa, uint64_t npages)
+{
+	bm_ram_free(pa, npages);
+	return V3_OK;
 }
 
 /* A free block of 2^shift bytes; lock held. */

@@ -107,7 +107,10 @@ static void test_ram_alloc_in_large_pieces(void)
 		      (c >= a + 1024 * V3_PAGE_SIZE || c + 512 * V3_PAGE_SIZE <= a),
 	      "ram_alloc: no overlap");
 	check(huge == V3_HPA_NONE, "ram_alloc: more than there is gives V3_HPA_NONE");
-	ops->ram_free(a, 1024);
+	check(ops->ram_free_part(a + 7 * V3_PAGE_SIZE, 1) == V3_OK &&
+		      ops->ram_free_part(a, 7) == V3_OK &&
+		      ops->ram_free_part(a + 8 * V3_PAGE_SIZE, 1016) == V3_OK,
+	      "ram_free_part: a piece in three parts");
 	ops->ram_free(b, 3);
 	ops->ram_free(c, 512);
 }

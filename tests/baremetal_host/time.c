@@ -10,6 +10,8 @@
 #include "baremetal.h"
 #include "cpu.h"
 
+#include "palacios/error.h"
+
 #define PIT_HZ	    1193182ull
 #define PIT_CH2	    0x42
 #define PIT_COMMAND 0x43
@@ -292,6 +294,37 @@ void bm_timer_destroy(void *timer)
 				cpu_relax();
 	} while (__atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE) != BM_MAX_CPUS);
 	bm_free(t);
+}
+
+struct sleeper {
+	struct bm_wq wq;
+	uint32_t due; /* atomic */
+};
+
+static void sleeper_wake(void *arg)
+{
+	struct sleeper *s = arg;
+
+	__atomic_store_n(&s->due, 1, __ATOMIC_SEQ_CST);
+	bm_wq_wake(&s->wq);
+}
+
+static bool sleeper_is_due(void *arg)
+{
+	return __atomic_load_n(&((struct sleeper *)arg)->due, __ATOMIC_SEQ_CST);
+}
+
+int bm_sleep(uint64_t ns)
+{
+	struct sleeper s = {.due = 0};
+	void *timer = bm_timer_create(sleeper_wake, &s);
+
+	if (!timer)
+		return V3_ENOMEM;
+	bm_timer_arm(timer, bm_time_ns() + ns);
+	bm_wq_sleep(&s.wq, sleeper_is_due, &s);
+	bm_timer_destroy(timer); /* waits until it has let go of s */
+	return V3_OK;
 }
 
 void bm_timer_interrupt(struct bm_cpu *cpu)

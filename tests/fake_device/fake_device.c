@@ -343,6 +343,36 @@ static int fake_move(struct fake_vm *vm, const struct palacios_move *m)
 	return 0;
 }
 
+/* The guest of alpha tells new figures each time, that of beta has no driver; others have no balloon. */
+static int fake_balloon(struct fake_vm *vm, struct palacios_balloon *b)
+{
+	static uint64_t target;
+	static uint32_t told;
+
+	if (strcmp(vm->info.name, "alpha") && strcmp(vm->info.name, "beta"))
+		return fake_refuse(ENODEV);
+	if ((b->flags & PALACIOS_BALLOON_SET) && b->target > vm->info.memory_bytes)
+		return fake_refuse(ERANGE);
+	if (b->flags & PALACIOS_BALLOON_SET) {
+		target = b->target;
+		fake_note("balloon %s target %llu", vm->info.name, (unsigned long long)target);
+	}
+	memset(b, 0, sizeof(*b));
+	memset(b->stat, 0xff, sizeof(b->stat));
+	b->target = target;
+	if (strcmp(vm->info.name, "alpha"))
+		return 0;
+	b->flags = PALACIOS_BALLOON_DRIVER;
+	b->told = ++told;
+	b->actual = target;
+	b->released = target + (8 << 20);
+	b->freed = target + (4 << 20);
+	b->stat[PALACIOS_BALLOON_TOTAL] = 200 << 20;
+	b->stat[PALACIOS_BALLOON_FREE] = 50 << 20;
+	b->stat[PALACIOS_BALLOON_SWAP_IN] = 7;
+	return 0;
+}
+
 /* More exits each time that somebody looks, so that there are rates. */
 static int fake_stats(struct palacios_stats *st)
 {
@@ -440,6 +470,8 @@ static int fake_vm_ioctl(struct fake_vm *vm, unsigned long request, void *arg)
 		return fake_destroy(vm);
 	case PALACIOS_VM_VCPU:
 		return fake_vcpu(vm, arg);
+	case PALACIOS_VM_BALLOON:
+		return fake_balloon(vm, arg);
 	case PALACIOS_VM_MOVE:
 		return fake_move(vm, arg);
 	case PALACIOS_VM_READ_MEMORY:

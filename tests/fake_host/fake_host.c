@@ -170,6 +170,34 @@ bool fake_untrack(enum fake_kind kind, uint64_t id, uint64_t size)
 	return rec;
 }
 
+bool fake_track_part(enum fake_kind kind, uint64_t id, uint64_t size, uint64_t unit)
+{
+	struct fake_record *rec = NULL;
+	uint64_t first = 0, end = 0;
+
+	pthread_mutex_lock(&host.lock);
+	for (unsigned i = 0; i < FAKE_BUCKETS && !rec; i++)
+		for (rec = host.bucket[i]; rec; rec = rec->next)
+			if (rec->kind == kind && id >= rec->id && id - rec->id < rec->size * unit)
+				break;
+	if (rec) {
+		first = rec->id;
+		end = rec->id + rec->size * unit;
+	}
+	pthread_mutex_unlock(&host.lock);
+	if (!rec || size * unit > end - id) {
+		fake_violation("%s %#" PRIx64 " is no part of anything in use", kind_name[kind],
+			       id);
+		return false;
+	}
+	fake_untrack(kind, first, 0);
+	if (first < id)
+		fake_track(kind, first, (id - first) / unit);
+	if (id + size * unit < end)
+		fake_track(kind, id + size * unit, (end - id) / unit - size);
+	return true;
+}
+
 bool fake_tracked(enum fake_kind kind, uint64_t id)
 {
 	bool found;
@@ -489,6 +517,7 @@ const struct v3_host_ops fake_host_ops = {
 	.page_free = fake_page_free,
 	.ram_alloc = fake_ram_alloc,
 	.ram_free = fake_ram_free,
+	.ram_free_part = fake_ram_free_part,
 	.alloc = fake_alloc,
 	.free = fake_free,
 	.pa_to_va = fake_pa_to_va,

@@ -78,6 +78,10 @@ void fake_host_at_end(void (*fn)(void *arg), void *arg);
 void fake_ram_limit(uint64_t bytes);
 /** Bytes of guest RAM that were asked for on host node @p node (-1: any; at most 7) since the test began. */
 uint64_t fake_ram_of_node(int node);
+/** Bytes of guest RAM that are in use. */
+uint64_t fake_ram_used(void);
+/** Parts smaller than @p bytes are not taken back any more (default: all are). */
+void fake_ram_part(uint64_t bytes);
 /**
  * From now on guest RAM exists only in pieces of @p piece bytes (power of two >= 4096, 0: no
  * limit), no two of them adjacent. Only while no guest RAM is in use.

@@ -25,6 +25,7 @@ static struct {
 	uint8_t state[MEM_PAGES];     /* enum mem_state */
 	uint64_t ram_limit, ram_used; /* pages */
 	uint64_t piece;		      /* pages, 0: no limit */
+	uint64_t part;		      /* pages: smaller parts are not taken back */
 	uint64_t of_node[MEM_NODES];  /* bytes of RAM given out, by node + 1 */
 } mem = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -52,12 +53,23 @@ void fake_mem_reset(void)
 	}
 	mem.ram_limit = MEM_RAM_PAGES;
 	mem.piece = 0;
+	mem.part = 0;
 	memset(mem.of_node, 0, sizeof(mem.of_node));
 }
 
 uint64_t fake_ram_of_node(int node)
 {
 	return mem.of_node[node + 1];
+}
+
+uint64_t fake_ram_used(void)
+{
+	return mem.ram_used << V3_PAGE_SHIFT;
+}
+
+void fake_ram_part(uint64_t bytes)
+{
+	mem.part = bytes >> V3_PAGE_SHIFT;
 }
 
 void fake_ram_limit(uint64_t bytes)
@@ -123,12 +135,10 @@ static v3_hpa_t mem_take(enum fake_kind kind, uint64_t first, uint64_t end, uint
 	return pa;
 }
 
-static void mem_give(enum fake_kind kind, v3_hpa_t pa, uint64_t npages)
+static void mem_put(enum fake_kind kind, v3_hpa_t pa, uint64_t npages)
 {
 	uint64_t page = (pa - FAKE_PA_BASE) >> V3_PAGE_SHIFT;
 
-	if (!fake_untrack(kind, pa, npages))
-		return;
 	mem_poison(page, npages, true);
 	if (kind == FAKE_RAM) /* the memory behind it goes back to the system */
 		madvise(mem.base + (page << V3_PAGE_SHIFT), npages << V3_PAGE_SHIFT, MADV_DONTNEED);
@@ -136,6 +146,12 @@ static void mem_give(enum fake_kind kind, v3_hpa_t pa, uint64_t npages)
 	memset(&mem.state[page], MEM_FREE, npages);
 	mem.ram_used -= kind == FAKE_RAM ? npages : 0;
 	pthread_mutex_unlock(&mem.lock);
+}
+
+static void mem_give(enum fake_kind kind, v3_hpa_t pa, uint64_t npages)
+{
+	if (fake_untrack(kind, pa, npages))
+		mem_put(kind, pa, npages);
 }
 
 v3_hpa_t fake_page_alloc(uint32_t npages, int node)
@@ -181,6 +197,16 @@ void fake_ram_free(v3_hpa_t pa, uint64_t npages)
 {
 	fake_need_thread("ram_free");
 	mem_give(FAKE_RAM, pa, npages);
+}
+
+int fake_ram_free_part(v3_hpa_t pa, uint64_t npages)
+{
+	fake_need_atomic("ram_free_part");
+	if (npages < mem.part)
+		return V3_EBUSY;
+	if (fake_track_part(FAKE_RAM, pa, npages, V3_PAGE_SIZE))
+		mem_put(FAKE_RAM, pa, npages);
+	return V3_OK;
 }
 
 void *fake_alloc(size_t size)

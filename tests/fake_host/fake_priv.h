@@ -39,6 +39,8 @@ void fake_track(enum fake_kind kind, uint64_t id, uint64_t size);
  * It is given back; reports it if it was not in use, or with another size (0: any). @return found
  */
 bool fake_untrack(enum fake_kind kind, uint64_t id, uint64_t size);
+/** @p size of it, @p unit bytes each, from @p id on are given back; the rest stays. Reports it if they were not in use. */
+bool fake_track_part(enum fake_kind kind, uint64_t id, uint64_t size, uint64_t unit);
 bool fake_tracked(enum fake_kind kind, uint64_t id);
 
 /* Reset to what a test begins with. */
@@ -59,6 +61,7 @@ v3_hpa_t fake_page_alloc(uint32_t npages, int node);
 void fake_page_free(v3_hpa_t pa, uint32_t npages);
 v3_hpa_t fake_ram_alloc(uint64_t npages, uint64_t align, int node);
 void fake_ram_free(v3_hpa_t pa, uint64_t npages);
+int fake_ram_free_part(v3_hpa_t pa, uint64_t npages);
 void *fake_alloc(size_t size);
 void fake_free(void *p);
 void *fake_pa_to_va(v3_hpa_t pa);

@@ -428,7 +428,7 @@ void fake_run_due_timers(struct v3_vm *vm)
 }
 
 /* In the order in which it was queued. */
-static void vm_run_work(struct v3_vcpu *vcpu)
+void fake_run_work(struct v3_vcpu *vcpu)
 {
 	struct v3_work *list, *next, *work = NULL;
 
@@ -449,7 +449,7 @@ void fake_service(struct v3_vm *vm)
 {
 	fake_run_due_timers(vm);
 	for (uint32_t i = 0; i < vm->nvcpus; i++)
-		vm_run_work(vm->vcpu[i]);
+		fake_run_work(vm->vcpu[i]);
 }
 
 int fake_take_interrupt(struct v3_vcpu *vcpu)

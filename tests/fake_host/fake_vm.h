@@ -120,6 +120,8 @@ int fake_dispatch(struct v3_vcpu *vcpu, const struct v3_exit *exit, struct v3_ev
 void fake_service(struct v3_vm *vm);
 /** The timers alone. */
 void fake_run_due_timers(struct v3_vm *vm);
+/** The work of one vcpu alone, once. */
+void fake_run_work(struct v3_vcpu *vcpu);
 /** Vector the vcpu would be given now (IF on), taken from the controllers; -1: none. */
 int fake_take_interrupt(struct v3_vcpu *vcpu);
 /** Requests set on the vcpu since the last call; V3_REQ_*. */

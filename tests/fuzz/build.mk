@@ -42,6 +42,7 @@ fuzz-device = -DFUZZ_DEVICE=v3_device_$(1) -DFUZZ_KEYS='$(2)'
 $(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size = \"256K\"\nqueues = 2")))
 $(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"queues = 2")))
 $(eval $(call fuzz-target,virtio_console,virtio,$(call fuzz-device,virtio_console,"console = \"console\"")))
+$(eval $(call fuzz-target,virtio_balloon,virtio,$(call fuzz-device,virtio_balloon,"target = \"1M\"")))
 $(eval $(call fuzz-target,ide,ide))
 # The rows of fuzz_machine.c's table.
 FUZZ_MACHINE := uart i8254 i8259 hpet rtc ioapic lapic chipset piix4_pm i8042 vga fw_cfg pci msr exits save

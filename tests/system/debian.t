@@ -83,6 +83,20 @@ def test_pair():
     print(f"# two guests: {exits} exits, {frames} frames: {exits / max(frames, 1):.1f} per frame")
 
 
+def test_balloon():
+    """The host's own books say how much it has lent at each step, of 256 MiB; the guest is asked for 96."""
+    out = test_selftest("balloon", "balloon", 2, "--icount", "--append", "balloon=96")
+    seen = {what: int(mib) for what, mib in re.findall(r"^balloon: (.*): lent (\d+) MiB", out, re.M)}
+    print(f"# balloon: MiB lent: {seen}")
+    full = seen.get("the driver is there", 0)
+    result(full >= 256, "balloon: all of the guest's memory is lent at first", out)
+    result("held" in seen and seen["held"] <= full - 96, "balloon: the host has 96 MiB or more back while it is inflated", out)
+    result(seen.get("free pages were reported", full) <= full - 16, "balloon: the host has free pages that were reported", out)
+    result(seen.get("the end", 0) > full - 96, "balloon: the guest has taken memory again", out)
+    told = re.search(r"^balloon: held: .* free in the guest (\d+)$", out, re.M)
+    result(told and 0 < int(told.group(1)) < 256 - 96, "balloon: the guest tells how much it has free", out)
+
+
 def test_shell():
     """Lines typed at the console reach the shell."""
     cmd = [os.path.join(TOP, "tests", "run_guest.sh"), "--timeout", "120", "--interactive",
@@ -124,6 +138,7 @@ else:
 test_selftest("smp", "4 vcpus", 4)
 test_selftest("disk", "disks", 1)
 test_selftest("ide", "IDE", 1)
+test_balloon()
 net = test_selftest("net", "network cards", 2, "--stats")
 result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net,
        "network cards: lines printed at the virtio console's ports arrive", net)

@@ -19,7 +19,7 @@ sys.dont_write_bytecode = True
 import machine  # noqa: E402
 import tap  # noqa: E402
 
-LIMIT = 230                             # seconds for the machine
+LIMIT = 290                             # seconds for the machine
 MENU = "\x1d"
 # The user at the second serial line: what is waited for, what is typed then.
 DIALOGUE = (
@@ -71,7 +71,9 @@ def main():
         guests = [machine.pack(definition, os.path.join(work, "hello.v3i")), os.path.join(HERE, "linux", "v3_steps"),
                   machine.pack(os.path.join(machine.DEBIAN, "guest.toml"), os.path.join(work, "debian-guest.v3i")),
                   machine.pack(os.path.join(machine.DEBIAN, "files.toml"), os.path.join(work, "debian-files.v3i")),
-                  machine.pack(drawn, os.path.join(work, "vga.v3i")), disk]
+                  machine.pack(drawn, os.path.join(work, "vga.v3i")),
+                  machine.pack(os.path.join(machine.DEBIAN, "balloon.toml"), os.path.join(work, "debian-balloon.v3i")),
+                  disk]
         command = machine.command(machine.make_initramfs(work, guests), " job=v3_steps")
         if tap.run([*command, "-serial", "stdio", "-serial", f"unix:{name}"],
                    os.path.join(machine.BUILD, "check", "linux_v3.log"), LIMIT):

@@ -201,6 +201,40 @@ static void test_file_disk_does_not_wait(void)
 	v3_blk_close(blk);
 }
 
+/* Memory that the guest gives back stays until the disk is done with it. */
+static void test_file_disk_keeps_the_memory(void)
+{
+	static const uint8_t zeros[4096];
+	struct v3_mem_stats stats;
+	struct v3_blk *blk;
+	struct job job;
+	void *page;
+
+	REQUIRE(begin());
+	REQUIRE_EQ(v3_mem_release_enable(vm), V3_OK);
+	fake_file_add("disk.img", zeros, sizeof(zeros), false);
+	REQUIRE_EQ(open_disk("file = \"disk.img\"\n", &blk), V3_OK);
+	page = v3_mem_ptr(vm, 0x800000, 4096);
+	REQUIRE(page);
+	fake_worker_hold(true);
+	job_make(&job, V3_BLK_READ, 0, page, 4096);
+	CHECK_EQ(v3_blk_submit(blk, &job.req), V3_BLK_PENDING);
+	CHECK_EQ(v3_mem_release(vm, 0x800000, 1), V3_OK);
+	v3_mem_release_end(vm);
+	fake_service(vm);
+	fake_service(vm);
+	v3_mem_get_stats(vm, &stats);
+	CHECK_EQ(stats.released, 4096);
+	CHECK_EQ(stats.freed, 0);
+	fake_worker_hold(false);
+	v3_blk_drain(blk);
+	CHECK_EQ(job.done, 1);
+	fake_service(vm);
+	v3_mem_get_stats(vm, &stats);
+	CHECK_EQ(stats.freed, 4096);
+	v3_blk_close(blk);
+}
+
 static void test_file_disk_host_fails(void)
 {
 	static uint8_t buf[512];
@@ -393,6 +427,7 @@ static const struct tap_test tests[] = {
 	TAP(test_file_disk_qcow2),
 	TAP(test_file_disk_keeps_order),
 	TAP(test_file_disk_does_not_wait),
+	TAP(test_file_disk_keeps_the_memory),
 	TAP(test_file_disk_host_fails),
 	TAP(test_file_disk_read_only),
 	TAP(test_file_disk_refuses),

@@ -72,9 +72,9 @@ static const struct {
 
 static void test_host_init_refuses_each_missing_function_by_name(void)
 {
-	/* Beside api, size, the groups console, trace, file and packet, random source and owner there is nothing else. */
+	/* Beside api, size, the groups console, trace, file and packet, random, owner and ram_free_part there is nothing else. */
 	CHECK_EQ(V3_ARRAY_SIZE(members) * sizeof(void *),
-		 sizeof(struct v3_host_ops) - 2 * sizeof(uint32_t) - 6 * sizeof(void *));
+		 sizeof(struct v3_host_ops) - 2 * sizeof(uint32_t) - 7 * sizeof(void *));
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(members); i++) {
 		struct v3_host_ops ops = fake_host_ops;
 		char text[64];

@@ -343,6 +343,29 @@ static void test_save_virtio_blk_reset(void)
 	CHECK_EQ(done(), 1);
 }
 
+/* ---- the balloon ---- */
+
+/* Figures that were told are kept, and the buffer that they came in is still there to be asked by. */
+static void test_save_virtio_balloon(void)
+{
+	REQUIRE(open_as(&v3_device_virtio_balloon, "target = \"2M\"\n", VIRTIO_BIT(1)));
+	rig_poke(RIG_DATA, 4, 2);
+	rig_poke(RIG_DATA + 2, 1000, 8);
+	rig_desc(2, 0, RIG_DATA, 10, 0, 0);
+	rig_offer(2, 0);
+	rig_kick(2);
+	CHECK_EQ(rig_used(2, NULL), -1);
+	rig_write(RIG_CONFIG + 4, 4, 7);
+	REQUIRE(move());
+	CHECK_EQ(rig_read(RIG_CONFIG, 4), 512);
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 4), 7);
+	rig_kick(2);
+	CHECK_EQ(rig_used(2, NULL), -1);
+	rig_poke(RIG_DATA, 0x600, 4);
+	CHECK_EQ(rig_request(0, 4, 0), 0);
+	CHECK_EQ(rig_status(), 0x0f);
+}
+
 /* ---- the entropy device ---- */
 
 static void test_save_virtio_rng(void)
@@ -436,6 +459,7 @@ static const struct tap_test tests[] = {
 	TAP(test_save_virtio_blk_steps),
 	TAP(test_save_virtio_blk_waiting),
 	TAP(test_save_virtio_blk_reset),
+	TAP(test_save_virtio_balloon),
 	TAP(test_save_virtio_rng),
 	TAP(test_save_virtio_refuses),
 	TAP(test_save_virtio_hostile),

@@ -24,7 +24,7 @@ DEFINITION = '[vm]\nname = "t"\nmemory = "16M"\n[boot]\ntype = "multiboot"\nkern
 DISKS = ('[[device]]\nclass = "virtio_blk"\nfile = "{0}"\n'
          '[[device]]\nclass = "virtio_blk"\nfile = "base"\nread_only = true\n')
 COMMANDS = ("doctor run create start pause continue reset stop destroy list info console stats top dump screenshot "
-            "move memory version").split()
+            "move balloon memory version").split()
 
 count = failures = 0
 
@@ -202,6 +202,14 @@ def control():
     check("move of a vcpu that is not there", 1, "move alpha 2 0", "alpha has no vcpu 2")
     check("move to a CPU that is not there", 1, "move alpha 0 7", "no CPU 7, or it is offline")
     check("move of a word", 2, "move alpha one 0", "one is no number of a vcpu")
+    check("balloon", 0, "balloon alpha", "returned 8 MiB, free pages included; the host has 4 MiB",
+          "guest    200 MiB total, 50 MiB free", judge=lambda r: not r.log)
+    check("balloon with a size", 0, "balloon alpha 64M --json", judge=lambda r: r.log == ["balloon alpha target 67108864"] and
+          r.json()["actual"] == 64 << 20 and r.json()["guest_swap_in"] == 7 and "guest_caches" not in r.json())
+    check("balloon without a driver", 0, "balloon beta", "no driver for it now")
+    check("balloon larger than the memory", 1, "balloon alpha 1T", "alpha has less memory than 1 TiB")
+    check("balloon of a word", 2, "balloon alpha much", "much is no size")
+    check("balloon without a name", 2, "balloon", r"v3 balloon takes NAME \[SIZE\], not 0")
 
 
 def making():

@@ -93,6 +93,7 @@ struct v3_blk_req {
 	 */
 	void (*done)(struct v3_blk_req *req, int err);
 	void *priv;		 /* the owner's */
+	unsigned pin;		 /* the disk's, while it is pending: v3_mem_pin() */
 	struct v3_blk_req *next; /* whoever has it: the disk while it is pending, else the owner */
 };
 

@@ -280,6 +280,12 @@ struct v3_host_ops {
 	 * @param host_ctx  the embedder's pointer given to v3_vm_create(). NULL: all VMs are one owner's.
 	 */
 	uint64_t (*owner)(void *host_ctx);
+	/**
+	 * Free a part of what ram_alloc() returned, the rest stays in use: 1 page, or 512 that are aligned to 2 MiB. In
+	 * the end the rest of the piece is freed in parts, too, of any size. atomic. NULL: guests cannot give memory back.
+	 * @return V3_OK; V3_EBUSY: not in parts so small. A size that was not refused before is not refused later.
+	 */
+	int (*ram_free_part)(v3_hpa_t pa, uint64_t npages);
 };
 
 #endif

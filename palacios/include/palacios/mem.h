@@ -155,11 +155,18 @@ int v3_mem_write(struct v3_vm *vm, v3_gpa_t gpa, const void *buf, size_t len);
 /** Fill with a byte; as v3_mem_write(). */
 int v3_mem_set(struct v3_vm *vm, v3_gpa_t gpa, uint8_t byte, uint64_t len);
 /**
- * Host address of guest RAM for longer use. Valid until the VM is destroyed. Who writes through it calls
- * v3_mem_wrote() afterwards. atomic.
+ * Host address of guest RAM. Valid until the handler, work or timer function of the vcpu's thread that asked for it
+ * returns, or as long as it holds a pin that was taken before that; other threads take the pin first. Who writes
+ * through it calls v3_mem_wrote() afterwards. atomic.
  * @return NULL unless [gpa, gpa + len) is RAM that is contiguous in the host.
  */
 void *v3_mem_ptr(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len);
+/**
+ * Until v3_mem_unpin() host addresses of guest RAM stay valid, whatever the guest gives back meanwhile. For a
+ * disk's request, say: not for ever, or the host gets nothing. any context. @return what v3_mem_unpin() wants
+ */
+unsigned v3_mem_pin(struct v3_vm *vm);
+void v3_mem_unpin(struct v3_vm *vm, unsigned pin);
 /** Bytes of RAM have been written through v3_mem_ptr(): for those who track writes. After the write. any. */
 void v3_mem_wrote(struct v3_vm *vm, v3_gpa_t gpa, uint64_t len);
 
@@ -188,6 +195,35 @@ int v3_dirty_start(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
 int v3_dirty_harvest(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, uint64_t *bitmap);
 /** End it; large leaves come back. Not tracked: no effect. Same context, not during a harvest. */
 void v3_dirty_stop(struct v3_vm *vm);
+
+/**
+ * RAM of this VM may be given back to the host from now on. Before the VM first runs, thread context. Allowed again.
+ * @return V3_OK; V3_ENOTSUP: the host takes no parts back (ram_free_part() of struct v3_host_ops); V3_ENOMEM.
+ */
+int v3_mem_release_enable(struct v3_vm *vm);
+/**
+ * Give pages of RAM back to the host. Whoever touches one afterwards, guest or VMM, finds zeros in it: it gets
+ * a host page then. If the host has none left, the VM is stopped with V3_ENOMEM.
+ *
+ * Released already: no effect, as for pages of the window. Hooks, views and tracking of writes stay, and the tracker
+ * finds the page written. 2 MiB that are released whole come back whole, others in 4 KiB.
+ *
+ * Own vcpu thread, no lock held, or no vcpu runs. v3_mem_release_end() comes after it, before the guest is told; the
+ * host gets the memory when nobody can have its address any more.
+ *
+ * @param gpa     page-aligned
+ * @param npages  not 0
+ * @return V3_OK; V3_EINVAL: not aligned, empty, or some of it is not RAM: nothing changed; V3_ENOMEM: no memory to note
+ *         which pages, some may not be released; V3_ENOTSUP: not enabled; V3_EBUSY: the window has shown RAM elsewhere.
+ */
+int v3_mem_release(struct v3_vm *vm, v3_gpa_t gpa, uint64_t npages);
+/** Until it returns vcpus may still use what was released before; then no more. Waits for them. Same context. */
+void v3_mem_release_end(struct v3_vm *vm);
+/**
+ * Differs after a v3_mem_release(): for those who keep host addresses from one call on a vcpu's thread to the next, and
+ * look pages up again then. Own vcpu thread.
+ */
+uint32_t v3_mem_release_count(struct v3_vm *vm);
 
 /**
  * Copy between a host buffer and guest-virtual memory through the vcpu's page tables, as an access of
@@ -229,6 +265,8 @@ struct v3_mem_stats {
 		backed_4k; /* host pieces, bytes of RAM that lie in each size */
 	uint64_t leaves_1g, leaves_2m, leaves_4k; /* present nested leaves, count */
 	uint64_t table_pages;			  /* pages the nested tables take */
+	uint64_t released; /* bytes of RAM that the guest has given back and not touched since */
+	uint64_t freed;	   /* of these, what the host has */
 };
 void v3_mem_get_stats(struct v3_vm *vm, struct v3_mem_stats *out);
 

@@ -31,7 +31,7 @@ struct pv_steal {
 };
 _Static_assert(sizeof(struct pv_steal) == 64, "kvm_steal_time");
 
-/* The guest's structure, NULL if it has none. It is RAM, and RAM stays where it is. */
+/* The guest's structure, NULL if it has none. It is RAM: found again each time, for the page behind it may change. */
 static struct pv_steal *pv_steal(struct v3_vcpu *vcpu)
 {
 	uint64_t msr = vcpu->cpu.pv.steal_msr;
@@ -98,7 +98,7 @@ static int pv_steal_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, vo
 		return V3_OK;
 	st = pv_steal(vcpu);
 	if (st)
-		v3_mem_hpa(&vcpu->vm->mem, value & ~PV_STEAL_ENABLED, &rom);
+		v3_mem_backed(&vcpu->vm->mem, value & ~PV_STEAL_ENABLED, &rom);
 	if (!st || rom) {
 		V3_GUEST_WARN(vcpu->vm, "steal time at %#llx is not RAM: switched off",
 			      (unsigned long long)(value & ~PV_STEAL_ENABLED));

@@ -29,6 +29,7 @@ extern const struct v3_device_class v3_device_rtc;
 extern const struct v3_device_class v3_device_uart;
 extern const struct v3_device_class v3_device_uplink;
 extern const struct v3_device_class v3_device_vga;
+extern const struct v3_device_class v3_device_virtio_balloon;
 extern const struct v3_device_class v3_device_virtio_blk;
 extern const struct v3_device_class v3_device_virtio_console;
 extern const struct v3_device_class v3_device_virtio_net;

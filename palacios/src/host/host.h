@@ -55,6 +55,7 @@ V3_HOST_CALL(void, page_free, (v3_hpa_t pa, uint32_t npages), (pa, npages))
 V3_HOST_CALL(v3_hpa_t, ram_alloc, (uint64_t npages, uint64_t align, int node),
 	     (npages, align, node))
 V3_HOST_CALL(void, ram_free, (v3_hpa_t pa, uint64_t npages), (pa, npages))
+V3_HOST_CALL(int, ram_free_part, (v3_hpa_t pa, uint64_t npages), (pa, npages))
 V3_HOST_CALL(void *, pa_to_va, (v3_hpa_t pa), (pa))
 V3_HOST_CALL(v3_hpa_t, va_to_pa, (const void *va), (va))
 V3_HOST_CALL(uint32_t, cpu_count, (void), ())

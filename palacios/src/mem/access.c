@@ -33,7 +33,7 @@ unsigned v3_mem_page_perm(struct v3_vm *vm, v3_gpa_t gpa)
 	uint32_t hint = 0;
 	bool rom;
 
-	if (v3_mem_hpa(mem, gpa, &rom) == V3_HPA_NONE)
+	if (!v3_mem_is_memory(mem, gpa, &rom))
 		return 0;
 	if ((attr & V3_CHUNK_MMIO) && v3_mem_mmio_find(mem, gpa, &hint, &r))
 		return 0;
@@ -88,7 +88,11 @@ static __attribute__((__noinline__)) int access_fault(struct v3_vcpu *vcpu, stru
 		return v3_view_fault(vcpu, gpa, access);
 	if (access & ~v3_mem_page_perm(vcpu->vm, gpa))
 		return v3_emulate_access(vcpu, exit);
-	err = v3_mmu_map_fault(vcpu->vm, view, gpa, access);
+	while ((err = v3_mmu_map_fault(vcpu->vm, view, gpa, access)) == V3_EAGAIN) {
+		err = v3_release_fault(vcpu, gpa);
+		if (err)
+			return err;
+	}
 	if (err ==
 	    V3_ENOENT) /* it was hooked or moved meanwhile: fault again, then it is found above */
 		return V3_OK;
@@ -202,7 +206,7 @@ static int access_special(struct v3_vcpu *vcpu, v3_gpa_t gpa, uint8_t *buf, size
 	}
 	/* Asked once: a page of the window may be switched meanwhile. */
 	ram = vcpu->mmu.view ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vm, gpa);
-	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE)
+	if (!v3_mem_is_memory(&vm->mem, gpa, &rom))
 		ram = NULL;
 	if (write && (!ram || rom) && v3_mem_window_write(&vm->mem, gpa, buf, len))
 		return V3_OK;
@@ -242,14 +246,16 @@ static inline uint8_t *access_plain(struct v3_vcpu *vcpu, v3_gpa_t gpa)
 {
 	const struct v3_mem *mem = &vcpu->vm->mem;
 	const struct v3_mem_chunk *chunk;
+	uint64_t hva;
 
 	if (gpa >> V3_CHUNK_SHIFT >= mem->nchunks || vcpu->mmu.view)
 		return NULL;
 	chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
-	if ((chunk->hva & V3_CHUNK_SLOW) ||
+	hva = __atomic_load_n(&chunk->hva, __ATOMIC_RELAXED);
+	if ((hva & V3_CHUNK_SLOW) ||
 	    (__atomic_load_n(&chunk->hpa, __ATOMIC_RELAXED) & V3_CHUNK_PLAIN_MASK))
 		return NULL;
-	return (uint8_t *)(chunk->hva + (gpa & (V3_SIZE_2M - 1)));
+	return (uint8_t *)(hva + (gpa & (V3_SIZE_2M - 1)));
 }
 
 /* The region that the vcpu used last, without a search. */

@@ -25,10 +25,9 @@ static uint64_t *dirty_words(const struct v3_mem *mem, v3_gpa_t gpa)
 void v3_dirty_note(struct v3_mem *mem, v3_gpa_t gpa)
 {
 	const unsigned page = (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
-
 	bool rom;
 
-	if (v3_mem_ram_hpa(mem, gpa, &rom) != V3_HPA_NONE) /* cards are the devices' own affair */
+	if (v3_mem_backed(mem, gpa, &rom)) /* cards are the devices' own affair */
 		__atomic_fetch_or(&dirty_words(mem, gpa)[page / 64], 1ull << (page % 64),
 				  __ATOMIC_SEQ_CST);
 }

@@ -70,7 +70,7 @@ int v3_mem_hook(struct v3_vm *vm, v3_gpa_t gpa, unsigned access, v3_mmio_fn fn, 
 	if (!fn || !access || (access & ~(V3_ACC_READ | V3_ACC_WRITE)) ||
 	    (gpa & (V3_PAGE_SIZE - 1)))
 		return V3_EINVAL;
-	if (v3_mem_ram_hpa(mem, gpa, &rom) == V3_HPA_NONE || rom)
+	if (!v3_mem_backed(mem, gpa, &rom) || rom)
 		return V3_ENOENT;
 	flags = v3_lock_acquire(&mem->lock);
 	err = hook_add(mem, gpa, &value);

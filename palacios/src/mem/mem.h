@@ -3,8 +3,8 @@
  * @file mem.h
  * The guest-physical map: RAM and ROM, MMIO regions, page hooks. Accesses as the guest would make them.
  *
- * RAM is set up before the VM first runs and never changes afterwards; MMIO regions and hooks come, go and
- * move while it runs. Writers hold v3_mem.lock and make v3_mem.seq odd while they change something;
+ * RAM is set up before the VM first runs and stays, but for the host pages behind it where the guest has given them
+ * back (release.c); MMIO regions and hooks come, go and move while it runs. Writers hold v3_mem.lock and make v3_mem.seq odd while they change something;
  * readers take no lock and repeat their look-up if seq moved. palacios/doc/memory.md tells the whole story.
  */
 #ifndef V3_MEM_MEM_H
@@ -31,6 +31,11 @@ struct v3_vm;
 #define V3_CHUNK_MMIO	    (1ull << 2) /* an MMIO region covers part of the chunk (chunk only) */
 #define V3_CHUNK_GIGA	    (1ull << 3) /* lies in a whole, aligned, host-contiguous GiB (chunk only) */
 #define V3_CHUNK_DIRTY	    (1ull << 4) /* writes to the chunk are noted (chunk only) */
+#define V3_CHUNK_RELEASED   (1ull << 5) /* RAM that the guest has given back: hva is 0; release.c */
+#define V3_CHUNK_LIMBO	    (1ull << 6) /* released, but somebody may still use the host page */
+#define V3_CHUNK_EPOCH	    (1ull << 7) /* LIMBO: which grace period ends that */
+/* Not of the RAM that was taken for the VM. Page: of page_alloc(). Chunk: it was taken later, in one piece of its own. */
+#define V3_CHUNK_FRESH	    (1ull << 8)
 #define V3_CHUNK_PLAIN_MASK (V3_CHUNK_ROM | V3_CHUNK_HOOK | V3_CHUNK_MMIO)
 
 /* Low bit of v3_mem_chunk.hva: not one host piece; the other bits point to a v3_mem_split or are 0. */
@@ -39,13 +44,14 @@ struct v3_vm;
 /** 2 MiB of guest-physical space. */
 struct v3_mem_chunk {
 	uint64_t hva; /* host address of the 2 MiB, or V3_CHUNK_SLOW | pointer */
-	uint64_t hpa; /* its host-physical address (0 if SLOW) | V3_CHUNK_* */
+	uint64_t hpa; /* its host-physical address (0 if SLOW, unless RELEASED) | V3_CHUNK_* */
 };
 
-/** A chunk that is RAM only in part or has no contiguous host piece: page by page. */
+/** A chunk that is RAM only in part, has no contiguous host piece or was released in part: page by page. Stays as
+ * long as the VM. */
 struct v3_mem_split {
-	uint64_t hva[V3_PAGES_PER_2M]; /* 0: not RAM */
-	uint64_t hpa[V3_PAGES_PER_2M]; /* | V3_CHUNK_ROM */
+	uint64_t hva[V3_PAGES_PER_2M]; /* 0: not RAM, or released */
+	uint64_t hpa[V3_PAGES_PER_2M]; /* 0: not RAM; | V3_CHUNK_ROM and those of released RAM */
 };
 
 /** Sparse map of pages to words: a hash of 2 MiB groups. Groups stay until v3_pagemap_fini(). */
@@ -81,9 +87,10 @@ struct v3_mem_pieces {
 	struct v3_mem_pieces *next;
 	uint32_t count;
 	struct {
+		v3_gpa_t gpa; /* where it was placed */
 		v3_hpa_t hpa;
 		uint64_t npages;
-	} piece[254];
+	} piece[169];
 };
 
 /** How writes of the guest are noticed. */
@@ -123,6 +130,7 @@ struct v3_card {
 struct v3_mem_window {
 	v3_gpa_t gpa;
 	uint64_t size;
+	bool shows_ram; /* it has shown RAM of another place; v3_mem.lock */
 	struct v3_mem_window_page {
 		uint64_t hva, hpa; /* of the RAM that lies there */
 		bool under;	   /* writes go to it although something else is shown */
@@ -152,6 +160,7 @@ struct v3_mem {
 	struct v3_mem_range region[V3_MEM_MAX_REGIONS]; /* sorted by gpa */
 	struct v3_mem_pieces *pieces;			/* owned */
 	struct v3_dirty dirty;
+	struct v3_release *release; /* owned; NULL: RAM is never given back */
 	uint64_t ram_bytes, backed_1g, backed_2m, backed_4k;
 };
 
@@ -163,12 +172,13 @@ int v3_mem_init(struct v3_vm *vm);
 /** Free the map and all RAM, after v3_mmu_fini(). thread. A zeroed or half-made map is allowed. */
 void v3_mem_fini(struct v3_vm *vm);
 
-/** Slow half of v3_mem_find(): chunks without one host piece, cards. */
+/** Slow half of v3_mem_find(): chunks without one host piece, cards. A released page gets a host page again. */
 uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa);
 
 /**
  * Host address of the guest-physical byte @p gpa: RAM, ROM or a card, whatever lies over it (MMIO, hooks, views).
- * Valid to the end of its 4 KiB page. any context. @return NULL if it is neither.
+ * Valid to the end of its 4 KiB page and as long as v3_mem_ptr() says. atomic, not under v3_mem.lock.
+ * @return NULL if it is neither.
  */
 static inline uint8_t *v3_mem_find(const struct v3_mem *mem, v3_gpa_t gpa)
 {
@@ -177,7 +187,7 @@ static inline uint8_t *v3_mem_find(const struct v3_mem *mem, v3_gpa_t gpa)
 
 	if (V3_UNLIKELY(n >= mem->nchunks))
 		return v3_mem_find_slow(mem, gpa);
-	hva = mem->chunk[n].hva;
+	hva = __atomic_load_n(&mem->chunk[n].hva, __ATOMIC_RELAXED);
 	if (V3_UNLIKELY(hva & V3_CHUNK_SLOW))
 		return v3_mem_find_slow(mem, gpa);
 	return (uint8_t *)(hva + (gpa & (V3_SIZE_2M - 1)));
@@ -205,10 +215,26 @@ static inline void v3_mem_write_end(struct v3_mem *mem)
 /* v3_mem_find() from the VM; needs state.h. */
 #define v3_mem_hva(vm, gpa) v3_mem_find(&(vm)->mem, (gpa))
 
-/** Host-physical address and V3_CHUNK_ROM of a page. any. @return V3_HPA_NONE: neither RAM nor ROM. */
-v3_hpa_t v3_mem_ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
-/** The same, cards included. */
+/**
+ * Host-physical address and V3_CHUNK_ROM of a page, cards included. any; stable only under v3_mem.lock.
+ * @return V3_HPA_NONE: nothing of that, or released.
+ */
 v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
+/** Is the page RAM or, *rom set, ROM, released or not? any. */
+bool v3_mem_backed(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
+/** The same, or a card's. any. */
+bool v3_mem_is_memory(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom);
+/** Have the chunk kept page by page. Under v3_mem.lock, or before the VM runs. @return its pages; NULL: no memory */
+struct v3_mem_split *v3_mem_split_chunk(struct v3_mem *mem, v3_gpa_t gpa);
+/** The pages of a chunk; NULL: it is in one piece, or has none. */
+static inline struct v3_mem_split *v3_mem_pages_of(const struct v3_mem_chunk *chunk)
+{
+	const uint64_t hva = __atomic_load_n(&chunk->hva, __ATOMIC_RELAXED);
+
+	return hva & V3_CHUNK_SLOW ? (struct v3_mem_split *)(hva & ~V3_CHUNK_SLOW) : NULL;
+}
+/** No 1 GiB leaf may cover the chunk any more. As v3_mem_split_chunk(). */
+void v3_mem_unmark_giga(struct v3_mem *mem, v3_gpa_t gpa);
 
 /* ---- card.c ---- */
 
@@ -290,6 +316,20 @@ void v3_dirty_wrote_tracked(struct v3_vcpu *vcpu, v3_gpa_t gpa, const uint8_t *r
 int v3_dirty_log_exit(struct v3_vcpu *vcpu, struct v3_exit *exit);
 /** Free the bitmap; with the VM. */
 void v3_dirty_fini(struct v3_mem *mem);
+
+/* ---- release.c ---- */
+
+/** Give a released page its host page back. atomic, not under v3_mem.lock. @return as v3_mem_find() */
+uint8_t *v3_release_touch(const struct v3_mem *mem, v3_gpa_t gpa);
+/**
+ * The same at a nested fault: may sleep for it, and takes 2 MiB where all of them are released. Own thread.
+ * @return V3_OK; V3_ENOMEM: the VM stops
+ */
+int v3_release_fault(struct v3_vcpu *vcpu, v3_gpa_t gpa);
+/** Its part of v3_mem_get_stats(). Under v3_mem.lock. */
+void v3_release_stats(const struct v3_mem *mem, struct v3_mem_stats *out);
+/** Give the host what is left of pieces that parts of were given back, and what was taken since. With the VM. */
+void v3_release_fini(struct v3_mem *mem);
 
 /* ---- pagemap.c: callers serialise changes; look-ups are lock-free ---- */
 

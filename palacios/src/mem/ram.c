@@ -2,8 +2,8 @@
 /**
  * @file ram.c
  * Guest RAM and ROM: regions, the host pieces behind them, and the chunk table that finds the host address
- * of a guest-physical one. All of it is built before the VM first runs and does not change afterwards, but for
- * the flags.
+ * of a guest-physical one. All of it is built before the VM first runs; afterwards only release.c and window.c
+ * change what pages are backed by.
  */
 #include "state.h"
 
@@ -29,7 +29,7 @@ int v3_mem_init(struct v3_vm *vm)
 
 /* ---- pieces: what was taken from the host ---- */
 
-static int ram_note_piece(struct v3_mem *mem, v3_hpa_t hpa, uint64_t npages)
+static int ram_note_piece(struct v3_mem *mem, v3_gpa_t gpa, v3_hpa_t hpa, uint64_t npages)
 {
 	struct v3_mem_pieces *p = mem->pieces;
 
@@ -40,6 +40,7 @@ static int ram_note_piece(struct v3_mem *mem, v3_hpa_t hpa, uint64_t npages)
 		p->next = mem->pieces;
 		mem->pieces = p;
 	}
+	p->piece[p->count].gpa = gpa;
 	p->piece[p->count].hpa = hpa;
 	p->piece[p->count++].npages = npages;
 	return V3_OK;
@@ -64,13 +65,6 @@ static void ram_free_pieces(struct v3_mem *mem, uint64_t keep)
 }
 
 /* ---- chunk table ---- */
-
-static struct v3_mem_split *ram_split(const struct v3_mem_chunk *chunk)
-{
-	if (!(chunk->hva & V3_CHUNK_SLOW))
-		return NULL;
-	return (struct v3_mem_split *)(chunk->hva & ~V3_CHUNK_SLOW);
-}
 
 /* Make the table large enough for @p need chunks. */
 static int ram_grow_table(struct v3_mem *mem, uint64_t need)
@@ -108,7 +102,7 @@ static int ram_place_pages(struct v3_mem *mem, v3_gpa_t gpa, uint8_t *va, v3_hpa
 			   uint64_t size, uint64_t attr)
 {
 	struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
-	struct v3_mem_split *split = ram_split(chunk);
+	struct v3_mem_split *split = v3_mem_pages_of(chunk);
 	unsigned page = (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
 
 	if (!split) {
@@ -123,6 +117,47 @@ static int ram_place_pages(struct v3_mem *mem, v3_gpa_t gpa, uint8_t *va, v3_hpa
 	}
 	mem->backed_4k += size;
 	return V3_OK;
+}
+
+void v3_mem_unmark_giga(struct v3_mem *mem, v3_gpa_t gpa)
+{
+	struct v3_mem_chunk *chunk = &mem->chunk[(gpa & ~(V3_SIZE_1G - 1)) >> V3_CHUNK_SHIFT];
+
+	if (!(chunk->hpa & V3_CHUNK_GIGA))
+		return;
+	for (unsigned i = 0; i < RAM_CHUNKS_PER_1G; i++)
+		__atomic_fetch_and(&chunk[i].hpa, ~V3_CHUNK_GIGA, __ATOMIC_RELAXED);
+	mem->backed_1g -= V3_SIZE_1G;
+	mem->backed_2m += V3_SIZE_1G;
+}
+
+struct v3_mem_split *v3_mem_split_chunk(struct v3_mem *mem, v3_gpa_t gpa)
+{
+	struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
+	struct v3_mem_split *split = v3_mem_pages_of(chunk);
+	const bool whole = !(chunk->hva & V3_CHUNK_SLOW);
+	const uint64_t page = V3_CHUNK_ROM | V3_CHUNK_RELEASED | V3_CHUNK_LIMBO | V3_CHUNK_EPOCH;
+	const v3_hpa_t hpa = chunk->hpa & V3_PAGE_MASK;
+
+	if (split)
+		return split;
+	split = v3_alloc(sizeof(*split));
+	if (!split)
+		return NULL;
+	v3_mem_unmark_giga(mem, gpa);
+	for (unsigned i = 0; i < V3_PAGES_PER_2M; i++) {
+		split->hva[i] = whole ? chunk->hva + i * V3_PAGE_SIZE : 0;
+		split->hpa[i] = (hpa ? hpa + i * V3_PAGE_SIZE : 0) | (chunk->hpa & page);
+	}
+	/* A look-up that has missed the table finds the mark, and looks again under the lock. */
+	if (mem->release)
+		__atomic_fetch_or(&chunk->hpa, V3_CHUNK_RELEASED, __ATOMIC_RELEASE);
+	__atomic_store_n(&chunk->hva, (uintptr_t)split | V3_CHUNK_SLOW, __ATOMIC_RELEASE);
+	__atomic_fetch_and(&chunk->hpa, ~(V3_PAGE_MASK | (page & ~V3_CHUNK_RELEASED)),
+			   __ATOMIC_RELEASE);
+	mem->backed_2m -= V3_SIZE_2M;
+	mem->backed_4k += V3_SIZE_2M;
+	return split;
 }
 
 /* Enter one host piece. */
@@ -184,7 +219,7 @@ static int ram_back(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t end, uint64_t ali
 				return V3_ENOMEM;
 			continue;
 		}
-		err = ram_note_piece(mem, hpa, want >> V3_PAGE_SHIFT);
+		err = ram_note_piece(mem, gpa, hpa, want >> V3_PAGE_SHIFT);
 		if (err) {
 			v3_host_ram_free(hpa, want >> V3_PAGE_SHIFT);
 			return err;
@@ -255,11 +290,11 @@ static void ram_clear(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t end)
 {
 	while (gpa < end) {
 		struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
-		struct v3_mem_split *split = ram_split(chunk);
+		struct v3_mem_split *split = v3_mem_pages_of(chunk);
 		v3_gpa_t next = (gpa | (V3_SIZE_2M - 1)) + 1;
 
 		for (; split && gpa < next && gpa < end; gpa += V3_PAGE_SIZE)
-			split->hva[(gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M] = 0;
+			split->hva[v3_pagemap_slot(gpa)] = split->hpa[v3_pagemap_slot(gpa)] = 0;
 		if (!split || ram_split_empty(split)) {
 			v3_free(split);
 			chunk->hva = V3_CHUNK_SLOW;
@@ -366,10 +401,11 @@ void v3_mem_fini(struct v3_vm *vm)
 	struct v3_mem *mem = &vm->mem;
 	struct v3_mem_hook *hook;
 
+	v3_release_fini(mem);
 	v3_free(mem->window);
 	mem->window = NULL;
 	for (uint64_t i = 0; i < mem->nchunks; i++)
-		v3_free(ram_split(&mem->chunk[i]));
+		v3_free(v3_mem_pages_of(&mem->chunk[i]));
 	if (mem->chunk)
 		v3_host_ram_free(mem->chunk_hpa, mem->chunk_pages);
 	mem->chunk = NULL;
@@ -390,38 +426,42 @@ void v3_mem_fini(struct v3_vm *vm)
 
 /* ---- look-up ---- */
 
-/* In a chunk that is kept page by page. */
-static uint8_t *ram_find_page(const struct v3_mem_chunk *chunk, v3_gpa_t gpa)
+/* Is there RAM or ROM, now or until it was released? */
+static bool ram_is_there(uint64_t hpa)
 {
-	const struct v3_mem_split *split = ram_split(chunk);
-	uint64_t hva;
+	return hpa & (V3_PAGE_MASK | V3_CHUNK_RELEASED);
+}
 
-	if (!split)
-		return NULL;
-	hva = split->hva[(gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M];
-	return hva ? (uint8_t *)(hva + (gpa & (V3_PAGE_SIZE - 1))) : NULL;
+/* In a chunk that is kept page by page, or released. */
+static uint8_t *ram_find_page(const struct v3_mem *mem, v3_gpa_t gpa)
+{
+	const struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
+	const struct v3_mem_split *split = v3_mem_pages_of(chunk);
+	const uint64_t *hpa = split ? &split->hpa[v3_pagemap_slot(gpa)] : &chunk->hpa;
+	uint64_t hva = 0;
+
+	if (split)
+		hva = __atomic_load_n(&split->hva[v3_pagemap_slot(gpa)], __ATOMIC_ACQUIRE);
+	if (V3_LIKELY(hva))
+		return (uint8_t *)(hva + (gpa & (V3_PAGE_SIZE - 1)));
+	if (mem->release && ram_is_there(__atomic_load_n(hpa, __ATOMIC_RELAXED)))
+		return v3_release_touch(mem, gpa);
+	return NULL;
 }
 
 uint8_t *v3_mem_find_slow(const struct v3_mem *mem, v3_gpa_t gpa)
 {
 	const uint64_t n = gpa >> V3_CHUNK_SHIFT;
-	uint8_t *ram = n < mem->nchunks ? ram_find_page(&mem->chunk[n], gpa) : NULL;
+	uint8_t *ram = n < mem->nchunks ? ram_find_page(mem, gpa) : NULL;
 
 	return ram ? ram : v3_card_find(mem, gpa);
 }
 
-v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
+/* V3_HPA_NONE: neither RAM nor ROM, or released. */
+static v3_hpa_t ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
 {
-	v3_hpa_t hpa = v3_mem_ram_hpa(mem, gpa, rom);
-	uint8_t *card = hpa == V3_HPA_NONE ? v3_card_find(mem, gpa & V3_PAGE_MASK) : NULL;
-
-	return card ? v3_host_va_to_pa(card) : hpa;
-}
-
-v3_hpa_t v3_mem_ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
-{
+	const unsigned page = v3_pagemap_slot(gpa);
 	uint64_t n = gpa >> V3_CHUNK_SHIFT;
-	unsigned page = (gpa >> V3_PAGE_SHIFT) % V3_PAGES_PER_2M;
 	const struct v3_mem_split *split;
 	uint64_t hpa;
 
@@ -429,7 +469,7 @@ v3_hpa_t v3_mem_ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
 	if (n >= mem->nchunks)
 		return V3_HPA_NONE;
 	if (mem->chunk[n].hva & V3_CHUNK_SLOW) {
-		split = ram_split(&mem->chunk[n]);
+		split = v3_mem_pages_of(&mem->chunk[n]);
 		if (!split || !split->hva[page])
 			return V3_HPA_NONE;
 		hpa = split->hpa[page];
@@ -440,20 +480,50 @@ v3_hpa_t v3_mem_ram_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
 	return hpa & V3_PAGE_MASK;
 }
 
+v3_hpa_t v3_mem_hpa(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
+{
+	v3_hpa_t hpa = ram_hpa(mem, gpa, rom);
+	uint8_t *card = hpa == V3_HPA_NONE ? v3_card_find(mem, gpa & V3_PAGE_MASK) : NULL;
+
+	return card ? v3_host_va_to_pa(card) : hpa;
+}
+
+bool v3_mem_backed(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
+{
+	const struct v3_mem_chunk *chunk;
+	const struct v3_mem_split *split;
+	uint64_t hpa;
+
+	*rom = false;
+	if (gpa >> V3_CHUNK_SHIFT >= mem->nchunks)
+		return false;
+	chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
+	split = v3_mem_pages_of(chunk);
+	hpa = __atomic_load_n(split ? &split->hpa[v3_pagemap_slot(gpa)] : &chunk->hpa,
+			      __ATOMIC_RELAXED);
+	*rom = hpa & V3_CHUNK_ROM;
+	return ram_is_there(hpa);
+}
+
+bool v3_mem_is_memory(const struct v3_mem *mem, v3_gpa_t gpa, bool *rom)
+{
+	return v3_mem_backed(mem, gpa, rom) || v3_card_find(mem, gpa);
+}
+
 /* ---- what devices use ---- */
 
 /* Host address of [gpa, gpa + *n), *n cut to the end of the 2 MiB chunk or, in a split one, of the page. */
 static uint8_t *ram_run(struct v3_mem *mem, v3_gpa_t gpa, uint64_t *n)
 {
-	const struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
-	uint64_t left, mask = V3_SIZE_2M - 1;
+	uint64_t hva, left, mask = V3_SIZE_2M - 1;
 	uint8_t *va;
 
 	if (gpa >> V3_CHUNK_SHIFT >= mem->nchunks)
 		return NULL;
-	va = (uint8_t *)(chunk->hva + (gpa & mask));
-	if (chunk->hva & V3_CHUNK_SLOW) {
-		va = ram_find_page(chunk, gpa);
+	hva = __atomic_load_n(&mem->chunk[gpa >> V3_CHUNK_SHIFT].hva, __ATOMIC_RELAXED);
+	va = (uint8_t *)(hva + (gpa & mask));
+	if (hva & V3_CHUNK_SLOW) {
+		va = ram_find_page(mem, gpa);
 		mask = V3_PAGE_SIZE - 1;
 	}
 	if (!va)
@@ -482,7 +552,7 @@ static bool ram_backed(struct v3_mem *mem, v3_gpa_t gpa, uint64_t len)
 
 enum ram_op { RAM_READ, RAM_WRITE, RAM_FILL };
 
-static int ram_transfer(struct v3_vm *vm, v3_gpa_t gpa, uint8_t *buf, uint64_t len, enum ram_op op)
+static int ram_move(struct v3_vm *vm, v3_gpa_t gpa, uint8_t *buf, uint64_t len, enum ram_op op)
 {
 	bool backed = false; /* all of it */
 
@@ -508,6 +578,20 @@ static int ram_transfer(struct v3_vm *vm, v3_gpa_t gpa, uint8_t *buf, uint64_t l
 		len -= n;
 	}
 	return V3_OK;
+}
+
+/* Whoever calls need not be a vcpu, for whose look-ups a page that is released is kept. */
+static int ram_transfer(struct v3_vm *vm, v3_gpa_t gpa, uint8_t *buf, uint64_t len, enum ram_op op)
+{
+	unsigned pin;
+	int err;
+
+	if (V3_LIKELY(!vm->mem.release))
+		return ram_move(vm, gpa, buf, len, op);
+	pin = v3_mem_pin(vm);
+	err = ram_move(vm, gpa, buf, len, op);
+	v3_mem_unpin(vm, pin);
+	return err;
 }
 
 int v3_mem_read(struct v3_vm *vm, v3_gpa_t gpa, void *buf, size_t len)

@@ -9,45 +9,6 @@
 
 #include "palacios/util/str.h"
 
-#define WINDOW_CHUNKS_PER_1G 512
-
-/* A 1 GiB leaf must not cover the chunk any more. */
-static void window_unmark_giga(struct v3_mem *mem, v3_gpa_t gpa)
-{
-	struct v3_mem_chunk *chunk = &mem->chunk[(gpa & ~(V3_SIZE_1G - 1)) >> V3_CHUNK_SHIFT];
-
-	if (!(chunk->hpa & V3_CHUNK_GIGA))
-		return;
-	for (unsigned i = 0; i < WINDOW_CHUNKS_PER_1G; i++)
-		chunk[i].hpa &= ~V3_CHUNK_GIGA;
-	mem->backed_1g -= V3_SIZE_1G;
-	mem->backed_2m += V3_SIZE_1G;
-}
-
-/* Have the chunk kept page by page. */
-static int window_split(struct v3_mem *mem, v3_gpa_t gpa)
-{
-	struct v3_mem_chunk *chunk = &mem->chunk[gpa >> V3_CHUNK_SHIFT];
-	const uint64_t attr = chunk->hpa & V3_CHUNK_ROM;
-	struct v3_mem_split *split;
-
-	if (chunk->hva & V3_CHUNK_SLOW)
-		return V3_OK;
-	split = v3_alloc(sizeof(*split));
-	if (!split)
-		return V3_ENOMEM;
-	window_unmark_giga(mem, gpa);
-	for (unsigned i = 0; i < V3_PAGES_PER_2M; i++) {
-		split->hva[i] = chunk->hva + i * V3_PAGE_SIZE;
-		split->hpa[i] = (chunk->hpa & V3_PAGE_MASK) + i * V3_PAGE_SIZE + attr;
-	}
-	chunk->hva = (uintptr_t)split | V3_CHUNK_SLOW;
-	chunk->hpa &= V3_CHUNK_HOOK | V3_CHUNK_MMIO;
-	mem->backed_2m -= V3_SIZE_2M;
-	mem->backed_4k += V3_SIZE_2M;
-	return V3_OK;
-}
-
 static bool window_range(v3_gpa_t gpa, uint64_t size)
 {
 	return !((gpa | size) & (V3_PAGE_SIZE - 1)) && size && size <= V3_SIZE_2M &&
@@ -60,28 +21,26 @@ int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size)
 	const uint64_t npages = size >> V3_PAGE_SHIFT;
 	struct v3_mem_window *win;
 	bool rom;
-	int err;
 
 	if (!window_range(gpa, size))
 		return V3_EINVAL;
 	if (mem->window)
 		return V3_EEXIST;
 	for (uint64_t i = 0; i < npages; i++)
-		if (v3_mem_ram_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom) == V3_HPA_NONE || rom)
+		if (!v3_mem_backed(mem, gpa + i * V3_PAGE_SIZE, &rom) || rom)
 			return V3_ENOENT;
 	win = v3_alloc(sizeof(*win) + npages * sizeof(win->page[0]));
 	if (!win)
 		return V3_ENOMEM;
-	err = window_split(mem, gpa);
-	if (err) {
+	if (!v3_mem_split_chunk(mem, gpa)) {
 		v3_free(win);
-		return err;
+		return V3_ENOMEM;
 	}
 	win->gpa = gpa;
 	win->size = size;
 	for (uint64_t i = 0; i < npages; i++) {
 		win->page[i].hva = (uintptr_t)v3_mem_find(mem, gpa + i * V3_PAGE_SIZE);
-		win->page[i].hpa = v3_mem_ram_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom);
+		win->page[i].hpa = v3_mem_hpa(mem, gpa + i * V3_PAGE_SIZE, &rom);
 	}
 	mem->window = win;
 	return V3_OK;
@@ -93,19 +52,32 @@ static bool window_covers(const struct v3_mem_window *win, v3_gpa_t gpa, uint64_
 	       size <= win->size - (gpa - win->gpa);
 }
 
-/* Is all of what is to be shown there, and outside the window unless it is the window's own RAM? */
-static bool window_shows(const struct v3_mem *mem, v3_gpa_t gpa, uint64_t size, v3_gpa_t from)
+/*
+ * Is all of what is to be shown there, and outside the window unless it is the window's own RAM? It must stay: RAM
+ * that is shown somewhere else is the end of giving back any.
+ */
+static bool window_shows(struct v3_mem *mem, v3_gpa_t gpa, uint64_t size, v3_gpa_t from)
 {
-	const struct v3_mem_window *win = mem->window;
-	bool rom;
+	struct v3_mem_window *win = mem->window;
+	bool rom, ram = false;
+	unsigned long flags;
 
 	if (from == gpa || from == V3_GPA_NONE)
 		return true;
 	if (from + size < from || (from < win->gpa + win->size && win->gpa < from + size))
 		return false;
-	for (uint64_t off = 0; off < size; off += V3_PAGE_SIZE)
-		if (v3_mem_ram_hpa(mem, from + off, &rom) == V3_HPA_NONE)
+	for (uint64_t off = 0; off < size; off += V3_PAGE_SIZE) {
+		if (!v3_mem_backed(mem, from + off, &rom))
 			return false;
+		ram |= !rom;
+	}
+	if (ram) {
+		flags = v3_lock_acquire(&mem->lock);
+		win->shows_ram = true;
+		v3_lock_release(&mem->lock, flags);
+	}
+	for (uint64_t off = 0; off < size; off += V3_PAGE_SIZE)
+		(void)v3_mem_find(mem, from + off); /* not while the lock is held */
 	return true;
 }
 
@@ -125,7 +97,7 @@ static void window_switch(struct v3_mem *mem, v3_gpa_t gpa, v3_gpa_t from,
 		hva = hpa = 0;
 	} else if (from != gpa) {
 		hva = (uintptr_t)v3_mem_find(mem, from);
-		hpa = v3_mem_ram_hpa(mem, from, &rom);
+		hpa = v3_mem_hpa(mem, from, &rom);
 	}
 	if (rom || writes != V3_WINDOW_STORE)
 		hpa |= V3_CHUNK_ROM;

@@ -59,7 +59,7 @@ static int gva_copy(struct v3_vcpu *vcpu, v3_gva_t gva, uint8_t *buf, size_t len
 		}
 		if (access != V3_ACC_WRITE)
 			memcpy(buf, ram, n);
-		else if (v3_mem_hpa(&vcpu->vm->mem, gpa, &rom) != V3_HPA_NONE && !rom)
+		else if (v3_mem_is_memory(&vcpu->vm->mem, gpa, &rom) && !rom)
 			gva_put(vcpu, gpa, ram, buf, n);
 		buf += n;
 		gva += n;

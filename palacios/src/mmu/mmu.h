@@ -190,7 +190,8 @@ uint8_t *v3_view_hva(struct v3_vcpu *vcpu, v3_gpa_t gpa);
 /**
  * Fill in the table for a fault at @p gpa, RAM or ROM, with the largest leaf that the map and @p view allow.
  * Takes v3_mem.lock. @p view: the one whose table is meant, NULL: the VM's.
- * @return V3_OK; V3_ENOENT: nothing may be mapped there for @p access (emulate it); V3_ENOMEM.
+ * @return V3_OK; V3_ENOENT: nothing may be mapped there for @p access (emulate it); V3_EAGAIN: the page is released,
+ *         v3_release_fault() first; V3_ENOMEM.
  */
 int v3_mmu_map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsigned access);
 /** Remove [gpa, gpa + size) from the VM's table and all views'; under v3_mem.lock.

@@ -101,7 +101,7 @@ int v3_view_set_page(struct v3_view *view, v3_gpa_t gpa, unsigned perm, v3_hpa_t
 			return V3_EINVAL;
 		word |= hpa | VIEW_OWN;
 	}
-	if (v3_mem_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE)
+	if (!v3_mem_is_memory(&vm->mem, gpa, &rom))
 		return V3_ENOENT;
 	if (perm && !(perm & V3_ACC_READ) && !(perm == V3_ACC_EXEC && vm->mmu.exec_only))
 		return V3_ENOTSUP;

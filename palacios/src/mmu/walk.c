@@ -199,7 +199,7 @@ static inline __attribute__((always_inline)) bool walk_recall(const struct v3_vc
 	return true;
 }
 
-/* Host address of the table page at @p gpa, whose chunk is split. NULL: not RAM. */
+/* Host address of the table page at @p gpa, whose chunk is split. NULL: not RAM, or released. */
 static inline const uint8_t *walk_split_table(uint64_t chunk_hva, uint64_t gpa)
 {
 	const struct v3_mem_split *split = (const struct v3_mem_split *)(chunk_hva - V3_CHUNK_SLOW);
@@ -231,7 +231,8 @@ static bool walk_quick(struct v3_vcpu *vcpu, v3_gva_t gva, unsigned access, unsi
 	memo->page = V3_WALK_NO_PAGE;
 #pragma GCC unroll 4
 	for (int l = 3; l >= 0; l--) {
-		const uint64_t hva = chunk[e >> V3_CHUNK_SHIFT & last].hva;
+		const uint64_t hva =
+			__atomic_load_n(&chunk[e >> V3_CHUNK_SHIFT & last].hva, __ATOMIC_RELAXED);
 		const uint8_t *table = (const uint8_t *)(hva + (e & 0x1ff000));
 
 		if (V3_UNLIKELY(hva & V3_CHUNK_SLOW)) {
@@ -280,7 +281,7 @@ static uint8_t *walk_entry(struct v3_vcpu *vcpu, v3_gpa_t gpa, bool *writable)
 {
 	bool rom;
 
-	v3_mem_hpa(&vcpu->vm->mem, gpa, &rom);
+	v3_mem_backed(&vcpu->vm->mem, gpa, &rom);
 	*writable = !rom;
 	return vcpu->mmu.view ? v3_view_hva(vcpu, gpa) : v3_mem_hva(vcpu->vm, gpa);
 }

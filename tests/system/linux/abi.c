@@ -232,6 +232,22 @@ static void refuse_vcpus(int vm)
 	abi_expect("move, bad pointer", ioctl(vm, PALACIOS_VM_MOVE, BAD_POINTER), EFAULT);
 }
 
+/* This guest has none. */
+static void refuse_balloon(int vm)
+{
+	struct palacios_balloon b = {.flags = 0};
+
+	abi_expect("balloon, none", ioctl(vm, PALACIOS_VM_BALLOON, &b), ENODEV);
+	b.flags = PALACIOS_BALLOON_SET;
+	abi_expect("balloon, none to set", ioctl(vm, PALACIOS_VM_BALLOON, &b), ENODEV);
+	b.flags = PALACIOS_BALLOON_SET | PALACIOS_BALLOON_DRIVER;
+	abi_expect("balloon, flags", ioctl(vm, PALACIOS_VM_BALLOON, &b), EINVAL);
+	b.flags = 0;
+	b.reserved[3] = 1;
+	abi_expect("balloon, reserved", ioctl(vm, PALACIOS_VM_BALLOON, &b), EINVAL);
+	abi_expect("balloon, bad pointer", ioctl(vm, PALACIOS_VM_BALLOON, BAD_POINTER), EFAULT);
+}
+
 static void refuse_memory(int vm)
 {
 	char byte = 0;
@@ -284,6 +300,7 @@ static void refuse_vm(int vm)
 	abi_expect("reset before start", ioctl(vm, PALACIOS_VM_RESET), EBUSY);
 	refuse_console(vm);
 	refuse_vcpus(vm);
+	refuse_balloon(vm);
 	refuse_memory(vm);
 	abi_expect("hard stop before start", abi_stop(vm, PALACIOS_STOP_HARD), 0);
 	abi_expect("start after stop", ioctl(vm, PALACIOS_VM_START), EBUSY);

@@ -124,6 +124,7 @@ static unsigned long fuzz_command(struct fuzz *f)
 		PALACIOS_VM_WRITE_MEMORY,
 		PALACIOS_VM_DUMP,
 		PALACIOS_VM_SCREEN,
+		PALACIOS_VM_BALLOON,
 	};
 
 	if (fuzz_below(f, 4))

@@ -11,6 +11,7 @@
 #include "palacios/error.h"
 #include "palacios/file.h"
 #include "palacios/log.h"
+#include "palacios/mem.h"
 #include "palacios/util/str.h"
 #include "palacios/vm.h"
 
@@ -142,8 +143,11 @@ static void file_work(void *arg)
 		first = req;
 	}
 	for (req = first; req; req = next) {
+		int err = file_result(d, req, file_do(d, req));
+
+		v3_mem_unpin(d->blk.vm, req->pin);
 		next = req->next; /* the request is its owner's again once it is done */
-		req->done(req, file_result(d, req, file_do(d, req)));
+		req->done(req, err);
 	}
 }
 
@@ -151,6 +155,7 @@ static int file_submit(struct v3_blk *blk, struct v3_blk_req *req)
 {
 	struct file_disk *d = file_of(blk);
 
+	req->pin = v3_mem_pin(blk->vm); /* its pieces are guest memory */
 	req->next = __atomic_load_n(&d->queue, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&d->queue, &req->next, req, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))

@@ -22,7 +22,7 @@
 #define PV_EOI_BITS    3ull /* the address is a multiple of 4; bit 1 is reserved */
 #define PV_EOI_UNHEARD 1u
 
-/* RAM stays where it is: the MSR's write has checked that there is some. */
+/* The MSR's write has checked that there is RAM, which stays RAM. */
 static uint32_t *lapic_pv_word(struct lapic *l)
 {
 	return v3_mem_ptr(l->set->vm, l->pv_eoi & ~PV_EOI_BITS, sizeof(uint32_t));

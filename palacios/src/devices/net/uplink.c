@@ -211,10 +211,6 @@ static int uplink_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **stat
 	return V3_OK;
 }
 
-/* Nothing of it is the guest's: frames on their way are lost. */
-static const struct v3_save_field uplink_fields[] = {V3_SAVE_END};
-static const struct v3_save_table uplink_save = {.fields = uplink_fields};
-
 static const struct v3_cfg_key uplink_keys[] = {
 	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
 	{.name = "interface",
@@ -250,7 +246,6 @@ static const struct v3_save_table uplink_save = {
 };
 
 const struct v3_device_class v3_device_uplink = {
-	.save = &uplink_save,
 	.name = "uplink",
 	.save = &uplink_save,
 	.keys = uplink_keys,

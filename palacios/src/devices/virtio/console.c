@@ -278,12 +278,6 @@ static void vcon_retry(struct v3_vcpu *vcpu, void *priv)
 
 /* ---- device ---- */
 
-static bool vcon_stage_valid(const struct vcon_stage *stage)
-{
-	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
-}
-
-/* What came from the host stays, unless it is of a saved state that was refused. */
 static void vcon_state(void *priv, bool live)
 {
 	struct vcon *vcon = priv;
@@ -293,8 +287,6 @@ static void vcon_state(void *priv, bool live)
 		vcon->port[i].tell = 0;
 		vcon->port[i].open = 0;
 		vcon->port[i].sent = 0;
-		if (!vcon_stage_valid(&vcon->port[i].in))
-			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
 	}
 }
 
@@ -323,14 +315,14 @@ static bool vcon_stage_valid(const struct vcon_stage *stage)
 	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
 }
 
+/* What came from the host stays, unless it is of a saved state that was refused. */
 static void vcon_reset(void *state)
 {
 	struct vcon *vcon = state;
 	uint32_t i;
 
 	v3_virtio_reset(vcon->dev);
-	for (i = 0; i < vcon->nports;
-	     i++) { /* input stays, but for what a refused load left of it */
+	for (i = 0; i < vcon->nports; i++) {
 		if (!vcon_stage_valid(&vcon->port[i].in))
 			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
 	}

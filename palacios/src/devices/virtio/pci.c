@@ -149,6 +149,7 @@ void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
 
 	if (!run)
 		return;
+	v3_vq_begin(q);
 	q->budget = VIRTIO_RUN_BUDGET;
 	q->more = false;
 	if (run & VPCI_RUN_FINISH)

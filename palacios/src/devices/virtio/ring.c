@@ -15,7 +15,7 @@
 #include "palacios/mem.h"
 #include "palacios/util/str.h"
 
-/* Guest RAM stays where it is as long as the VM exists, so the pages met last are remembered. */
+/* Guest RAM stays where it is unless the guest gives it back, so the pages met last are remembered. */
 void *v3_vq_find_page(struct v3_vq *q, v3_gpa_t gpa)
 {
 	struct v3_vq_page *page = &q->page[(gpa >> V3_PAGE_SHIFT) % V3_ARRAY_SIZE(q->page)];
@@ -349,6 +349,7 @@ static const struct v3_save_field ring_fields[] = {
 	V3_SAVE(struct v3_vq, polled),
 	V3_SAVE_NOT(struct v3_vq, chain),
 	V3_SAVE_NOT(struct v3_vq, page),
+	V3_SAVE_NOT(struct v3_vq, page_count),
 	V3_SAVE_NOT(struct v3_vq, ndesc),
 	V3_SAVE_NOT(struct v3_vq, work),
 	V3_SAVE(struct v3_vq, due),

@@ -14,9 +14,11 @@
 #define V3_DEVICES_VIRTIO_VIRTIO_H
 
 #include "palacios/config.h"
+#include "palacios/mem.h"
 #include "palacios/pci.h"
 #include "palacios/save.h"
 #include "palacios/types.h"
+#include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
@@ -122,6 +124,7 @@ struct v3_vq {
 	bool polled;		   /* the driver is not asked to notify */
 	struct v3_vq_chain *chain; /* owned: the chain taken last */
 	struct v3_vq_page page[4]; /* by page number: those met last */
+	uint32_t page_count;	   /* v3_mem_release_count() then */
 	uint16_t ndesc
 		[VIRTIO_QUEUE_MAX]; /* packed: descriptors of the chain taken last under an id */
 	struct v3_work work;	    /* runs the queue once more */
@@ -219,7 +222,7 @@ bool v3_virtio_finish_held(struct v3_virtio *dev);
  * and buffers are in guest memory, which may be loaded later.
  */
 extern const struct v3_save_table v3_virtio_save;
-/** Change @p len bytes of the device's configuration space and tell the driver. Any vcpu, no device lock. */
+/** Change @p len bytes of the device's configuration space and tell the driver. Any thread, no device lock. */
 void v3_virtio_set_config(struct v3_virtio *dev, unsigned off, const void *bytes, unsigned len);
 
 /**
@@ -240,6 +243,15 @@ static inline void v3_vq_swap(struct v3_vq *q, struct v3_vq_chain **other)
 
 /* ---- ring.c: in process(), for the queue that runs ---- */
 
+/** A run begins: ring pages are where they were, unless the guest has given back any since. */
+static inline void v3_vq_begin(struct v3_vq *q)
+{
+	const uint32_t count = v3_mem_release_count(q->dev->vm);
+
+	if (q->page_count != count)
+		memset(q->page, 0, sizeof(q->page));
+	q->page_count = count;
+}
 /** To its state after reset; nobody runs it. */
 void v3_vq_reset(struct v3_vq *q);
 extern const struct v3_save_table v3_vq_save; /* of struct v3_vq; v3_virtio_save checks it */

@@ -49,7 +49,7 @@ static bool map_card(const struct v3_vm *vm, v3_gpa_t gpa)
 {
 	bool rom;
 
-	return v3_mem_ram_hpa(&vm->mem, gpa, &rom) == V3_HPA_NONE;
+	return !v3_mem_backed(&vm->mem, gpa, &rom);
 }
 
 /* Largest leaf for the page: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */
@@ -107,6 +107,8 @@ static int map_fault(struct v3_vm *vm, struct v3_view *view, v3_gpa_t gpa, unsig
 	if (!perm || (access & ~perm))
 		return V3_ENOENT;
 	hpa = own != V3_HPA_NONE ? own : v3_mem_hpa(&vm->mem, gpa, &rom);
+	if (hpa == V3_HPA_NONE)
+		return V3_EAGAIN;
 	level = special ? 0 : map_level(vm, view, gpa);
 	if ((perm & V3_ACC_WRITE) && own == V3_HPA_NONE && v3_dirty_tracks(&vm->mem, gpa) &&
 	    !map_card(vm, gpa))
@@ -190,6 +192,7 @@ void v3_mem_get_stats(struct v3_vm *vm, struct v3_mem_stats *out)
 		.leaves_1g = table->leaves[2],
 		.table_pages = table->pages,
 	};
+	v3_release_stats(&vm->mem, out);
 	for (const struct v3_view *view = vm->mmu.views; view; view = view->next)
 		out->table_pages += view->table.pages;
 	v3_lock_release(&vm->mem.lock, flags);
