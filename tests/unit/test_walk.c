@@ -84,8 +84,8 @@ static struct ref ref_walk(const struct v3_vcpu *v, uint8_t *ram, enum mode mode
 				rsvd |= 1ull << 63;
 			if (mode == MODE_PAE)
 				rsvd |= 0x7ffull << 52;
-			if (pdpte)
-				rsvd |= 1ull << 63 | 0x1e6;
+			if (pdpte) /* not bit 5: see walk_pae */
+				rsvd |= 1ull << 63 | 0x1c6;
 			if (mode >= MODE_4LEVEL && level >= 4)
 				rsvd |= 0x80;
 			if (leaf && level == 2)
@@ -174,7 +174,7 @@ static uint64_t rnd_entry(enum mode mode, bool upper)
 	if (mode < MODE_PAE)
 		return (uint32_t)e;
 	if (mode == MODE_PAE && chance(75))
-		e &= ~0x1e6ull;
+		e &= ~0x1c6ull;
 	if (chance(10))
 		e |= 1ull << 63;
 	if (chance(2))
