@@ -6,6 +6,8 @@
  */
 #include "virtio_echo.h"
 
+#include "devices/pci/pci.h"
+
 #include <pthread.h>
 
 /* ---- transport ---- */
@@ -475,6 +477,20 @@ static void test_virtio_ring_reset_while_running(void)
 	CHECK_EQ(rig_request(0, 4, 4), 4);
 }
 
+/* What a bridge does to what is behind it is to the device as if its driver reset it. */
+static void test_virtio_bus_reset(void)
+{
+	REQUIRE(open_echo(0));
+	CHECK_EQ(rig_request(0, 4, 4), 4);
+	echo.dev->func->desc.reset(echo.dev->func->desc.priv);
+	CHECK_EQ(rig_status(), 0);
+	CHECK(!echo.live);
+	rig_write(RIG_QSEL, 2, 0);
+	CHECK_EQ(rig_read(RIG_QENABLE, 2), 0);
+	REQUIRE(rig_init(V1));
+	CHECK_EQ(rig_request(0, 4, 4), 4);
+}
+
 static void test_virtio_ring_budget(void)
 {
 	REQUIRE(open_echo(0));
@@ -852,6 +868,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_ring_event_index),
 	TAP(test_virtio_ring_kick_while_running),
 	TAP(test_virtio_ring_reset_while_running),
+	TAP(test_virtio_bus_reset),
 	TAP(test_virtio_ring_budget),
 	TAP(test_virtio_ring_bad_drivers),
 	TAP(test_virtio_ring_indirect_needs_its_feature),

@@ -82,6 +82,8 @@ static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 		value = v3_pci_bus_read(func, off, size);
 	v3_lock_release(&host->lock, flags);
 
+	if (func && io->write)
+		v3_pci_bridge_written(func, off, size);
 	/* The device's own word, without the lock: functions stay while vcpus run. */
 	if (func && off >= PCI_DEVICE_SPECIFIC) {
 		if (io->write && func->desc.cfg_write)
