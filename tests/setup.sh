@@ -14,7 +14,7 @@ PACKAGES=(
 	# the Debian guest's initramfs and disk; its kernel and busybox are downloaded, not installed
 	cpio e2fsprogs
 	# disk and CD that firmware boots: GRUB's tools and images, nothing is installed as a boot loader
-	grub-common grub-pc-bin xorriso mtools
+	grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ovmf
 	# judges of disk images
 	qemu-utils
 )

@@ -122,9 +122,50 @@ void fake_console_limit(const char *name, size_t bytes)
 	console_must_find(name)->limit = bytes;
 }
 
-void fake_console_feed(const char *name, const char *text)
+void fake_console_room_of(const void *host_ctx, const char *name, size_t bytes)
 {
-	struct fake_stream *s = console_must_find(name);
+	struct fake_stream *s = console_get(host_ctx, name);
+
+	s->limit = s->nout + bytes;
+}
+
+/* An owned copy of @p len bytes. */
+static char *console_copy(const char *bytes, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (!copy)
+		abort();
+	if (len)
+		memcpy(copy, bytes, len);
+	return copy;
+}
+
+void fake_console_move(const void *from_ctx, const void *to_ctx, const char *name)
+{
+	const struct fake_stream *from = console_get(from_ctx, name);
+	struct fake_stream *to = console_get(to_ctx, name);
+
+	free(to->in);
+	free(to->out);
+	to->in = console_copy(from->in, from->nin);
+	to->nin = from->nin;
+	to->taken = from->taken;
+	to->out = console_copy(from->out, from->nout);
+	to->nout = from->nout;
+	to->limit = from->limit;
+}
+
+bool fake_console_same(const void *ctx, const void *other_ctx, const char *name)
+{
+	const struct fake_stream *a = console_get(ctx, name), *b = console_get(other_ctx, name);
+
+	return a->nout == b->nout && (!a->nout || !memcmp(a->out, b->out, a->nout)) &&
+	       a->nin - a->taken == b->nin - b->taken;
+}
+
+static void console_feed(struct fake_stream *s, const char *text)
+{
 	size_t len = strlen(text);
 	char *in;
 
@@ -143,6 +184,16 @@ void fake_console_feed(const char *name, const char *text)
 	}
 	fake_self.irq--;
 	pthread_mutex_unlock(&con.lock);
+}
+
+void fake_console_feed(const char *name, const char *text)
+{
+	console_feed(console_must_find(name), text);
+}
+
+void fake_console_feed_of(const void *host_ctx, const char *name, const char *text)
+{
+	console_feed(console_get(host_ctx, name), text);
 }
 
 size_t fake_console_unread(const char *name)

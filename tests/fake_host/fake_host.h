@@ -172,8 +172,15 @@ const char *fake_console_output_of(const void *host_ctx, const char *name);
 void fake_console_limit(const char *name, size_t bytes);
 /** Give input to the stream and call its ready function. */
 void fake_console_feed(const char *name, const char *text);
+void fake_console_feed_of(const void *host_ctx, const char *name, const char *text);
 /** Bytes of input nobody has read yet. */
 size_t fake_console_unread(const char *name);
+/** The stream of a VM takes that many bytes more. */
+void fake_console_room_of(const void *host_ctx, const char *name, size_t bytes);
+/** The stream of one VM becomes as that of another: output, room, input that nobody has read. */
+void fake_console_move(const void *from_ctx, const void *to_ctx, const char *name);
+/** Are the outputs of two VMs the same, and is as much of their input unread? */
+bool fake_console_same(const void *host_ctx, const void *other_ctx, const char *name);
 
 /* ---- files ---- */
 

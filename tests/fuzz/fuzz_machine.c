@@ -18,7 +18,8 @@
 
 #define FUZZ_RAM_MB    4
 #define FUZZ_MAX_STEPS 300
-#define FUZZ_CODE      0x9000 /* where the instructions of exits lie */
+#define FUZZ_CODE      0x9000	  /* where the instructions of exits lie */
+#define FUZZ_BARS      0xc0000000 /* where the corpus puts PCI devices */
 
 enum space { PORT = 1, MMIO, MSR };
 
@@ -57,6 +58,12 @@ static const struct target targets[] = {
 	  {PORT, V3_PC_PORT_DEBUGCON, 1},
 	  {PORT, V3_PC_PORT_DEBUGEXIT, 4}},
 	 false},
+	{"piix4_pm",
+	 "",
+	 {{PORT, V3_PC_PORT_PCI_ADDR, 8},
+	  {PORT, V3_PC_PM_BASE, V3_PC_PM_LEN},
+	  {PORT, V3_PC_SMBUS_BASE, V3_PC_SMBUS_LEN}},
+	 false},
 	{"i8042", "", {{PORT, V3_PC_PORT_KBC_DATA, 1}, {PORT, V3_PC_PORT_KBC, 1}}, false},
 	{"vga",
 	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\n",
@@ -68,7 +75,7 @@ static const struct target targets[] = {
 	{"fw_cfg", "", {{PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN}}, false},
 	{"pci",
 	 "[[device]]\nclass = \"virtio_rng\"\n[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\n",
-	 {{PORT, V3_PC_PORT_PCI_ADDR, 8}, {MMIO, V3_PC_PCI_MMIO_BASE, 0x8000}},
+	 {{PORT, V3_PC_PORT_PCI_ADDR, 8}, {MMIO, FUZZ_BARS, 0x8000}},
 	 false},
 	{"msr",
 	 "",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Down from 64-bit to compatibility, 32-bit protected mode without paging, 16-bit protected, real mode, and
- * up again; with accesses to the local APIC on the way, which the VMM has to emulate in each mode.
+ * Down from 64-bit to compatibility, 32-bit protected mode with PAE, with 4 MiB pages and without paging, 16-bit
+ * protected, real mode, and up again; with accesses to the local APIC on the way, which the VMM has to emulate in each mode.
  * AMD APM 24593 r3.42 sections 1.2, 14.6 - 14.8.
  */
 #include "guest.h"
@@ -15,8 +15,14 @@ struct marks {
 	uint32_t compat_sum, apic_32, apic_real, real_int, real_cs, real_cpuid_b, real_loop,
 		real_msw;
 	uint32_t apic_push, up;
+	uint32_t pae_cpuid_b, pae_apic, pse_cpuid_b, pse_apic;
 };
 struct marks marks;
+
+/* Page tables that map 4 GiB one to one: APM vol. 2 5.2.2, 5.2.3. */
+uint32_t pse_directory[1024] __attribute__((aligned(4096)));
+uint64_t pae_pointers[4] __attribute__((aligned(32)));
+uint64_t pae_directory[2048] __attribute__((aligned(4096)));
 
 __asm__(".text\n"
 	".code64\n"
@@ -38,6 +44,35 @@ __asm__(".text\n"
 	"	rdmsr\n"
 	"	andl $~0x100, %eax\n"
 	"	wrmsr\n"
+	"	movl $pae_pointers, %eax\n"
+	"	movl %eax, %cr3\n"
+	"	movl %cr0, %eax\n"
+	"	orl $0x80000000, %eax\n"
+	"	movl %eax, %cr0\n"
+	"	movl $0x40000000, %eax\n"
+	"	cpuid\n"
+	"	movl %ebx, marks + 40\n"
+	"	movl 0xfee00030, %eax\n"
+	"	movl %eax, marks + 44\n"
+	"	movl %cr0, %eax\n"
+	"	andl $0x7fffffff, %eax\n"
+	"	movl %eax, %cr0\n"
+	"	movl %cr4, %eax\n"
+	"	xorl $0x30, %eax\n" /* PAE off, PSE on */
+	"	movl %eax, %cr4\n"
+	"	movl $pse_directory, %eax\n"
+	"	movl %eax, %cr3\n"
+	"	movl %cr0, %eax\n"
+	"	orl $0x80000000, %eax\n"
+	"	movl %eax, %cr0\n"
+	"	movl $0x40000000, %eax\n"
+	"	cpuid\n"
+	"	movl %ebx, marks + 48\n"
+	"	movl 0xfee00030, %eax\n"
+	"	movl %eax, marks + 52\n"
+	"	movl %cr0, %eax\n"
+	"	andl $0x7fffffff, %eax\n"
+	"	movl %eax, %cr0\n"
 	"	movl 0xfee00030, %eax\n"
 	"	movl %eax, marks + 4\n"
 	"	pushl 0xfee00030\n" /* memory operand of a push */
@@ -114,6 +149,16 @@ __asm__(".text\n"
 	"saved_rsp: .skip 8\n"
 	".text\n");
 
+static void make_tables(void)
+{
+	for (uint32_t i = 0; i < 1024; i++)
+		pse_directory[i] = i << 22 | 0x83; /* present, writable, large */
+	for (uint64_t i = 0; i < 2048; i++)
+		pae_directory[i] = i << 21 | 0x83;
+	for (uint32_t i = 0; i < 4; i++)
+		pae_pointers[i] = (uint64_t)&pae_directory[i * 512] | 1;
+}
+
 int main(void)
 {
 	uint32_t version = mmio_read(LAPIC + APIC_VERSION), i, round;
@@ -122,10 +167,15 @@ int main(void)
 	for (i = 0; low_code + i < low_end; i++)
 		low[i] = low_code[i];
 	for (round = 0; round < 3; round++) {
+		make_tables(); /* new ones: no bit that a walk left behind */
 		marks = (struct marks){0};
 		modes_go_down();
 		g_load_idt(); /* real mode has its own */
 		CHECK(marks.compat_sum == 2);
+		CHECK(marks.pae_cpuid_b == cpuid(0x40000000, 0).b);
+		CHECK(marks.pae_apic == version);
+		CHECK(marks.pse_cpuid_b == cpuid(0x40000000, 0).b);
+		CHECK(marks.pse_apic == version);
 		CHECK(marks.apic_32 == version);
 		CHECK(marks.apic_push == version);
 		CHECK(marks.apic_real == version);

@@ -15,12 +15,13 @@ import lint_exits
 import lint_format
 import lint_headers
 import lint_layers
+import lint_save
 import lint_stack
 import lint_symbols
 import lint_text
 
 LINTS = [lint_layers, lint_symbols, lint_stack, lint_headers, lint_format, lint_text, lint_config, lint_docs,
-         lint_exits]
+         lint_exits, lint_save]
 
 
 def main():

@@ -4,6 +4,7 @@ import re
 
 STATS_H = "palacios/include/palacios/stats.h"
 EXIT_PATH = "palacios/doc/exit-path.md"
+DEVICES = "palacios/doc/devices.md"
 
 
 def kinds(tree):
@@ -35,6 +36,18 @@ def check_exit_kinds(tree):
     return bad
 
 
+def check_devices(tree):
+    """devices.md says of every device class what state it is in."""
+    classes = set()
+    for path in tree.files(".c", under="palacios/src/devices"):
+        for body in re.findall(r"^const struct v3_device_class \w+ = \{(.*?)^\};", tree.read(path), re.M | re.S):
+            classes |= set(re.findall(r'\.name = "(\w+)"', body))
+    rows = set(re.findall(r"^\| `(\w+)` \|", tree.read(DEVICES), re.M)) if tree.exists(DEVICES) else set()
+    bad = [f"{DEVICES}: no row for {c}" for c in sorted(classes - rows)]
+    bad += [f"{DEVICES}: {r} is no device class" for r in sorted(rows - classes)]
+    return bad if classes else ["no device class found"]
+
+
 # The C library's, known to everybody.
 KNOWN = re.compile(r"\b(?:memcpy|memmove|memset|memcmp)\(")
 
@@ -63,5 +76,6 @@ def check_documented(tree):
 
 TESTS = [
     ("the exit table of exit-path.md is that of stats.h", check_exit_kinds),
+    ("devices.md has a row for each device class", check_devices),
     ("prototypes of public headers are documented", check_documented),
 ]

@@ -17,6 +17,7 @@ import lint_exits
 import lint_format
 import lint_headers
 import lint_layers
+import lint_save
 import lint_stack
 import lint_symbols
 import lint_text
@@ -84,7 +85,7 @@ BIG = "static int two(int x) { volatile char b[4096]; b[x & 4095] = 1; return b[
 
 LAYERS, SYMBOLS, STACK, HEADERS = lint_layers, lint_symbols, lint_stack, lint_headers
 LINTS = (LAYERS, SYMBOLS, STACK, HEADERS, lint_format, lint_text, lint_config, lint_docs,
-         lint_exits)
+         lint_exits, lint_save)
 RUN = "palacios/src/vm/run.c"
 STATS = "#define V3_EXIT_KINDS(X) \\\n\tX(CPUID, \"cpuid\") \\\n\tX(HLT, \"hlt\")\n\n"
 
@@ -115,6 +116,20 @@ def exits(vendor, **rows):
     return {source: EXIT_C % words, head: EXIT_H % words,
             lint_exits.EXIT_PATH: f"| kind | {heading} |\n|---|---|\n" +
             "".join(f"| `{k}` | {c} |\n" for k, c in cells.items())}
+
+
+def devices(name, row=None, more=""):
+    return {"palacios/src/devices/x.c":
+            f"const struct v3_device_class v3_device_x = {{\n\t.name = \"{name}\",\n{more}}};\n",
+            lint_docs.DEVICES: f"| class |\n|---|\n| `{row or name}` | x |\n"}
+
+
+def saved(*names, struct="x"):
+    """A structure of three members, one of them with members of its own, and a table of it."""
+    fields = "".join(f"\tV3_SAVE(struct {struct}, {n}),\n" for n in names)
+    return {"palacios/src/devices/x.c": "struct x {\n\tint a; /* one; */\n\tstruct {\n\t\tint d;\n\t} b[2];\n"
+            "\tvoid (*c)(int e);\n};\nstatic const struct v3_save_field x_fields[] = {\n" + fields +
+            "\tV3_SAVE_END,\n};\n"}
 
 
 def config(objects="v3-y += src/a.o\n", kconfig="config V3_A\n\tbool\n", defconfig="CONFIG_V3_A=y\n", code=""):
@@ -248,8 +263,17 @@ CASES = [
     (lint_exits.check_vmx, exits(1, io="3..4 I/O, 37 MTF"), exits(1, io="3..4 I/O; size 8"),
      "`io`: 37 is not decoded to it", False),
 
+    (lint_save.check_tables, saved("a", "c"), saved("a", "b", "c"), "b is neither V3_SAVE nor V3_SAVE_NOT", False),
+    (lint_save.check_tables, saved("a", "c", "b"), saved("a", "b", "c"), "in another order than members", False),
+    (lint_save.check_tables, saved("a", "b", "b", "c"), saved("a", "b", "c"), "b is named twice", False),
+    (lint_save.check_tables, saved("a", struct="y"), saved("a", "b", "c"), "no definition of struct y", False),
+    (lint_save.check_classes, devices("pit"), devices("pit", more="\t.save = &x,\n"), "v3_device_x has no .save", False),
+    (lint_save.check_tables, saved(), saved("a", "b", "c"), "no table found", False),
+
     (lint_docs.check_exit_kinds, docs("cpuid"), docs("cpuid", "hlt"), "no row for hlt", False),
     (lint_docs.check_exit_kinds, docs("cpuid", "hlt", "io"), docs("cpuid", "hlt"), "io is no exit kind", False),
+    (lint_docs.check_devices, devices("pit", "pic"), devices("pit"), "no row for pit", False),
+    (lint_docs.check_devices, devices("pit", "pic"), devices("pit"), "pic is no device class", False),
     (lint_docs.check_documented, header("\nint v3_x(void);"), header("\n/* Says it. */\nint v3_x(void);"),
      "no comment above", False),
 ]

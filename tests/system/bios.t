@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""SeaBIOS boots GRUB, and GRUB Debian's kernel: what the guest finds then, and what was seen on the way. TAP;
+"""SeaBIOS and OVMF boot GRUB, and GRUB Debian's kernel: what the guest finds then, and what was seen on the way. TAP;
 V3_BUILD names the build folder. Media and definitions: tests/system/bios/build.mk; all output stays in check/bios_*.log."""
 import os
 import subprocess
@@ -53,4 +53,10 @@ cd = boot("cd", "CD", 1)
 for shown in ("SeaBIOS (version", "Booting from DVD/CD...", "Welcome to GRUB!", "grub: from hd96", "shown on the display"):
     tap.result(shown in cd, f"CD: the mirror of the display shows \"{shown}\"", cd)
 type_keys()
+uefi = boot("uefi", "UEFI, virtio disk", 2)
+tap.result(uefi.count("BdsDxe: starting Boot") == 2 and uefi.count("reset: port 0xcf9") == 1,
+           "UEFI, virtio disk: the kernel resets the machine, and the firmware boots it once more", uefi)
+tap.result(uefi.count("grub: from hd0,msdos1") == 2, "UEFI, virtio disk: GRUB speaks through the firmware", uefi)
+cd = boot("uefi-cd", "UEFI, CD", 1)
+tap.result("grub: from cd0" in cd, "UEFI, CD: GRUB runs from it", cd)
 tap.finish()

@@ -98,6 +98,12 @@ test_shell()
 test_selftest("selftest", "256 MiB", 1, "--icount")
 test_large_pages(test_selftest("selftest-512m", "512 MiB", 1, "--icount", "--stats"))
 test_selftest("selftest-smp", "2 vcpus", 2)
+test_selftest("selftest-32", "32 vcpus", 2)
+if os.path.exists(os.path.join(DEBIAN, "686.cpio")):
+    test_selftest("selftest-686", "32-bit kernel", 2)
+else:
+    count += 1
+    print(f"ok {count} - 32-bit kernel # SKIP its packages could not be downloaded")
 test_selftest("smp", "4 vcpus", 4)
 test_selftest("disk", "disks", 1)
 test_selftest("ide", "IDE", 1)

@@ -16,10 +16,12 @@
 
 /* Of all disks; zeroed by the test. */
 static struct {
-	bool on;      /* requests stay pending */
-	int fail;     /* result of every request from now on, if not V3_OK */
-	unsigned ops; /* requests submitted, by kind: bit op is set */
-	unsigned n;   /* pending */
+	bool on;	      /* requests stay pending */
+	int fail;	      /* result of every request from now on, if not V3_OK */
+	unsigned ops;	      /* requests submitted, by kind: bit op is set */
+	uint8_t last;	      /* last byte of the last write */
+	struct v3_blk *below; /* of the disk that was opened last: what it really holds */
+	unsigned n;	      /* pending */
 	struct {
 		struct v3_blk *below;
 		struct v3_blk_req *req;
@@ -48,6 +50,11 @@ static inline int slow_submit(struct v3_blk *blk, struct v3_blk_req *req)
 	struct v3_blk *below = V3_CONTAINER(blk, struct slow_disk, blk)->below;
 
 	slow.ops |= 1u << req->op;
+	if (req->op == V3_BLK_WRITE && req->npieces) {
+		const struct v3_blk_piece *piece = &req->piece[req->npieces - 1];
+
+		slow.last = ((const uint8_t *)piece->p)[piece->len - 1];
+	}
 	if (!slow.on)
 		return slow.fail ? slow.fail : v3_blk_submit(below, req);
 	if (!CHECK(slow.n < SLOW_MAX))
@@ -73,10 +80,35 @@ static inline void slow_close(struct v3_blk *blk)
 	free(disk);
 }
 
+/* Contents, of the disk below. */
+static inline struct v3_blk *slow_below(void *state)
+{
+	return V3_CONTAINER((struct v3_blk *)state, struct slow_disk, blk)->below;
+}
+
+static inline bool slow_next(void *state, struct v3_save_chunk *c)
+{
+	return slow_below(state)->ops->contents->next(slow_below(state), c);
+}
+
+static inline void slow_clear(void *state)
+{
+	slow_below(state)->ops->contents->clear(slow_below(state));
+}
+
+static inline int slow_put(void *state, const struct v3_save_chunk *c)
+{
+	return slow_below(state)->ops->contents->put(slow_below(state), c);
+}
+
 int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk)
 {
-	static const struct v3_blk_ops ops = {
-		.submit = slow_submit, .drain = slow_drain, .close = slow_close};
+	static const struct v3_save_chunks contents = {
+		.size = 0x10000, .next = slow_next, .clear = slow_clear, .put = slow_put};
+	static const struct v3_blk_ops ops = {.submit = slow_submit,
+					      .drain = slow_drain,
+					      .contents = &contents,
+					      .close = slow_close};
 	struct slow_disk *disk = calloc(1, sizeof(*disk));
 	int err = v3_blk_memory_open(vm, cfg, &disk->below);
 
@@ -84,6 +116,7 @@ int v3_blk_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **blk)
 		free(disk);
 		return err;
 	}
+	slow.below = disk->below;
 	disk->blk = *disk->below;
 	disk->blk.ops = &ops;
 	*blk = &disk->blk;

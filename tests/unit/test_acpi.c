@@ -467,18 +467,54 @@ static void test_acpi_names_only_what_is_there(void)
 	boot_vm_offered = boot_vm_classes;
 }
 
+/* The bridge's memory window: lowest and highest address, from its double-word address space descriptor. */
+static void pci_window(uint64_t memory, uint32_t *first, uint32_t *last)
+{
+	static const uint8_t head[] = {0x87, 0x17, 0x00, 0x00};
+	struct v3_vm_cfg cfg = *boot_vm_cfg;
+	struct v3_acpi_block block;
+	uint8_t *buf = calloc(1, V3_ACPI_BUF_SIZE), *at;
+
+	cfg.memory = memory;
+	REQUIRE(buf);
+	CHECK_EQ(v3_acpi_make(&cfg, 0, buf, &block), V3_OK);
+	at = memmem(buf, block.len, head, sizeof(head));
+	if (CHECK(at != NULL)) {
+		memcpy(first, at + 10, 4);
+		memcpy(last, at + 14, 4);
+	}
+	free(buf);
+}
+
+/* Firmware gives places from 2 GiB on, or behind RAM. */
+static void test_acpi_pci_window(void)
+{
+	static const struct {
+		uint64_t memory;
+		uint32_t first;
+	} cases[] = {
+		{16ull << 20, 0x80000000},	   {2ull << 30, 0x80000000},
+		{0x80001000, 0x80001000},	   {3ull << 30, 0xc0000000},
+		{(3ull << 30) + 4096, 0xc0000000}, {1ull << 40, 0xc0000000},
+	};
+	uint32_t first = 0, last = 0;
+
+	REQUIRE(boot_vm_begin(TOML(1, "")));
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(cases); i++) {
+		pci_window(cases[i].memory, &first, &last);
+		CHECK_EQ(first, cases[i].first);
+		CHECK_EQ(last, 0xfebfffff);
+	}
+	boot_vm_end();
+}
+
 static const struct tap_test tests[] = {
-	TAP(test_acpi_rsdp),
-	TAP(test_acpi_fadt),
-	TAP(test_acpi_madt),
-	TAP(test_acpi_madt_topology),
-	TAP(test_acpi_hpet),
-	TAP(test_acpi_srat_and_slit),
-	TAP(test_acpi_none_without_its_device),
-	TAP(test_acpi_out_of_memory),
-	TAP(test_acpi_names_only_what_is_there),
-	TAP(test_aml_encodings),
-	TAP(test_aml_overflow_is_remembered),
+	TAP(test_acpi_pci_window),     TAP(test_acpi_rsdp),
+	TAP(test_acpi_fadt),	       TAP(test_acpi_madt),
+	TAP(test_acpi_madt_topology),  TAP(test_acpi_hpet),
+	TAP(test_acpi_srat_and_slit),  TAP(test_acpi_none_without_its_device),
+	TAP(test_acpi_out_of_memory),  TAP(test_acpi_names_only_what_is_there),
+	TAP(test_aml_encodings),       TAP(test_aml_overflow_is_remembered),
 	TAP(test_acpi_tables_by_iasl),
 };
 TAP_MAIN(tests)

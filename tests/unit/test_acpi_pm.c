@@ -198,6 +198,19 @@ static void test_acpi_pm_gpe_registers(void)
 	CHECK(!SCI);
 }
 
+/* An access that crosses the timer's edges gets each byte from where it is. */
+static void test_acpi_pm_wide_accesses(void)
+{
+	REQUIRE(bench_open(&v3_device_acpi_pm, ""));
+	fake_clock_advance(3000 * BENCH_S);
+	fake_out(bench.vm, GPE + 2, 2, 0x1234);
+	CHECK_EQ(fake_in(bench.vm, TMR - 2, 4), (uint64_t)in16(TMR) << 16);
+	CHECK_EQ(fake_in(bench.vm, GPE, 4), 0x12340000);
+	CHECK_EQ(fake_in(bench.vm, TMR + 2, 4), in16(TMR + 2));
+	CHECK_EQ(fake_in(bench.vm, V3_PC_PM_BASE + V3_PC_PM_LEN - 2, 4), 0xffff0000);
+	CHECK_EQ(fake_in(bench.vm, GPE + 4, 4), 0);
+}
+
 static void test_acpi_pm_reset(void)
 {
 	REQUIRE(bench_open(&v3_device_acpi_pm, ""));
@@ -227,7 +240,7 @@ static void test_acpi_pm_oom(void)
 static void test_acpi_pm_hostile(void)
 {
 	REQUIRE(bench_open(&v3_device_acpi_pm, ""));
-	bench_hostile(V3_PC_PM_BASE, 0x24, 100000);
+	bench_hostile(V3_PC_PM_BASE, V3_PC_PM_LEN + 4, 100000);
 	CHECK_EQ(in16(EN) & ~0x0721, 0);
 	CHECK_EQ(in16(CNT) & ~0x1c03, 0);
 }
@@ -245,6 +258,7 @@ static const struct tap_test tests[] = {
 	TAP(test_acpi_pm_timer_status_toggles),
 	TAP(test_acpi_pm_timer_interrupt),
 	TAP(test_acpi_pm_gpe_registers),
+	TAP(test_acpi_pm_wide_accesses),
 	TAP(test_acpi_pm_reset),
 	TAP(test_acpi_pm_ports),
 	TAP(test_acpi_pm_oom),

@@ -5,6 +5,7 @@
  */
 #include "fake_vm.h"
 #include "palacios/blk.h"
+#include "palacios/save.h"
 #include "palacios/vm.h"
 #include "tap.h"
 
@@ -267,11 +268,111 @@ static void test_blk_oom(void)
 	CHECK(fake_host_oom_each_step(oom_open, oom_close, NULL) >= 2);
 }
 
+/* ---- contents that are saved ---- */
+
+#define CLUSTER (64 * KIB)
+#define RECORD	(2 + 4 + 4 + 8) /* of a chunk without bytes, and 8 more than the last one */
+
+static uint8_t saved[MIB];
+
+/* @return bytes of saved[] */
+static size_t save_disk(struct v3_blk *blk)
+{
+	struct v3_save_buf buf = {.data = saved, .size = sizeof(saved)};
+
+	v3_save_settle(&v3_blk_save, blk);
+	CHECK_EQ(v3_save_write(&v3_blk_save, "disk", blk, &buf), V3_OK);
+	return buf.pos;
+}
+
+static int load_disk(struct v3_blk *blk, size_t len)
+{
+	struct v3_save_buf buf = {.data = saved, .size = len};
+
+	return v3_save_read(&v3_blk_save, "disk", blk, &buf);
+}
+
+/* Written clusters, zeroed ones over the image, one behind it; the others are the image's or zeros. */
+static void test_blk_saved_overlay(void)
+{
+	static uint8_t image[200 * KIB], a[300 * KIB], b[sizeof(a)];
+	struct v3_blk *from, *to;
+	struct v3_vm *vm;
+	size_t len;
+
+	memset(image, 0xa5, sizeof(image));
+	vm = vm_with_image(image, sizeof(image));
+	REQUIRE(vm);
+	REQUIRE_EQ(open_disk(vm, "image = \"disk.img\"\nsize = \"300K\"\n", &from), V3_OK);
+	REQUIRE_EQ(open_disk(vm, "image = \"disk.img\"\nsize = \"300K\"\n", &to), V3_OK);
+	CHECK_EQ(blk_write(from, CLUSTER + 100, "one", 3), V3_OK);
+	CHECK_EQ(blk_zero(from, 2 * CLUSTER, CLUSTER), V3_OK);
+	CHECK_EQ(blk_write(from, 300 * KIB - 4, "end", 4), V3_OK);
+	CHECK_EQ(blk_write(to, 0, "not kept", 8), V3_OK);
+	len = save_disk(from);
+	CHECK_EQ(len, 3 * RECORD + 2 * CLUSTER + RECORD - 8);
+	REQUIRE_EQ(load_disk(to, len), V3_OK);
+	CHECK_EQ(blk_read(from, 0, a, sizeof(a)), V3_OK);
+	CHECK_EQ(blk_read(to, 0, b, sizeof(b)), V3_OK);
+	CHECK_MEM(a, b, sizeof(a));
+	CHECK_EQ(b[2 * CLUSTER], 0);
+	CHECK_EQ(save_disk(to), len);
+	v3_blk_close(from);
+	v3_blk_close(to);
+}
+
+static void test_blk_saved_sparse(void)
+{
+	struct v3_blk *from, *to;
+	char text[8] = "";
+	struct v3_vm *vm = vm_with_image("", 0);
+	size_t len;
+
+	REQUIRE(vm);
+	REQUIRE_EQ(open_disk(vm, "size = \"96G\"\n", &from), V3_OK);
+	REQUIRE_EQ(open_disk(vm, "size = \"96G\"\n", &to), V3_OK);
+	CHECK_EQ(blk_write(from, (90ull << 30) + 512, "far", 4), V3_OK);
+	CHECK_EQ(blk_write(from, CLUSTER * 512 - 4, "end", 4), V3_OK); /* of a leaf */
+	len = save_disk(from);
+	CHECK_EQ(len, 2 * RECORD + 2 * CLUSTER + RECORD - 8);
+	REQUIRE_EQ(load_disk(to, len), V3_OK);
+	CHECK_EQ(blk_read(to, (90ull << 30) + 512, text, 4), V3_OK);
+	CHECK_STR(text, "far");
+	CHECK_EQ(blk_read(to, CLUSTER * 512 - 4, text, 4), V3_OK);
+	CHECK_STR(text, "end");
+	v3_blk_close(from);
+	v3_blk_close(to);
+}
+
+static void test_blk_saved_refused(void)
+{
+	struct v3_blk *rw, *ro;
+	struct v3_vm *vm = vm_with_image("image", 6);
+	size_t len;
+
+	REQUIRE(vm);
+	REQUIRE_EQ(open_disk(vm, "image = \"disk.img\"\n", &rw), V3_OK);
+	REQUIRE_EQ(open_disk(vm, "image = \"disk.img\"\nread_only = true\n", &ro), V3_OK);
+	CHECK_EQ(blk_write(rw, 0, "x", 1), V3_OK);
+	len = save_disk(rw);
+	CHECK_EQ(load_disk(ro, len), V3_EINVAL); /* it has the image, and nothing else */
+	fake_host_fail_from(1);
+	CHECK_EQ(load_disk(rw, len), V3_EINVAL);
+	fake_host_fail_at(0);
+	CHECK_EQ(load_disk(rw, len), V3_OK);
+	saved[2 + 4 + 4] = 1; /* a cluster behind the end */
+	CHECK_EQ(load_disk(rw, len), V3_EINVAL);
+	v3_blk_close(rw);
+	v3_blk_close(ro);
+}
+
 static const struct tap_test tests[] = {
-	TAP(test_blk_open_refuses), TAP(test_blk_size),
-	TAP(test_blk_ranges),	    TAP(test_blk_read_only),
-	TAP(test_blk_ram_disk),	    TAP(test_blk_overlay),
-	TAP(test_blk_is_sparse),    TAP(test_blk_overlay_longer_than_image),
-	TAP(test_blk_oom),	    TAP(test_blk_host_without_memory),
+	TAP(test_blk_open_refuses),  TAP(test_blk_size),
+	TAP(test_blk_ranges),	     TAP(test_blk_read_only),
+	TAP(test_blk_ram_disk),	     TAP(test_blk_overlay),
+	TAP(test_blk_is_sparse),     TAP(test_blk_overlay_longer_than_image),
+	TAP(test_blk_oom),	     TAP(test_blk_host_without_memory),
+	TAP(test_blk_saved_overlay), TAP(test_blk_saved_sparse),
+	TAP(test_blk_saved_refused),
 };
 TAP_MAIN(tests)

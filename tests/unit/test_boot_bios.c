@@ -129,6 +129,7 @@ static void firmware_checksum(const uint8_t *cmd)
 	uint32_t offset = le32(cmd + 60), start = le32(cmd + 64), len = le32(cmd + 68);
 
 	REQUIRE(start + len <= size && offset < size);
+	CHECK_EQ(at[offset], 0); /* some firmware stores the sum, other adds it */
 	for (uint32_t i = 0; i < len; i++)
 		sum = (uint8_t)(sum + at[start + i]);
 	at[offset] = (uint8_t)(at[offset] - sum);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file test_boot_linux.c
- * bzImages by the 64-bit boot protocol: what the kernel finds at its entry, where things lie, and
+ * bzImages by the 64-bit and the 32-bit boot protocol: what the kernel finds at its entry, where things lie, and
  * what is refused.
  */
 #include "boot_vm.h"
@@ -102,6 +102,58 @@ static void test_linux_entry_state(void)
 		CHECK_EQ(walk(va), va);
 	CHECK_EQ(walk(1ull << 32), ~0ull);
 	CHECK_MEM(boot_vm_ptr(&boot_vm, 0x1000000, KERNEL_LEN), image + 5 * 512, KERNEL_LEN);
+	boot_vm_end();
+}
+
+/* Without a 64-bit entry, or with a protocol that knows none: protected mode at the first byte. */
+static void test_linux_entry_state_32(void)
+{
+	static const struct {
+		uint16_t version, xloadflags;
+	} kernels[] = {{0x20f, 0x7e}, {0x20b, 0x7f}};
+	struct v3_vcpu *vcpu = &boot_vm.vcpu;
+
+	for (size_t i = 0; i < V3_ARRAY_SIZE(kernels); i++) {
+		make_image();
+		put(0x206, kernels[i].version, 2);
+		put(0x236, kernels[i].xloadflags, 2);
+		REQUIRE(load(TOML("64M", "")));
+		CHECK_EQ(vcpu->regs.rip, 0x1000000);
+		CHECK_EQ(vcpu->regs.gpr[V3_RSI], boot_state.info);
+		CHECK_EQ(vcpu->regs.gpr[V3_RBX] | vcpu->regs.gpr[V3_RBP] | vcpu->regs.gpr[V3_RDI],
+			 0);
+		CHECK_EQ(vcpu->regs.rflags, 2);
+		CHECK_EQ(vcpu->efer, 0);
+		CHECK_EQ(vcpu->cr[0] & (V3_CR0_PE | V3_CR0_PG), V3_CR0_PE);
+		CHECK_EQ(vcpu->seg[V3_CS].sel, 0x10);
+		CHECK_EQ(vcpu->seg[V3_CS].attr, 0xc9b);
+		CHECK_EQ(vcpu->seg[V3_DS].sel, 0x18);
+		CHECK_EQ(boot_vm_read(&boot_vm, vcpu->gdt.base + 0x10, 8), 0x00cf9b000000ffff);
+		CHECK_EQ(boot_vm_read(&boot_vm, vcpu->gdt.base + 0x18, 8), 0x00cf93000000ffff);
+		CHECK_EQ(vcpu->gdt.limit, 31);
+		boot_vm_end();
+	}
+}
+
+/* A header of protocol 2.02 ends before most fields: what is there instead is code. */
+static void test_linux_old_header(void)
+{
+	static const uint8_t initrd[0x2000];
+	uint8_t *params;
+
+	make_image();
+	put(0x206, 0x202, 2);
+	put(0x201, 0x2a, 1);
+	memset(image + 0x22c, 0xcc, 0x40);
+	REQUIRE(boot_vm_begin(TOML("1G", "initrd='i'\n")));
+	boot_vm_file("k", image, IMAGE_LEN);
+	boot_vm_file("i", initrd, sizeof(initrd));
+	REQUIRE_EQ(v3_boot_load(&boot_vm, &boot_state, boot_vm_cfg), V3_OK);
+	CHECK_EQ(v3_boot_setup(&boot_vm, &boot_state), V3_OK);
+	CHECK_EQ(boot_vm.vcpu.regs.rip, 0x100000);
+	CHECK_EQ(boot_state.copy[boot_state.initrd].gpa, 0x38000000 - sizeof(initrd));
+	params = boot_vm_ptr(&boot_vm, boot_state.info, 4096);
+	CHECK_EQ(params[0x22c], 0);
 	boot_vm_end();
 }
 
@@ -330,19 +382,16 @@ static void test_linux_refuses_bad_fields(void)
 	static const struct patch bad[] = {
 		{0x1fe, 0, 2, V3_EBADMSG, "cannot boot k: not a Linux bzImage (no setup header)"},
 		{0x202, 0, 4, V3_EBADMSG, "cannot boot k: not a Linux bzImage (no setup header)"},
-		{0x206, 0x20b, 2, V3_ENOTSUP,
-		 "cannot boot k: bzImage: boot protocol 2.11, the 64-bit entry needs 2.12 or "
-		 "later"},
-		{0x236, 0x7e, 2, V3_ENOTSUP,
-		 "cannot boot k: bzImage: not a 64-bit kernel (xloadflags bit 0 is clear)"},
+		{0x206, 0x201, 2, V3_ENOTSUP,
+		 "cannot boot k: bzImage: boot protocol 2.01, 2.02 or later is needed"},
 		{0x211, 0, 1, V3_ENOTSUP,
 		 "cannot boot k: bzImage: a zImage, loaded below 1 MiB (loadflags)"},
-		{0x201, 0x65, 1, V3_EBADMSG,
-		 "cannot boot k: bzImage: setup header ends at 0x267, expected 0x268..0x290"},
+		{0x201, 0x29, 1, V3_EBADMSG,
+		 "cannot boot k: bzImage: setup header ends at 0x22b, expected 0x22c..0x290"},
 		{0x201, 0x8f, 1, V3_EBADMSG,
-		 "cannot boot k: bzImage: setup header ends at 0x291, expected 0x268..0x290"},
+		 "cannot boot k: bzImage: setup header ends at 0x291, expected 0x22c..0x290"},
 		{0x200, 0xe9, 1, V3_EBADMSG,
-		 "cannot boot k: bzImage: setup header ends at 0x26c, expected 0x268..0x290"},
+		 "cannot boot k: bzImage: setup header ends at 0x26c, expected 0x22c..0x290"},
 		{0x1f1, 0xff, 1, V3_EBADMSG,
 		 "cannot boot k: bzImage: cut off: 14848 bytes, syssize asks for 0x20000 + 0x3000"},
 		{0x1f1, 5, 1, V3_EBADMSG,
@@ -500,6 +549,8 @@ static void test_linux_setup_out_of_memory_at_each_step(void)
 
 static const struct tap_test tests[] = {
 	TAP(test_linux_entry_state),
+	TAP(test_linux_entry_state_32),
+	TAP(test_linux_old_header),
 	TAP(test_linux_screen),
 	TAP(test_linux_boot_params),
 	TAP(test_linux_memory_map_small),

@@ -34,8 +34,10 @@ static void test_devices_list_is_complete(void)
 		"virtio_console",
 		"virtio_rng",
 		"piix3",
+		"piix4_pm",
 		"i8042",
 		"vga",
+		"flash",
 		"ide",
 	};
 	unsigned n = 0;
@@ -98,9 +100,9 @@ static uint16_t some_port(void)
 	static const struct {
 		uint16_t first, count;
 	} ranges[] = {
-		{0x20, 2},   {0xa0, 2},	 {0x4d0, 2},  {0x40, 4},   {0x60, 5},
-		{0x70, 2},   {0x92, 1},	 {0xe9, 1},   {0x3f8, 8},  {0xcf8, 8},
-		{0x600, 12}, {0x620, 4}, {0x510, 12}, {0x3f0, 32}, {0xcf0, 32},
+		{0x20, 2},   {0xa0, 2},	  {0x4d0, 2},  {0x40, 4},   {0x60, 5},
+		{0x70, 2},   {0x92, 1},	  {0xe9, 1},   {0x3f8, 8},  {0xcf8, 8},
+		{0x600, 64}, {0x700, 16}, {0x510, 12}, {0x3f0, 32}, {0xcf0, 32},
 	};
 	uint64_t r = tap_rand();
 	unsigned i = (unsigned)(r % V3_ARRAY_SIZE(ranges));

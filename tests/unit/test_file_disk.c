@@ -8,6 +8,7 @@
 #include "fake_vm.h"
 #include "host/host.h"
 #include "palacios/blk.h"
+#include "palacios/save.h"
 #include "palacios/vm.h"
 #include "store_rig.h"
 
@@ -365,6 +366,28 @@ static void test_file_disk_definition(void)
 	CHECK_STR(err.message, "file: control character in a file name");
 }
 
+/* The file has all of it by then, so nothing is in the saved state. */
+static void test_file_disk_saved(void)
+{
+	static uint8_t zeros[64 * KIB];
+	struct v3_save_buf buf = {.data = NULL};
+	struct v3_blk *blk;
+
+	REQUIRE(begin());
+	fake_file_add("disk", zeros, sizeof(zeros), false);
+	REQUIRE_EQ(open_disk("file = \"disk\"\n", &blk), V3_OK);
+	CHECK_EQ(run(blk, V3_BLK_WRITE, 0, zeros, 512), V3_OK);
+	CHECK_EQ(fake_file_flushes(), 0);
+	v3_save_settle(&v3_blk_save, blk);
+	CHECK_EQ(fake_file_flushes(), 1);
+	CHECK_EQ(v3_save_write(&v3_blk_save, "disk", blk, &buf), V3_OK);
+	CHECK_EQ(buf.pos, 0);
+	fake_file_fail_at(1, V3_EIO);
+	v3_save_settle(&v3_blk_save, blk);
+	CHECK(fake_log_contains("its flush failed: V3_EIO"));
+	v3_blk_close(blk);
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_file_disk_raw),
 	TAP(test_file_disk_qcow2),
@@ -377,5 +400,6 @@ static const struct tap_test tests[] = {
 	TAP(test_file_disk_format_is_not_guessed),
 	TAP(test_file_disk_out_of_memory),
 	TAP(test_file_disk_definition),
+	TAP(test_file_disk_saved),
 };
 TAP_MAIN(tests)

@@ -51,8 +51,13 @@ static void test_ide_pci_function(void)
 	CHECK_EQ(rig_status(), 0xff);
 	rig.ch = 1; /* nobody there */
 	cfg_write(RIG_SLOT, 0x04, 2, 5);
-	CHECK_EQ(rig_status(), 0xff);
-	CHECK_EQ(reg_in(IDE_STATUS), 0xff);
+	CHECK_EQ(rig_status(), 0x7f); /* nor busy: that data line is pulled down */
+	for (unsigned reg = 1; reg < 8; reg++) {
+		out8((uint16_t)(0x170 + reg), 0x55);
+		CHECK_EQ(reg_in(reg), 0x7f);
+	}
+	CHECK_EQ(fake_in(bench.vm, 0x170, 2), 0xff7f);
+	CHECK_EQ(fake_in(bench.vm, 0x170, 4), 0xff7fff7f);
 }
 
 /* Where a bridge is function 0 it is function 1, as in a PIIX3. */
@@ -94,6 +99,7 @@ static void test_ide_identify(void)
 	CHECK_EQ(word(buf, 60), SECTORS);
 	CHECK_EQ(word(buf, 100), SECTORS);
 	CHECK_EQ(word(buf, 63), 7);
+	CHECK_EQ(word(buf, 53), 3); /* word 88 is not valid: no Ultra DMA */
 	for (unsigned i = 0; i < 512; i++)
 		sum = (uint8_t)(sum + buf[i]);
 	CHECK_EQ(sum, 0);

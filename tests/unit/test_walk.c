@@ -84,8 +84,8 @@ static struct ref ref_walk(const struct v3_vcpu *v, uint8_t *ram, enum mode mode
 				rsvd |= 1ull << 63;
 			if (mode == MODE_PAE)
 				rsvd |= 0x7ffull << 52;
-			if (pdpte) /* not bit 5: see walk_pae */
-				rsvd |= 1ull << 63 | 0x1c6;
+			if (pdpte)
+				rsvd |= 1ull << 63 | 0x1c6; /* bit 5: quirk Q10 */
 			if (mode >= MODE_4LEVEL && level >= 4)
 				rsvd |= 0x80;
 			if (leaf && level == 2)

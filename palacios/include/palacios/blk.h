@@ -16,6 +16,7 @@
 #include "palacios/types.h"
 
 struct v3_blk;
+struct v3_save_table;
 struct v3_vm;
 
 #define V3_BLK_SECTOR	512u
@@ -112,5 +113,12 @@ int v3_blk_submit(struct v3_blk *blk, struct v3_blk_req *req);
  * owner, which then forgets what is done. thread, no vcpu runs; may sleep. The owner submits nothing meanwhile.
  */
 void v3_blk_drain(struct v3_blk *blk);
+
+/**
+ * State of a disk (save.h), for the table of its owner, whose settle() leaves no request behind. What was written to
+ * memory is a part of it. What was written to a file is in the file by then, as after a flush: who loads the state has
+ * the same file, or a copy made while the VM stood still.
+ */
+extern const struct v3_save_table v3_blk_save;
 
 #endif

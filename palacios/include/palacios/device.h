@@ -10,6 +10,7 @@
 #include "palacios/config.h"
 #include "palacios/types.h"
 
+struct v3_save_table;
 struct v3_vm;
 
 struct v3_device_class {
@@ -29,6 +30,8 @@ struct v3_device_class {
 	void (*destroy)(void *state);
 	/** ACPI power button or similar notice to the guest; NULL if the class has none. any thread. */
 	void (*power_button)(void *state);
+	/** What of the instance is state: save.h. NULL: nothing. */
+	const struct v3_save_table *save;
 };
 
 /**

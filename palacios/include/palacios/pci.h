@@ -17,6 +17,7 @@
 #include "palacios/types.h"
 
 struct v3_pci_func;
+struct v3_save_table;
 struct v3_vcpu;
 struct v3_vm;
 
@@ -82,6 +83,11 @@ void v3_pci_remove(struct v3_pci_func *func);
 uint8_t *v3_pci_config(struct v3_pci_func *func);
 /** Slot (0..31) the function is in. */
 unsigned v3_pci_slot(const struct v3_pci_func *func);
+/**
+ * State of a function (save.h), for the table of the device that has one, V3_SAVE_PARTS_AT(): what the guest may write
+ * of configuration space, INTx, messages; BARs answer where they did. No interrupt line is driven by loading it.
+ */
+extern const struct v3_save_table v3_pci_func_save;
 
 /* ---- base address registers (6.2.5) ---- */
 

@@ -22,11 +22,12 @@
 #define V3_PC_ROM_END	    0x100000000ull /* firmware ROM ends here, its last 128 KiB also at 1 MiB */
 #define V3_PC_ROM_ALIAS	    0x00020000
 #define V3_PC_ROM_MAX	    0x01000000
-#define V3_PC_PCI_MMIO_BASE 0xc0000000 /* window for PCI memory BARs */
-#define V3_PC_PCI_MMIO_END  0xfec00000 /* exclusive */
-#define V3_PC_IOAPIC_BASE   0xfec00000
-#define V3_PC_IOAPIC_SIZE   0x00001000
-#define V3_PC_HPET_BASE	    0xfed00000
+#define V3_PC_PCI_MMIO_BASE                                                                        \
+	0x80000000 /* window for PCI memory BARs, or the end of RAM if that is above */
+#define V3_PC_PCI_MMIO_END 0xfec00000 /* exclusive */
+#define V3_PC_IOAPIC_BASE  0xfec00000
+#define V3_PC_IOAPIC_SIZE  0x00001000
+#define V3_PC_HPET_BASE	   0xfed00000
 #define V3_PC_HPET_ID                                                                              \
 	0x8086a201 /* Intel, legacy replacement, 64-bit counter, three timers, revision 1 */
 #define V3_PC_HPET_MIN_TICKS 5000 /* of 10 ns: a periodic timer does not interrupt more often */
@@ -70,6 +71,7 @@
 #define V3_PC_INTX_ISA(slot, pin)                                                                  \
 	(V3_PC_INTX_PIRQ(slot, pin) < 2 ? V3_PC_IRQ_PCI_A : V3_PC_IRQ_PCI_B)
 #define V3_PC_ISA_BRIDGE_SLOT 1
+#define V3_PC_PM_FUNCTION     3 /* of the same slot: power management */
 
 /* ---- I/O ports ---- */
 
@@ -104,7 +106,12 @@
 
 /* ---- ACPI fixed hardware (ACPI 6.4 4.8.3, 4.8.4) ---- */
 
+/*
+ * One block of ports, laid out as by the PIIX4's power management function (82371AB data sheet 7.2). It answers here
+ * whatever that function says, because the ACPI tables name this place.
+ */
 #define V3_PC_PM_BASE	  0x0600
+#define V3_PC_PM_LEN	  64
 #define V3_PC_PM1_EVT	  0x0600 /* PM1a status (2 bytes), then PM1a enable (2 bytes) */
 #define V3_PC_PM1_EVT_LEN 4
 #define V3_PC_PM1_CNT	  0x0604
@@ -112,7 +119,7 @@
 #define V3_PC_PM_TMR	  0x0608 /* 32-bit counter, 3.579545 MHz */
 #define V3_PC_PM_TMR_LEN  4
 #define V3_PC_PM_TMR_HZ	  3579545
-#define V3_PC_GPE0	  0x0620 /* status (2 bytes), then enable (2 bytes) */
+#define V3_PC_GPE0	  0x060c /* status (2 bytes), then enable (2 bytes) */
 #define V3_PC_GPE0_LEN	  4
 
 #define V3_PC_PM1_STS_TMR	      (1u << 0)
@@ -129,5 +136,9 @@
 #define V3_PC_SLP_TYP_S5	      5 /* \_S5: power off; no other sleep state is offered */
 
 /* There is no SMI command port: ACPI mode is always on, SCI_EN reads 1. */
+
+#define V3_PC_SMBUS_BASE                                                                           \
+	0x0700 /* where firmware, or the VMM in its place, puts the SMBus host controller */
+#define V3_PC_SMBUS_LEN 16
 
 #endif

@@ -40,5 +40,7 @@ void v3_timer_arm(struct v3_timer *timer, uint64_t deadline_ns);
 void v3_timer_cancel(struct v3_timer *timer);
 /** Is it armed? */
 bool v3_timer_armed(const struct v3_timer *timer);
+/** What an armed one is armed for. No vcpu runs. */
+uint64_t v3_timer_deadline(const struct v3_timer *timer);
 
 #endif

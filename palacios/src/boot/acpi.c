@@ -234,6 +234,14 @@ static void acpi_routes(struct acpi *a, const char *name, bool ioapic)
 	v3_aml_end(&a->aml, table);
 }
 
+/* Where memory BARs may be, from 2 GiB on if RAM ends before: UEFI firmware puts them there. */
+static uint32_t acpi_pci_memory(const struct v3_vm_cfg *cfg)
+{
+	if (cfg->memory <= V3_PC_PCI_MMIO_BASE)
+		return V3_PC_PCI_MMIO_BASE;
+	return cfg->memory < V3_PC_RAM_LOW_MAX ? (uint32_t)cfg->memory : V3_PC_RAM_LOW_MAX;
+}
+
 static void acpi_pci(struct acpi *a)
 {
 	uint32_t device, crs, method, block;
@@ -247,7 +255,7 @@ static void acpi_pci(struct acpi *a)
 	v3_aml_res_io(&a->aml, V3_PC_PORT_PCI_ADDR, 8);
 	v3_aml_res_io_window(&a->aml, 0, V3_PC_PORT_PCI_ADDR - 1);
 	v3_aml_res_io_window(&a->aml, V3_PC_PORT_PCI_ADDR + 8, 0xffff);
-	v3_aml_res_mem_window(&a->aml, V3_PC_PCI_MMIO_BASE, V3_PC_PCI_MMIO_END - 1);
+	v3_aml_res_mem_window(&a->aml, acpi_pci_memory(a->cfg), V3_PC_PCI_MMIO_END - 1);
 	v3_aml_end_resources(&a->aml, crs);
 	acpi_routes(a, "PRTA", true);
 	acpi_routes(a, "PRTP", false);
@@ -297,8 +305,7 @@ static void acpi_make_dsdt(struct acpi *a)
 	if (acpi_has_com1(a->cfg))
 		acpi_isa_device(a, "COM1", "PNP0501", V3_PC_PORT_COM1, 8, V3_PC_IRQ_COM1);
 	/* The fixed hardware's ports, so that no PCI device is moved there. */
-	acpi_isa_device(a, "PMIO", "PNP0C02", V3_PC_PM_BASE,
-			V3_PC_GPE0 + V3_PC_GPE0_LEN - V3_PC_PM_BASE, 0);
+	acpi_isa_device(a, "PMIO", "PNP0C02", V3_PC_PM_BASE, V3_PC_PM_LEN, 0);
 	if (v3_vm_cfg_has_device(a->cfg, "fw_cfg"))
 		acpi_fw_cfg(a);
 	v3_aml_end(&a->aml, scope);

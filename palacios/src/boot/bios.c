@@ -101,11 +101,16 @@ static void bios_pointer(struct v3_bios *bios, const char *file, uint32_t offset
 	cmd->u.pointer.width = (uint8_t)width;
 }
 
-static void bios_checksum(struct v3_bios *bios, const char *file, uint32_t offset, uint32_t start,
-			  uint32_t len)
+/*
+ * Make the bytes from @p start on add up to 0 by the one at @p offset of the file, which begins at @p data. What is
+ * there must be 0: some firmware adds the number that is missing, other stores it.
+ */
+static void bios_checksum(struct v3_bios *bios, const char *file, uint8_t *data, uint32_t offset,
+			  uint32_t start, uint32_t len)
 {
 	struct bios_cmd *cmd = bios_cmd(bios, BIOS_CMD_CHECKSUM);
 
+	data[offset] = 0;
 	v3_strlcpy(cmd->u.checksum.file, file, BIOS_NAME_LEN);
 	cmd->u.checksum.offset = offset;
 	cmd->u.checksum.start = start;
@@ -125,12 +130,13 @@ static void bios_commands(struct v3_bios *bios)
 			     block->pointer[i].width);
 	for (i = 0; i < block->ntables; i++) {
 		start = block->table[i].start - V3_ACPI_RSDP_ROOM;
-		bios_checksum(bios, BIOS_FILE_TABLES, start + 9, start, block->table[i].len);
+		bios_checksum(bios, BIOS_FILE_TABLES, bios->tables + V3_ACPI_RSDP_ROOM, start + 9,
+			      start, block->table[i].len);
 	}
 	bios_pointer(bios, BIOS_FILE_RSDP, 16, 4);
 	bios_pointer(bios, BIOS_FILE_RSDP, 24, 8);
-	bios_checksum(bios, BIOS_FILE_RSDP, 8, 0, V3_ACPI_RSDP_LEN_V1);
-	bios_checksum(bios, BIOS_FILE_RSDP, 32, 0, V3_ACPI_RSDP_LEN);
+	bios_checksum(bios, BIOS_FILE_RSDP, bios->tables, 8, 0, V3_ACPI_RSDP_LEN_V1);
+	bios_checksum(bios, BIOS_FILE_RSDP, bios->tables, 32, 0, V3_ACPI_RSDP_LEN);
 }
 
 /* ---- files ---- */

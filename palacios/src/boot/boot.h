@@ -46,6 +46,7 @@ struct v3_boot {
 	const struct v3_vm_cfg *cfg; /* not owned, outlives the VM; NULL: nothing loaded */
 	const struct v3_boot_loader *loader;
 	v3_gpa_t entry;
+	bool long_mode; /* Linux: it is 64-bit code */
 	v3_gpa_t
 		info; /* what the kernel is told: boot_params, multiboot information, hvm_start_info */
 	v3_gpa_t rsdp; /* 0: no ACPI */

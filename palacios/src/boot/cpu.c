@@ -14,14 +14,18 @@
 #define TYPE_DATA    0x03 /* read, write, accessed */
 #define TYPE_BUSYTSS 0x0b
 
-static void cpu_segments(struct v3_vcpu *vcpu, uint16_t code_sel, uint16_t data_sel, bool long_mode)
+/* As Linux wants them; other protocols leave them open. */
+#define CPU_CODE_SEL 0x10
+#define CPU_DATA_SEL 0x18
+
+static void cpu_segments(struct v3_vcpu *vcpu, bool long_mode)
 {
-	struct v3_seg seg = {.sel = code_sel, .limit = 0xffffffff};
+	struct v3_seg seg = {.sel = CPU_CODE_SEL, .limit = 0xffffffff};
 	unsigned num;
 
 	seg.attr = TYPE_CODE | V3_SEG_S | V3_SEG_P | V3_SEG_G | (long_mode ? V3_SEG_L : V3_SEG_DB);
 	v3_vcpu_set_seg(vcpu, V3_CS, &seg);
-	seg.sel = data_sel;
+	seg.sel = CPU_DATA_SEL;
 	seg.attr = TYPE_DATA | V3_SEG_S | V3_SEG_P | V3_SEG_G | V3_SEG_DB;
 	for (num = 0; num <= V3_GS; num++) {
 		if (num != V3_CS)
@@ -43,17 +47,15 @@ static void cpu_common(struct v3_vcpu *vcpu)
 	v3_vcpu_set_dtr(vcpu, true, &none);
 }
 
-void v3_boot_cpu_protected(struct v3_vcpu *vcpu)
+void v3_boot_cpu_protected(struct v3_vcpu *vcpu, const struct v3_dtr *gdt)
 {
-	struct v3_dtr none = {.base = 0};
-
 	cpu_common(vcpu);
 	v3_vcpu_set_efer(vcpu, 0);
 	v3_vcpu_set_cr(vcpu, 4, 0);
 	v3_vcpu_set_cr(vcpu, 3, 0);
 	v3_vcpu_set_cr(vcpu, 0, V3_CR0_PE | V3_CR0_ET);
-	v3_vcpu_set_dtr(vcpu, false, &none);
-	cpu_segments(vcpu, 0x08, 0x10, false);
+	v3_vcpu_set_dtr(vcpu, false, gdt);
+	cpu_segments(vcpu, false);
 }
 
 void v3_boot_cpu_long(struct v3_vcpu *vcpu, v3_gpa_t cr3, const struct v3_dtr *gdt)
@@ -64,5 +66,5 @@ void v3_boot_cpu_long(struct v3_vcpu *vcpu, v3_gpa_t cr3, const struct v3_dtr *g
 	v3_vcpu_set_cr(vcpu, 3, cr3);
 	v3_vcpu_set_cr(vcpu, 0, V3_CR0_PE | V3_CR0_ET | V3_CR0_NE | V3_CR0_PG);
 	v3_vcpu_set_dtr(vcpu, false, gdt);
-	cpu_segments(vcpu, 0x10, 0x18, true);
+	cpu_segments(vcpu, true);
 }

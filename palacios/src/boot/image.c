@@ -164,9 +164,10 @@ void v3_boot_mem_kib(const struct v3_boot *b, uint32_t *lower, uint32_t *upper)
 
 void v3_boot_enter_protected(struct v3_vm *vm, const struct v3_boot *b, uint32_t magic)
 {
+	const struct v3_dtr none = {.base = 0};
 	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
 
-	v3_boot_cpu_protected(vcpu);
+	v3_boot_cpu_protected(vcpu, &none);
 	v3_vcpu_regs(vcpu)->rip = b->entry;
 	v3_vcpu_regs(vcpu)->gpr[V3_RAX] = magic;
 	v3_vcpu_regs(vcpu)->gpr[V3_RBX] = b->info;

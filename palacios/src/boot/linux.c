@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file linux.c
- * Linux bzImages by the 64-bit boot protocol, as Documentation/arch/x86/boot.rst ("The real-mode
- * kernel header", "64-bit boot protocol") and zero-page.rst of Linux describe it. The kernel is
- * entered at its load address + 0x200 in 64-bit mode with RSI at the boot parameters; the real-mode
- * code is not used.
+ * Linux bzImages by the 64-bit and the 32-bit boot protocol, as Documentation/arch/x86/boot.rst ("The
+ * real-mode kernel header", "32-bit boot protocol", "64-bit boot protocol") and zero-page.rst of Linux
+ * describe them. A kernel that has the 64-bit entry is entered at its load address + 0x200 in 64-bit mode,
+ * any other at its load address in protected mode, with RSI at the boot parameters; the real-mode code is
+ * not used.
  *
  * Guest RAM below 40 KiB: GDT, boot parameters, command line, page tables (LINUX_* below). The
  * kernel lies at its preferred address or, if it is relocatable, above; the initrd as high as the
@@ -29,6 +30,11 @@
 #define LINUX_KERNEL_LOW 0x100000
 #define LINUX_ENTRY64	 0x200 /* from the load address */
 
+/* What a header that is too short to say it means ("Details of header fields"). */
+#define LINUX_OLD_INITRD_MAX  0x37ffffff
+#define LINUX_OLD_CMDLINE_MAX 255
+#define LINUX_OLD_GROWTH      8 /* init_size, by the length of the compressed kernel: gzip gains less */
+
 /* Setup header, offsets from the start of the image and of the boot parameters. */
 #define HDR_SETUP_SECTS	   0x1f1
 #define HDR_SYSSIZE	   0x1f4 /* of the protected-mode kernel, in 16 bytes */
@@ -44,19 +50,20 @@
 #define HDR_CMD_LINE_PTR   0x228
 #define HDR_INITRD_MAX	   0x22c
 #define HDR_ALIGNMENT	   0x230
-#define HDR_RELOCATABLE	   0x234
-#define HDR_XLOADFLAGS	   0x236
+#define HDR_RELOCATABLE	   0x234 /* a byte; in the upper half of the 32 bits: xloadflags */
 #define HDR_CMDLINE_SIZE   0x238
 #define HDR_PAYLOAD_OFF	   0x248
 #define HDR_PAYLOAD_LEN	   0x24c
 #define HDR_PREF_ADDRESS   0x258
 #define HDR_INIT_SIZE	   0x260
-#define HDR_END_MIN	   0x268 /* version 2.12 ends behind handover_offset */
+#define HDR_END_MIN	   0x22c /* version 2.02 ends behind cmd_line_ptr */
+#define HDR_VERSION_MIN	   0x202
+#define HDR_VERSION_64	   0x20c /* xloadflags has the bit */
 
 #define HDR_MAGIC_VALUE		   0x53726448 /* "HdrS" */
 #define HDR_LOADFLAGS_HIGH	   0x01
 #define HDR_LOADFLAGS_CAN_USE_HEAP 0x80
-#define HDR_XLOADFLAGS_64	   0x0001
+#define HDR_XLOADFLAGS_64	   0x00010000
 #define LOADER_UNDEFINED	   0xff /* type_of_loader without an assigned number */
 #define VID_MODE_NORMAL		   0xffff
 
@@ -79,6 +86,13 @@
 #define PTE_RW 0x002
 #define PTE_PS 0x080
 
+/* A field of the setup header; what it is in kernels whose header ends before it. */
+static uint32_t linux_field(const uint8_t *image, const struct v3_linux *lx, unsigned off,
+			    uint32_t absent)
+{
+	return off + 4 <= lx->header_end ? v3_boot_u32(image + off) : absent;
+}
+
 static int linux_check_header(const uint8_t *image, size_t len, struct v3_linux *out,
 			      struct v3_boot_msg *msg)
 {
@@ -91,14 +105,10 @@ static int linux_check_header(const uint8_t *image, size_t len, struct v3_linux 
 	    v3_boot_u32(image + HDR_MAGIC) != HDR_MAGIC_VALUE)
 		return v3_boot_fail(msg, V3_EBADMSG, "not a Linux bzImage (no setup header)");
 	version = v3_boot_u16(image + HDR_VERSION);
-	if (version < 0x20c)
-		return v3_boot_fail(
-			msg, V3_ENOTSUP,
-			"bzImage: boot protocol %u.%02u, the 64-bit entry needs 2.12 or later",
-			version >> 8, version & 0xff);
-	if (!(v3_boot_u16(image + HDR_XLOADFLAGS) & HDR_XLOADFLAGS_64))
+	if (version < HDR_VERSION_MIN)
 		return v3_boot_fail(msg, V3_ENOTSUP,
-				    "bzImage: not a 64-bit kernel (xloadflags bit 0 is clear)");
+				    "bzImage: boot protocol %u.%02u, 2.02 or later is needed",
+				    version >> 8, version & 0xff);
 	if (!(image[HDR_LOADFLAGS] & HDR_LOADFLAGS_HIGH))
 		return v3_boot_fail(msg, V3_ENOTSUP,
 				    "bzImage: a zImage, loaded below 1 MiB (loadflags)");
@@ -108,21 +118,18 @@ static int linux_check_header(const uint8_t *image, size_t len, struct v3_linux 
 		return v3_boot_fail(msg, V3_EBADMSG,
 				    "bzImage: setup header ends at %#x, expected %#x..%#x",
 				    out->header_end, HDR_END_MIN, PARAMS_HEADER_END);
+	out->long_mode = version >= HDR_VERSION_64 &&
+			 linux_field(image, out, HDR_RELOCATABLE, 0) & HDR_XLOADFLAGS_64;
 	return V3_OK;
 }
 
-int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struct v3_boot_msg *msg)
+static int linux_check_size(const uint8_t *image, size_t len, struct v3_linux *out,
+			    struct v3_boot_msg *msg)
 {
-	uint64_t syssize, payload_end;
-	uint32_t sects;
-	int err;
+	uint32_t sects = image[HDR_SETUP_SECTS] ? image[HDR_SETUP_SECTS] : 4;
+	uint64_t syssize = (uint64_t)v3_boot_u32(image + HDR_SYSSIZE) * 16, payload_end;
 
-	err = linux_check_header(image, len, out, msg);
-	if (err)
-		return err;
-	sects = image[HDR_SETUP_SECTS] ? image[HDR_SETUP_SECTS] : 4;
 	out->kernel_off = (sects + 1) * 512;
-	syssize = (uint64_t)v3_boot_u32(image + HDR_SYSSIZE) * 16;
 	/* syssize is rounded up, the file need not be */
 	if (out->kernel_off >= len || syssize <= LINUX_ENTRY64 ||
 	    syssize - 15 > len - out->kernel_off)
@@ -131,18 +138,33 @@ int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struc
 				    len, out->kernel_off, (unsigned long long)syssize);
 	out->kernel_len = syssize < len - out->kernel_off ? syssize : len - out->kernel_off;
 
-	payload_end = (uint64_t)v3_boot_u32(image + HDR_PAYLOAD_OFF) +
-		      v3_boot_u32(image + HDR_PAYLOAD_LEN);
+	payload_end = (uint64_t)linux_field(image, out, HDR_PAYLOAD_OFF, 0) +
+		      linux_field(image, out, HDR_PAYLOAD_LEN, 0);
 	if (payload_end > syssize)
 		return v3_boot_fail(msg, V3_EBADMSG,
 				    "bzImage: payload ends at %#llx, the kernel at %#llx",
 				    (unsigned long long)payload_end, (unsigned long long)syssize);
-	out->pref_address = v3_boot_u64(image + HDR_PREF_ADDRESS);
-	out->init_size = v3_boot_u32(image + HDR_INIT_SIZE);
+	out->init_size = linux_field(image, out, HDR_INIT_SIZE, 0);
+	if (out->header_end < HDR_INIT_SIZE + 4)
+		out->init_size = LINUX_OLD_GROWTH * out->kernel_len;
 	if (out->init_size < out->kernel_len)
 		out->init_size = out->kernel_len;
-	out->alignment = v3_boot_u32(image + HDR_ALIGNMENT);
-	out->relocatable = image[HDR_RELOCATABLE] != 0;
+	return V3_OK;
+}
+
+int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struct v3_boot_msg *msg)
+{
+	int err;
+
+	err = linux_check_header(image, len, out, msg);
+	if (!err)
+		err = linux_check_size(image, len, out, msg);
+	if (err)
+		return err;
+	out->pref_address = linux_field(image, out, HDR_PREF_ADDRESS, LINUX_KERNEL_LOW) |
+			    (uint64_t)linux_field(image, out, HDR_PREF_ADDRESS + 4, 0) << 32;
+	out->alignment = linux_field(image, out, HDR_ALIGNMENT, 0);
+	out->relocatable = linux_field(image, out, HDR_RELOCATABLE, 0) & 0xff;
 	if (out->relocatable &&
 	    (out->alignment < V3_PAGE_SIZE || (out->alignment & (out->alignment - 1))))
 		return v3_boot_fail(msg, V3_EBADMSG,
@@ -152,8 +174,8 @@ int v3_linux_parse(const uint8_t *image, size_t len, struct v3_linux *out, struc
 		return v3_boot_fail(msg, V3_EBADMSG,
 				    "bzImage: pref_address %#llx is not within 1 MiB..4 GiB",
 				    (unsigned long long)out->pref_address);
-	out->initrd_max = v3_boot_u32(image + HDR_INITRD_MAX);
-	out->cmdline_max = v3_boot_u32(image + HDR_CMDLINE_SIZE);
+	out->initrd_max = linux_field(image, out, HDR_INITRD_MAX, LINUX_OLD_INITRD_MAX);
+	out->cmdline_max = linux_field(image, out, HDR_CMDLINE_SIZE, LINUX_OLD_CMDLINE_MAX);
 	return V3_OK;
 }
 
@@ -228,7 +250,8 @@ static int linux_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image,
 	err = v3_boot_add_copy(b, &copy, msg);
 	if (err)
 		return err;
-	b->entry = start + LINUX_ENTRY64;
+	b->entry = start + (lx.long_mode ? LINUX_ENTRY64 : 0);
+	b->long_mode = lx.long_mode;
 	b->info = LINUX_PARAMS;
 	b->setup = image;
 	b->setup_len = lx.header_end;
@@ -307,19 +330,33 @@ static void linux_fill_params(const struct v3_boot *b, uint8_t *page)
 _Static_assert(V3_BOOT_MAX_MAP <= PARAMS_E820_MAX, "the memory map fits the boot parameters");
 _Static_assert(PARAMS_HEADER_END <= PARAMS_E820_TABLE, "the header ends before the E820 table");
 
-static int linux_setup(struct v3_vm *vm, struct v3_boot *b)
+/* Selectors 0x10 and 0x18 as the protocols ask: flat code of the mode and flat data, APM vol. 2 4.8. */
+static int linux_enter(struct v3_vm *vm, const struct v3_boot *b)
 {
-	/* Selectors 0x10 and 0x18 as the protocol asks: flat 64-bit code and data, APM vol. 2 4.8. */
-	static const uint64_t gdt[4] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
+	const uint64_t gdt[4] = {0, 0, b->long_mode ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull,
+				 0x00cf93000000ffffull};
 	const struct v3_dtr gdtr = {.base = LINUX_GDT, .limit = sizeof(gdt) - 1};
 	struct v3_vcpu *vcpu = v3_vm_vcpu(vm, 0);
+
+	if (b->long_mode)
+		v3_boot_cpu_long(vcpu, LINUX_PML4, &gdtr);
+	else
+		v3_boot_cpu_protected(vcpu, &gdtr);
+	v3_vcpu_regs(vcpu)->rip = b->entry;
+	v3_vcpu_regs(vcpu)->gpr[V3_RSI] = b->info;
+	return v3_mem_write(vm, LINUX_GDT, gdt, sizeof(gdt));
+}
+
+static int linux_setup(struct v3_vm *vm, struct v3_boot *b)
+{
 	uint8_t *page;
-	int err;
+	int err = V3_OK;
 
 	page = v3_alloc(V3_PAGE_SIZE);
 	if (!page)
 		return V3_ENOMEM;
-	err = linux_write_page_tables(vm, (uint64_t *)(void *)page);
+	if (b->long_mode)
+		err = linux_write_page_tables(vm, (uint64_t *)(void *)page);
 	if (err)
 		goto free_page;
 	linux_fill_params(b, page);
@@ -329,12 +366,7 @@ static int linux_setup(struct v3_vm *vm, struct v3_boot *b)
 	err = v3_mem_write(vm, LINUX_CMDLINE, b->cfg->cmdline, v3_strlen(b->cfg->cmdline) + 1);
 	if (err)
 		goto free_page;
-	err = v3_mem_write(vm, LINUX_GDT, gdt, sizeof(gdt));
-	if (err)
-		goto free_page;
-	v3_boot_cpu_long(vcpu, LINUX_PML4, &gdtr);
-	v3_vcpu_regs(vcpu)->rip = b->entry;
-	v3_vcpu_regs(vcpu)->gpr[V3_RSI] = b->info;
+	err = linux_enter(vm, b);
 free_page:
 	v3_free(page);
 	return err;

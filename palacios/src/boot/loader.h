@@ -51,8 +51,8 @@ int v3_boot_add_copy(struct v3_boot *b, const struct v3_boot_copy *copy, struct 
 
 /* ---- cpu.c: registers of the boot CPU ---- */
 
-/** Flat 32-bit protected mode without paging, interrupts off. */
-void v3_boot_cpu_protected(struct v3_vcpu *vcpu);
+/** Flat 32-bit protected mode without paging, interrupts off; selectors 0x10 and 0x18. */
+void v3_boot_cpu_protected(struct v3_vcpu *vcpu, const struct v3_dtr *gdt);
 /** Flat 64-bit mode with page tables at @p cr3, interrupts off; selectors 0x10 and 0x18. */
 void v3_boot_cpu_long(struct v3_vcpu *vcpu, v3_gpa_t cr3, const struct v3_dtr *gdt);
 
@@ -61,12 +61,13 @@ void v3_boot_cpu_long(struct v3_vcpu *vcpu, v3_gpa_t cr3, const struct v3_dtr *g
 /** What the loader needs of a bzImage's setup header. */
 struct v3_linux {
 	uint32_t header_end; /* of the setup header, from the start of the image */
-	uint32_t kernel_off; /* of the 64-bit kernel in the image */
+	uint32_t kernel_off; /* of the protected-mode kernel in the image */
 	uint64_t kernel_len;
 	uint64_t pref_address;
 	uint64_t init_size; /* RAM the kernel needs from its load address on */
 	uint32_t alignment; /* of the load address */
 	bool relocatable;
+	bool long_mode;	      /* it has the 64-bit entry */
 	uint32_t initrd_max;  /* highest address of the initrd's last byte */
 	uint32_t cmdline_max; /* bytes without terminator */
 };

@@ -7,6 +7,6 @@
 #include "config/vm_cfg.h"
 
 const char *const v3_platform_pc[] = {
-	"lapic", "ioapic",   "i8259", "i8254",	   "rtc",      "uart",	 "acpi_pm", "reset",
-	"i8042", "pci_host", "piix3", "debugexit", "debugcon", "fw_cfg", NULL,
+	"lapic", "ioapic",   "i8259", "i8254",	  "rtc",       "uart",	   "acpi_pm", "reset",
+	"i8042", "pci_host", "piix3", "piix4_pm", "debugexit", "debugcon", "fw_cfg",  NULL,
 };

@@ -11,6 +11,7 @@
 extern const struct v3_device_class v3_device_acpi_pm;
 extern const struct v3_device_class v3_device_debugcon;
 extern const struct v3_device_class v3_device_debugexit;
+extern const struct v3_device_class v3_device_flash;
 extern const struct v3_device_class v3_device_fw_cfg;
 extern const struct v3_device_class v3_device_hpet;
 extern const struct v3_device_class v3_device_i8042;
@@ -22,6 +23,7 @@ extern const struct v3_device_class v3_device_lapic;
 extern const struct v3_device_class v3_device_pci_bridge;
 extern const struct v3_device_class v3_device_pci_host;
 extern const struct v3_device_class v3_device_piix3;
+extern const struct v3_device_class v3_device_piix4_pm;
 extern const struct v3_device_class v3_device_reset;
 extern const struct v3_device_class v3_device_rtc;
 extern const struct v3_device_class v3_device_uart;

@@ -58,8 +58,7 @@ struct walk_format {
 
 static const struct walk_format walk_4_level = {3, 8, PTE_ADDR, 0, WALK_64_LEVELS};
 static const struct walk_format walk_5_level = {4, 8, PTE_ADDR, 0, WALK_64_LEVELS};
-/* Bit 5 of a pointer entry is reserved, too, but QEMU 7.2 sets it when it walks (README, Q10). A CPU that minds has
- * refused the entry before we see it. */
+/* Of a page-directory-pointer entry's reserved bits that of the accessed bit is let pass: QEMU's CPU sets it there. */
 static const struct walk_format walk_pae = {
 	2,
 	8,

@@ -271,6 +271,11 @@ bool v3_timer_armed(const struct v3_timer *timer)
 	return __atomic_load_n(&timer->armed, __ATOMIC_RELAXED);
 }
 
+uint64_t v3_timer_deadline(const struct v3_timer *timer)
+{
+	return timer->deadline_ns;
+}
+
 static struct v3_timer *timer_take_due(struct v3_vcpu_time *q, uint64_t now)
 {
 	unsigned long flags = v3_lock_acquire(&q->lock);

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # fetch.sh FOLDER: what software.t boots, from Debian's packages, into FOLDER: ISOLINUX and SYSLINUX with their modules,
-# memtest86+, iPXE, Xen, and of the i386 architecture two kernels (with and without PAE) and busybox.
+# memtest86+, iPXE, Xen.
 # What is there already is not fetched again.
 set -eu
 
 out=$1
-[ ! -s "$out/vmlinuz-686-pae" ] || exit 0
+[ ! -s "$out/xen.gz" ] || exit 0
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 say=software
@@ -15,19 +15,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# Lists of the i386 architecture, without telling the machine's own dpkg of it.
-i386() {
-	apt=(-o Dir::State::lists="$work/apt" -o Dir::Cache="$work/apt" -o APT::Architecture=i386
-		-o APT::Architectures=i386 -o Acquire::Languages=none)
-	root=()
-	mkdir -p apt/partial apt/archives/partial
-	update || true # a list that is missing is seen when a package is
-	get linux-image-686 linux-image-686-pae busybox-static
-}
 get isolinux syslinux syslinux-common memtest86+ ipxe xen-hypervisor-4.17-amd64
-i386
 for deb in ./*.deb; do
-	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/*' './bin/busybox' './usr/bin/*' './usr/lib/ISOLINUX/*' \
+	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/*' './usr/bin/*' './usr/lib/ISOLINUX/*' \
 		'./usr/lib/SYSLINUX/*' './usr/lib/syslinux/modules/bios/*' './usr/lib/memtest86+/*' './usr/lib/ipxe/*' 2>/dev/null ||
 		true
 done
@@ -37,7 +27,4 @@ cd "$work"
 install -m 644 usr/lib/ISOLINUX/isolinux.bin usr/lib/SYSLINUX/mbr.bin usr/lib/memtest86+/memtest86+x64.iso usr/lib/ipxe/ipxe.iso \
 	"$out"
 install -m 755 usr/bin/syslinux "$out"
-find . -name busybox -type f -exec install -m 755 {} "$out/busybox-i386" \;
 install -m 644 boot/xen-*.gz "$out/xen.gz"
-install -m 644 boot/vmlinuz-*-686 "$out/vmlinuz-686"
-install -m 644 boot/vmlinuz-*-686-pae "$out/vmlinuz-686-pae"

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# mksoftware.sh SOFTWARE VMLINUZ INITRAMFS INITRAMFS_I386 FOLDER "CMDLINE": media for software.t from what fetch.sh
-# brought, made without root: isolinux.iso (a CD with a menu), syslinux.img (a disk: MBR, one FAT partition) and
+# mksoftware.sh SOFTWARE DEBIAN FOLDER "CMDLINE": media for software.t from what fetch.sh brought and the Debian guest's
+# files, made without root, without the 32-bit kernels if they were not to be had: isolinux.iso (a CD with a menu), syslinux.img (a disk: MBR, one FAT partition) and
 # grub.iso (which is attached as a disk).
 set -eu
 
-software=$(realpath "$1") vmlinuz=$(realpath "$2") initramfs=$(realpath "$3") i386=$(realpath "$4") cmdline=$6
-mkdir -p "$5"
-out=$(realpath "$5")
+software=$(realpath "$1") debian=$(realpath "$2") cmdline=$4
+mkdir -p "$3"
+out=$(realpath "$3")
+initramfs=$out/initramfs.cpio
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 cd "$root"
@@ -15,7 +16,7 @@ cd "$root"
 # The menu is on the display; the second line is what the test wants.
 mkdir -p cd/isolinux
 cp "$software"/{isolinux.bin,ldlinux.c32,libcom32.c32,libutil.c32,menu.c32} cd/isolinux
-install -m 644 "$vmlinuz" cd/vmlinuz
+install -m 644 "$debian/vmlinuz" cd/vmlinuz
 install -m 644 "$initramfs" cd/initramfs.cpio
 cat >cd/isolinux/isolinux.cfg <<END
 UI menu.c32
@@ -49,23 +50,25 @@ END
 partition=syslinux.img@@1M
 mformat -i $partition -h 16 -s 63 -T 49152 -H 2048 -N 20260101
 MTOOLS_SKIP_CHECK=1 mcopy -i $partition syslinux.cfg "::syslinux.cfg"
-mcopy -i $partition "$software/vmlinuz-686" ::vmlinuz
-mcopy -i $partition "$i386" ::initrd
+if [ -s "$debian/686.cpio" ]; then
+	mcopy -i $partition "$debian/vmlinuz32-nopae" ::vmlinuz
+	mcopy -i $partition "$debian/686.cpio" ::initrd
+fi
 "$software/syslinux" --install --offset $((2048 * 512)) syslinux.img
 
 # Xen: SMAP off, because QEMU 7.2 faults on what Xen copies to a guest's stack, on a bare machine, too.
 mkdir -p grub/boot/grub
-cp "$software"/{xen.gz,vmlinuz-686-pae} grub/boot
-install -m 644 "$vmlinuz" grub/boot/vmlinuz
+cp "$software/xen.gz" grub/boot
+install -m 644 "$debian/vmlinuz" grub/boot/vmlinuz
 install -m 644 "$initramfs" grub/boot/initramfs.cpio
-install -m 644 "$i386" grub/boot/i386.cpio
+[ ! -s "$debian/686.cpio" ] || cp "$debian"/{vmlinuz32,686.cpio} grub/boot
 cat >grub/boot/grub/grub.cfg <<END
 serial --unit=0 --speed=115200
 terminal_input serial
 terminal_output serial
 menuentry "Linux, 32 bits with PAE" --hotkey=p {
-	linux16 /boot/vmlinuz-686-pae $cmdline job=poweroff
-	initrd16 /boot/i386.cpio
+	linux16 /boot/vmlinuz32 $cmdline job=poweroff
+	initrd16 /boot/686.cpio
 }
 menuentry "Xen" --hotkey=x {
 	multiboot2 /boot/xen.gz console=com1 com1=115200,8n1 dom0_mem=176M smap=0 noreboot

@@ -9,7 +9,7 @@ debian-src := tests/system/debian
 # the kernel's ciphers are 60 % of the boot.
 DEBIAN_CMDLINE := console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on cryptomgr.notests
 
-# name:memory in MiB:vcpus:job and its parameters:initrd. What name.vm says is added to the definition's [vm], what
+# name:memory in MiB:vcpus:job and its parameters:initrd:kernel. What name.vm says is added to the definition's [vm], what
 # name.devices says to its end.
 debian-guests := \
 	guest:256:1:job=shell \
@@ -17,6 +17,8 @@ debian-guests := \
 	selftest:256:1:job=selftest,want_cpus=1,want_mib=256 \
 	selftest-512m:512:1:job=selftest,want_cpus=1,want_mib=512 \
 	selftest-smp:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000 \
+	selftest-32:512:32:job=selftest,want_cpus=32,want_mib=512,sleep_max=1000 \
+	selftest-686:256:2:job=selftest,want_cpus=2,want_mib=256,sleep_max=1000:686.cpio:vmlinuz32 \
 	smp:256:4:job=smp:smp.cpio \
 	disk:256:1:job=disk:disk.cpio \
 	ide:256:1:job=disk,bus=ide:disk.cpio \
@@ -28,7 +30,7 @@ debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),
 
 debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_ring virtio_pci_modern_dev \
 	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng \
-	scsi_common scsi_mod sd_mod cdrom sr_mod libata ata_piix isofs))
+	scsi_common scsi_mod sd_mod cdrom sr_mod libata ata_piix isofs efivarfs))
 
 $(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
 	@mkdir -p $(DEBIAN)
@@ -55,6 +57,13 @@ $(DEBIAN)/initramfs.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(debia
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins)
 
+# A 32-bit guest, if its packages can be had: without them debian.t skips it.
+$(DEBIAN)/686.cpio: $(debian-src)/mkinitramfs.sh $(debian-src)/fetch32.sh $(debian-scripts) $(debian-bins)
+	$(call say,CPIO,$@)
+	$(Q)$(debian-src)/fetch32.sh $(DEBIAN) && \
+		$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox32 $@ $(debian-scripts) $(debian-bins) || \
+		echo "debian: the packages of the 32-bit guest are not to be had"
+
 smp-files := $(debian-src)/smp $(DEBIAN)/smp_stress
 $(DEBIAN)/smp.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(smp-files) $(debian-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
@@ -79,6 +88,7 @@ $(DEBIAN)/$(call debian-field,$(1),1).toml: $(debian-src)/guest.toml.in $(debian
 	$$(Q)sed -e 's/@NAME@/debian-$(call debian-field,$(1),1)/; s/@MEMORY@/$(call debian-field,$(1),2)M/' \
 		-e 's/@VCPUS@/$(call debian-field,$(1),3)/' \
 		-e 's/@CMDLINE@/$(DEBIAN_CMDLINE) $(subst $(comma), ,$(call debian-field,$(1),4))/' \
+		-e 's/@KERNEL@/$(or $(call debian-field,$(1),6),vmlinuz)/' \
 		-e 's/@INITRD@/$(or $(call debian-field,$(1),5),initramfs.cpio)/' \
 		-e '/^vcpus/r $$(or $$(filter %.vm,$$^),/dev/null)' \
 		$$< $$(filter %.devices,$$^) > $$@
@@ -86,5 +96,5 @@ endef
 $(foreach g,$(debian-guests),$(eval $(call debian-rule,$(g))))
 
 .PHONY: debian-guest
-debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/smp.cpio $(DEBIAN)/disk.cpio $(DEBIAN)/disk.img \
-	$(DEBIAN)/disk.iso $(debian-tomls)
+debian-guest: $(DEBIAN)/vmlinuz $(DEBIAN)/initramfs.cpio $(DEBIAN)/686.cpio $(DEBIAN)/smp.cpio $(DEBIAN)/disk.cpio \
+	$(DEBIAN)/disk.img $(DEBIAN)/disk.iso $(debian-tomls)

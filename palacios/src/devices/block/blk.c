@@ -7,6 +7,9 @@
 #include "devices/block/blk.h"
 
 #include "palacios/error.h"
+#include "palacios/log.h"
+
+#define V3_LOG_TAG "blk"
 
 int v3_blk_submit(struct v3_blk *blk, struct v3_blk_req *req)
 {
@@ -40,3 +43,46 @@ void v3_blk_close(struct v3_blk *blk)
 	if (blk)
 		blk->ops->close(blk);
 }
+
+/* ---- saved state ---- */
+
+static void blk_flushed(struct v3_blk_req *req, int err)
+{
+	*(int *)req->priv = err;
+}
+
+static void blk_save_settle(void *state)
+{
+	int err, result = V3_OK;
+	struct v3_blk_req req = {.op = V3_BLK_FLUSH, .done = blk_flushed, .priv = &result};
+	struct v3_blk *blk = state;
+
+	err = v3_blk_submit(blk, &req);
+	v3_blk_drain(blk);
+	if (err == V3_BLK_PENDING)
+		err = result;
+	if (err)
+		V3_ERR(blk->vm, "what is saved may not fit the disk, its flush failed: %s",
+		       v3_strerror(err));
+}
+
+static const struct v3_save_chunks *blk_chunks(void *state)
+{
+	const struct v3_blk *blk = state;
+
+	return blk->ops->contents;
+}
+
+static const struct v3_save_field blk_fields[] = {
+	V3_SAVE_NOT(struct v3_blk, ops),
+	V3_SAVE_NOT(struct v3_blk, vm),
+	V3_SAVE_NOT(struct v3_blk, size),
+	V3_SAVE_NOT(struct v3_blk, read_only),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_blk_save = {
+	.fields = blk_fields,
+	.size = sizeof(struct v3_blk),
+	.settle = blk_save_settle,
+	.chunks = blk_chunks,
+};

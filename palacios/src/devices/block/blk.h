@@ -8,6 +8,7 @@
 #define V3_DEVICES_BLOCK_BLK_H
 
 #include "palacios/blk.h"
+#include "palacios/save.h"
 
 struct v3_blk_ops {
 	/**
@@ -18,6 +19,8 @@ struct v3_blk_ops {
 	int (*submit)(struct v3_blk *blk, struct v3_blk_req *req);
 	/** As v3_blk_drain(). NULL: submit never leaves a request pending. */
 	void (*drain)(struct v3_blk *blk);
+	/** What the guest has written, if nobody else has it: v3_save_table.chunks of struct v3_blk. NULL: a file has */
+	const struct v3_save_chunks *contents;
 	/** Free everything, the disk, too. Nothing is pending. */
 	void (*close)(struct v3_blk *blk);
 };

@@ -33,6 +33,11 @@ struct memory {
 	uint8_t ***leaf;
 };
 
+static struct memory *memory_of(void *state)
+{
+	return V3_CONTAINER((struct v3_blk *)state, struct memory, blk);
+}
+
 /* Instead of a pointer to a cluster: reads as zeros, whatever the image has there. */
 static uint8_t *memory_zeroed(void)
 {
@@ -174,7 +179,7 @@ static int memory_range(struct memory *m, enum v3_blk_op op, uint64_t offset, ui
 
 static int memory_submit(struct v3_blk *blk, struct v3_blk_req *req)
 {
-	struct memory *m = V3_CONTAINER(blk, struct memory, blk);
+	struct memory *m = memory_of(blk);
 	uint64_t offset = req->offset;
 	int err = V3_OK;
 	uint32_t i;
@@ -196,14 +201,15 @@ static int memory_submit(struct v3_blk *blk, struct v3_blk_req *req)
 	return V3_EINVAL;
 }
 
-/* ---- open and close ---- */
+/* ---- contents, for who saves or loads them, while nobody uses the disk ---- */
 
-static void memory_close(struct v3_blk *blk)
+/* The image again, as if nothing had ever been written. */
+static void memory_clear(void *state)
 {
-	struct memory *m = V3_CONTAINER(blk, struct memory, blk);
+	struct memory *m = memory_of(state);
 	uint32_t i, k;
 
-	for (i = 0; m->leaf && i < m->nleaves; i++) {
+	for (i = 0; i < m->nleaves; i++) {
 		for (k = 0; m->leaf[i] && k < MEMORY_PER_LEAF; k++) {
 			uint8_t *data = m->leaf[i][k];
 
@@ -212,7 +218,61 @@ static void memory_close(struct v3_blk *blk)
 		}
 		if (m->leaf[i])
 			v3_free_pages(m->leaf[i], 1);
+		m->leaf[i] = NULL;
 	}
+}
+
+static bool memory_has(const struct memory *m, uint64_t cluster)
+{
+	return cluster < (m->blk.size + MEMORY_CLUSTER - 1) / MEMORY_CLUSTER;
+}
+
+static bool memory_next(void *state, struct v3_save_chunk *c)
+{
+	struct memory *m = memory_of(state);
+	const uint8_t *data = NULL;
+
+	for (; memory_has(m, c->number) && !data; c->number += !data) {
+		if (!m->leaf[c->number / MEMORY_PER_LEAF]) /* to the last one of the leaf */
+			c->number |= MEMORY_PER_LEAF - 1;
+		else
+			data = memory_cluster(m, c->number);
+	}
+	c->bytes = data == memory_zeroed() ? NULL : data;
+	return data != NULL;
+}
+
+static int memory_put(void *state, const struct v3_save_chunk *c)
+{
+	struct memory *m = memory_of(state);
+	uint8_t *data;
+
+	if (!memory_has(m, c->number) || m->blk.read_only)
+		return V3_EINVAL;
+	if (!c->bytes)
+		return memory_zero_cluster(m, c->number);
+	data = memory_own(m, c->number);
+	if (!data)
+		return V3_ENOMEM;
+	memcpy(data, c->bytes, MEMORY_CLUSTER);
+	return V3_OK;
+}
+
+static const struct v3_save_chunks memory_contents = {
+	.size = MEMORY_CLUSTER,
+	.next = memory_next,
+	.clear = memory_clear,
+	.put = memory_put,
+};
+
+/* ---- open and close ---- */
+
+static void memory_close(struct v3_blk *blk)
+{
+	struct memory *m = memory_of(blk);
+
+	if (m->leaf)
+		memory_clear(blk);
 	v3_free(m->leaf);
 	v3_lock_destroy(&m->lock);
 	v3_free(m);
@@ -245,7 +305,8 @@ static int memory_configure(struct memory *m, const struct v3_cfg *cfg)
 
 int v3_blk_memory_open(struct v3_vm *vm, const struct v3_cfg *cfg, struct v3_blk **out)
 {
-	static const struct v3_blk_ops ops = {.submit = memory_submit, .close = memory_close};
+	static const struct v3_blk_ops ops = {
+		.submit = memory_submit, .contents = &memory_contents, .close = memory_close};
 	struct memory *m;
 	int err;
 

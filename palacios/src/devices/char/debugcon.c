@@ -10,6 +10,7 @@
 #include "palacios/io.h"
 #include "palacios/log.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/vm.h"
 
 #define V3_LOG_TAG "debugcon"
@@ -84,8 +85,20 @@ static const struct v3_cfg_key debugcon_keys[] = {
 	{.name = NULL},
 };
 
+static const struct v3_save_field debugcon_fields[] = {
+	V3_SAVE_NOT(struct debugcon, vm),
+	V3_SAVE_NOT(struct debugcon, port),
+	V3_SAVE_NOT(struct debugcon, chr),
+	V3_SAVE_END,
+};
+static const struct v3_save_table debugcon_save = {
+	.fields = debugcon_fields,
+	.size = sizeof(struct debugcon),
+};
+
 const struct v3_device_class v3_device_debugcon = {
 	.name = "debugcon",
+	.save = &debugcon_save,
 	.keys = debugcon_keys,
 	.create = debugcon_create,
 	.reset = debugcon_reset,

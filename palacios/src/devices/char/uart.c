@@ -10,6 +10,8 @@
  *
  * The interrupt line is a level, gated by OUT2 as PC wiring does. Breaks are neither sent nor received.
  */
+#include "devices/char/uart.h"
+
 #include "devices/devices.h"
 #include "devices/port8.h"
 #include "palacios/chr.h"
@@ -24,8 +26,6 @@
 #define V3_LOG_TAG "uart"
 
 #define UART_NPORTS   8
-#define UART_FIFO_LEN 16
-#define UART_RING_LEN 4096	       /* power of two */
 #define UART_RETRY_NS (5 * 1000000ull) /* a full host stream is tried again after this */
 
 /* Register offsets, "Summary of Registers" */
@@ -46,7 +46,6 @@ enum { UART_DATA, UART_IER, UART_IIR_FCR, UART_LCR, UART_MCR, UART_LSR, UART_MSR
 #define UART_IIR_NONE 0x01
 #define UART_IIR_FIFO 0xc0 /* FIFOs are enabled */
 
-#define UART_FCR_ENABLE	 0x01
 #define UART_FCR_RX_CLR	 0x02
 #define UART_FCR_TRIGGER 6 /* shift of the two trigger bits */
 
@@ -74,31 +73,6 @@ enum { UART_DATA, UART_IER, UART_IIR_FCR, UART_LCR, UART_MCR, UART_LSR, UART_MSR
 #define UART_MSR_DSR	0x20
 #define UART_MSR_RI	0x40
 #define UART_MSR_DCD	0x80
-
-struct uart {
-	struct v3_vm *vm;	  /* not owned; outlives the device */
-	struct v3_chr *chr;	  /* owned; NULL: nothing is connected */
-	struct v3_timer *timeout; /* owned: character time-out */
-	struct v3_timer *retry;	  /* owned: offers the ring to the stream again */
-	uint16_t port;
-	uint8_t irq;
-
-	struct v3_lock lock; /* guards all below */
-	uint16_t divisor;
-	uint8_t ier, fcr, lcr, mcr, msr, scr;
-	uint8_t lsr_errors;  /* error bits of LSR, cleared by reading it */
-	bool thre_pending;   /* the THRE interrupt has not been acknowledged */
-	bool timed_out;	     /* the character time-out has passed */
-	bool level;	     /* state of the interrupt line */
-	bool more_input;     /* the stream may hold bytes that had no room */
-	uint64_t timeout_ns; /* guest time of the character time-out */
-	uint64_t armed_ns;   /* what its timer is armed for; may be earlier */
-	uint8_t rx[UART_FIFO_LEN];
-	uint8_t rx_head, rx_len;
-	uint32_t ring_head, ring_len;
-	uint64_t dropped; /* bytes lost because ring and stream were full */
-	uint8_t ring[UART_RING_LEN];
-};
 
 /* ---- interrupts ---- */
 
@@ -191,7 +165,7 @@ static void uart_timeout_fire(struct v3_vcpu *vcpu, void *priv)
 
 static unsigned uart_rx_room(const struct uart *uart)
 {
-	return (uart->fcr & UART_FCR_ENABLE ? UART_FIFO_LEN : 1u) - uart->rx_len;
+	return uart_rx_size(uart) - uart->rx_len;
 }
 
 static void uart_rx_push(struct uart *uart, uint8_t byte)
@@ -523,6 +497,8 @@ static void uart_reset(void *state)
 
 	flags = v3_lock_acquire(&uart->lock);
 	v3_timer_cancel(uart->timeout);
+	if (!v3_uart_ring_valid(uart)) /* of a saved state that was refused */
+		uart->ring_head = uart->ring_len = 0;
 	uart->divisor = 12;
 	uart->ier = 0;
 	uart->fcr = 0;
@@ -619,6 +595,7 @@ static const struct v3_cfg_key uart_keys[] = {
 
 const struct v3_device_class v3_device_uart = {
 	.name = "uart",
+	.save = &v3_uart_save,
 	.keys = uart_keys,
 	.create = uart_create,
 	.reset = uart_reset,

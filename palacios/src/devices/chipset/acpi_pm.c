@@ -4,9 +4,14 @@
  * ACPI fixed hardware: PM1a events and control, power management timer, GPE0 block and the SCI they raise
  * (ACPI 6.4 4.8.3, 4.8.4). ACPI mode is always on: SCI_EN reads 1 and there is no SMI command port.
  *
+ * The block answers at the place that the ACPI tables name, and where the PCI function that it belongs to puts it
+ * (pci/piix4_pm.c). Its layout is that of the Intel 82371AB data sheet, 7.2; what is not mentioned above reads 0.
+ *
  * The timer is a pure function of guest time, read without a lock. A host timer is armed only while the
  * guest has the timer's overflow interrupt enabled.
  */
+#include "devices/chipset/acpi_pm.h"
+
 #include "devices/devices.h"
 #include "devices/port8.h"
 #include "palacios/error.h"
@@ -14,17 +19,19 @@
 #include "palacios/io.h"
 #include "palacios/log.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
 #define V3_LOG_TAG "acpi_pm"
 
-#define PM_NPORTS  (V3_PC_PM_TMR + V3_PC_PM_TMR_LEN - V3_PC_PM_BASE)
+#define PM_OFF(io) ((io)->port & (V3_PC_PM_LEN - 1)) /* wherever it is, it is aligned */
 #define PM_OFF_STS (V3_PC_PM1_EVT - V3_PC_PM_BASE)
 #define PM_OFF_EN  (PM_OFF_STS + V3_PC_PM1_EVT_LEN / 2)
 #define PM_OFF_CNT (V3_PC_PM1_CNT - V3_PC_PM_BASE)
 #define PM_OFF_TMR (V3_PC_PM_TMR - V3_PC_PM_BASE)
+#define PM_OFF_GPE (V3_PC_GPE0 - V3_PC_PM_BASE)
 
 #define PM_STS_BITS                                                                                \
 	(V3_PC_PM1_STS_TMR | V3_PC_PM1_STS_GBL | V3_PC_PM1_STS_PWRBTN | V3_PC_PM1_STS_SLPBTN |     \
@@ -46,6 +53,7 @@ struct acpi_pm {
 	uint16_t sts, en, cnt;
 	uint8_t gpe[V3_PC_GPE0_LEN]; /* first half: status, second half: enable */
 	uint64_t half;		     /* count of highest-bit changes already turned into TMR_STS */
+	bool smbus;		     /* the SMBus host controller wants the SCI */
 	bool sci;
 };
 
@@ -76,7 +84,7 @@ static void pm_sync(struct acpi_pm *pm)
 /* Drive the SCI. Lock held. */
 static void pm_update_sci(struct acpi_pm *pm)
 {
-	bool sci = pm->sts & pm->en;
+	bool sci = (pm->sts & pm->en) || pm->smbus;
 	unsigned i;
 
 	for (i = 0; i < V3_PC_GPE0_LEN / 2; i++)
@@ -123,7 +131,16 @@ static void pm_sleep(struct acpi_pm *pm)
 	pm->sts |= V3_PC_PM1_STS_WAK;
 }
 
-/* Fixed-hardware registers but the timer. Lock held. */
+/* No event is wired to GPE0 yet: status bits never become 1, enables are storage. */
+static void pm_gpe_write8(struct acpi_pm *pm, unsigned off, uint8_t value)
+{
+	if (off < V3_PC_GPE0_LEN / 2)
+		pm->gpe[off] &= (uint8_t)~value;
+	else
+		pm->gpe[off] = value;
+}
+
+/* Lock held. */
 static uint8_t pm_read8(void *dev, unsigned off)
 {
 	struct acpi_pm *pm = dev;
@@ -136,6 +153,12 @@ static uint8_t pm_read8(void *dev, unsigned off)
 		return (uint8_t)(pm->en >> (8 * (off & 1)));
 	case PM_OFF_CNT:
 		return (uint8_t)((pm->cnt | V3_PC_PM1_CNT_SCI_EN) >> (8 * (off & 1)));
+	case PM_OFF_TMR:
+	case PM_OFF_TMR + 2:
+		return (uint8_t)(pm_ticks(v3_time_ns(pm->vm)) >> (8 * (off - PM_OFF_TMR)));
+	case PM_OFF_GPE:
+	case PM_OFF_GPE + 2:
+		return pm->gpe[off - PM_OFF_GPE];
 	default:
 		return 0; /* reserved */
 	}
@@ -161,26 +184,28 @@ static void pm_write8(void *dev, unsigned off, uint8_t value)
 		if (val & V3_PC_PM1_CNT_SLP_EN)
 			pm_sleep(pm);
 		break;
+	case PM_OFF_GPE:
+	case PM_OFF_GPE + 2:
+		pm_gpe_write8(pm, off - PM_OFF_GPE, value);
+		break;
 	default:
 		break; /* reserved, and the read-only timer */
 	}
 }
 
-static int pm_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
+int v3_acpi_pm_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 {
 	struct acpi_pm *pm = priv;
-	unsigned off = io->port - V3_PC_PM_BASE;
+	unsigned off = PM_OFF(io);
 	unsigned long flags;
-	uint64_t ticks;
 
 	(void)vcpu;
-	if (!io->write && off >= PM_OFF_TMR) {
-		ticks = (uint32_t)pm_ticks(v3_time_ns(pm->vm));
-		io->value = (uint32_t)(ticks >> (8 * (off - PM_OFF_TMR)));
+	if (!io->write && off == PM_OFF_TMR) {
+		io->value = (uint32_t)pm_ticks(v3_time_ns(pm->vm));
 		return V3_OK;
 	}
 	flags = v3_lock_acquire(&pm->lock);
-	v3_port8_access(io, pm, V3_PC_PM_BASE, PM_OFF_TMR, pm_read8, pm_write8);
+	v3_port8_access(io, pm, (uint16_t)(io->port - off), V3_PC_PM_LEN, pm_read8, pm_write8);
 	pm_update_sci(pm);
 	if (io->write)
 		pm_arm(pm);
@@ -188,35 +213,14 @@ static int pm_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	return V3_OK;
 }
 
-static uint8_t pm_gpe_read8(void *dev, unsigned off)
+void v3_acpi_pm_smbus(struct acpi_pm *pm, bool level)
 {
-	const struct acpi_pm *pm = dev;
-
-	return pm->gpe[off];
-}
-
-/* No event is wired to GPE0 yet: status bits never become 1, enables are storage. */
-static void pm_gpe_write8(void *dev, unsigned off, uint8_t value)
-{
-	struct acpi_pm *pm = dev;
-
-	if (off < V3_PC_GPE0_LEN / 2)
-		pm->gpe[off] &= (uint8_t)~value;
-	else
-		pm->gpe[off] = value;
-}
-
-static int pm_gpe_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
-{
-	struct acpi_pm *pm = priv;
 	unsigned long flags;
 
-	(void)vcpu;
 	flags = v3_lock_acquire(&pm->lock);
-	v3_port8_access(io, pm, V3_PC_GPE0, V3_PC_GPE0_LEN, pm_gpe_read8, pm_gpe_write8);
+	pm->smbus = level;
 	pm_update_sci(pm);
 	v3_lock_release(&pm->lock, flags);
-	return V3_OK;
 }
 
 static void pm_power_button(void *state)
@@ -239,6 +243,7 @@ static void pm_reset(void *state)
 	pm->sts = 0;
 	pm->en = 0;
 	pm->cnt = 0;
+	pm->smbus = false;
 	for (i = 0; i < V3_PC_GPE0_LEN; i++)
 		pm->gpe[i] = 0;
 	pm->half = pm_ticks(v3_time_ns(pm->vm)) >> PM_TMR_MSB;
@@ -261,17 +266,12 @@ static int pm_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	err = v3_timer_create(vm, NULL, pm_fire, pm, &pm->timer);
 	if (err)
 		goto destroy_lock;
-	err = v3_io_register(vm, V3_PC_PM_BASE, PM_NPORTS, pm_io, pm);
+	err = v3_io_register(vm, V3_PC_PM_BASE, V3_PC_PM_LEN, v3_acpi_pm_io, pm);
 	if (err)
 		goto destroy_timer;
-	err = v3_io_register(vm, V3_PC_GPE0, V3_PC_GPE0_LEN, pm_gpe_io, pm);
-	if (err)
-		goto release_pm1;
 	*state = pm;
 	return V3_OK;
 
-release_pm1:
-	v3_io_unregister(vm, V3_PC_PM_BASE);
 destroy_timer:
 	v3_timer_destroy(pm->timer);
 destroy_lock:
@@ -285,15 +285,27 @@ static void pm_destroy(void *state)
 {
 	struct acpi_pm *pm = state;
 
-	v3_io_unregister(pm->vm, V3_PC_GPE0);
 	v3_io_unregister(pm->vm, V3_PC_PM_BASE);
 	v3_timer_destroy(pm->timer);
 	v3_lock_destroy(&pm->lock);
 	v3_free(pm);
 }
 
+static const struct v3_save_field pm_fields[] = {
+	V3_SAVE_NOT(struct acpi_pm, vm),   V3_SAVE_TIMER(struct acpi_pm, timer),
+	V3_SAVE_NOT(struct acpi_pm, lock), V3_SAVE(struct acpi_pm, sts),
+	V3_SAVE(struct acpi_pm, en),	   V3_SAVE(struct acpi_pm, cnt),
+	V3_SAVE(struct acpi_pm, gpe),	   V3_SAVE(struct acpi_pm, half),
+	V3_SAVE(struct acpi_pm, sci),	   V3_SAVE_END,
+};
+static const struct v3_save_table pm_save = {
+	.fields = pm_fields,
+	.size = sizeof(struct acpi_pm),
+};
+
 const struct v3_device_class v3_device_acpi_pm = {
 	.name = "acpi_pm",
+	.save = &pm_save,
 	.create = pm_create,
 	.reset = pm_reset,
 	.destroy = pm_destroy,

@@ -8,6 +8,7 @@
 #include "palacios/error.h"
 #include "palacios/io.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
@@ -42,8 +43,13 @@ static void debugexit_destroy(void *state)
 	v3_io_unregister(state, V3_PC_PORT_DEBUGEXIT);
 }
 
+/* Its instance is the VM, and none of that is this device's. */
+static const struct v3_save_field debugexit_fields[] = {V3_SAVE_END};
+static const struct v3_save_table debugexit_save = {.fields = debugexit_fields};
+
 const struct v3_device_class v3_device_debugexit = {
 	.name = "debugexit",
+	.save = &debugexit_save,
 	.create = debugexit_create,
 	.reset = debugexit_reset,
 	.destroy = debugexit_destroy,

@@ -17,6 +17,7 @@
 #include "palacios/intr.h"
 #include "palacios/io.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -229,6 +230,13 @@ static void i8042_simple_command(struct i8042 *kbc, uint8_t value)
 		v3_vm_request_reset(kbc->vm, "keyboard controller pulse");
 }
 
+/* Does a command take a byte at the data port? */
+static bool i8042_takes_operand(uint8_t command)
+{
+	return (command >= KBC_WRITE_RAM && command < KBC_WRITE_RAM + KBC_RAM) ||
+	       (command >= KBC_WRITE_OUT && command <= KBC_TO_AUX);
+}
+
 static void i8042_command(struct i8042 *kbc, uint8_t value)
 {
 	kbc->operand = 0;
@@ -236,8 +244,7 @@ static void i8042_command(struct i8042 *kbc, uint8_t value)
 		i8042_reply(kbc, kbc->ram[value - KBC_READ_RAM], false);
 		return;
 	}
-	if ((value >= KBC_WRITE_RAM && value < KBC_WRITE_RAM + KBC_RAM) ||
-	    (value >= KBC_WRITE_OUT && value <= KBC_TO_AUX)) {
+	if (i8042_takes_operand(value)) {
 		kbc->operand = value;
 		return;
 	}
@@ -459,8 +466,44 @@ static const struct v3_cfg_key i8042_keys[] = {
 	{.name = NULL},
 };
 
+/* ---- saved state ---- */
+
+static int i8042_loaded(void *state)
+{
+	const struct i8042 *kbc = state;
+
+	return kbc->operand && !i8042_takes_operand(kbc->operand) ? V3_EINVAL : V3_OK;
+}
+
+static const struct v3_save_field i8042_fields[] = {
+	V3_SAVE_NOT(struct i8042, vm),
+	V3_SAVE_NOT(struct i8042, chr),
+	V3_SAVE_NOT(struct i8042, lock),
+	V3_SAVE(struct i8042, stroke),
+	V3_SAVE(struct i8042, ram),
+	V3_SAVE(struct i8042, out_port),
+	V3_SAVE(struct i8042, status),
+	V3_SAVE(struct i8042, data),
+	V3_SAVE(struct i8042, operand),
+	V3_SAVE(struct i8042, reply),
+	V3_SAVE(struct i8042, reply_aux),
+	V3_SAVE(struct i8042, reply_byte),
+	V3_SAVE(struct i8042, broke),
+	V3_SAVE(struct i8042, level_kbd),
+	V3_SAVE(struct i8042, level_aux),
+	V3_SAVE_PARTS(struct i8042, kbd, &v3_ps2_keyboard_save),
+	V3_SAVE_PARTS(struct i8042, mouse, &v3_ps2_mouse_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table i8042_save = {
+	.fields = i8042_fields,
+	.size = sizeof(struct i8042),
+	.loaded = i8042_loaded,
+};
+
 const struct v3_device_class v3_device_i8042 = {
 	.name = "i8042",
+	.save = &i8042_save,
 	.keys = i8042_keys,
 	.create = i8042_create,
 	.reset = i8042_reset,

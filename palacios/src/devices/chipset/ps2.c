@@ -6,7 +6,9 @@
  */
 #include "devices/chipset/ps2.h"
 
+#include "palacios/error.h"
 #include "palacios/input.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 
 /* Bytes to the host */
@@ -265,7 +267,7 @@ bool v3_ps2_mouse_move(struct ps2_mouse *mouse, int dx, int dy, int dz, uint8_t 
 /* Rates 200, 100, 80 in a row make it a mouse with a wheel. */
 static void ps2_mouse_parameter(struct ps2_mouse *mouse, uint8_t command, uint8_t value)
 {
-	static const uint8_t knock[] = {200, 100, 80};
+	static const uint8_t knock[PS2_KNOCKS] = {200, 100, 80};
 
 	ps2_answer(&mouse->out, PS2_ACK);
 	if (command == MOUSE_CMD_RESOLUTION) {
@@ -277,7 +279,7 @@ static void ps2_mouse_parameter(struct ps2_mouse *mouse, uint8_t command, uint8_
 		mouse->knock++;
 	else
 		mouse->knock = value == knock[0];
-	if (mouse->knock == V3_ARRAY_SIZE(knock)) {
+	if (mouse->knock == PS2_KNOCKS) {
 		mouse->id = MOUSE_ID_WHEEL;
 		mouse->knock = 0;
 	}
@@ -363,3 +365,65 @@ void v3_ps2_mouse_write(struct ps2_mouse *mouse, uint8_t value)
 	ps2_answer(&mouse->out, PS2_ACK);
 	ps2_mouse_command(mouse, value);
 }
+
+/* ---- saved state ---- */
+
+static int ps2_queue_loaded(void *state)
+{
+	return ps2_count(state) > PS2_QUEUE ? V3_EINVAL : V3_OK;
+}
+
+static const struct v3_save_field ps2_queue_fields[] = {
+	V3_SAVE(struct ps2_queue, byte),
+	V3_SAVE(struct ps2_queue, head),
+	V3_SAVE(struct ps2_queue, tail),
+	V3_SAVE_END,
+};
+static const struct v3_save_table ps2_queue_save = {
+	.fields = ps2_queue_fields,
+	.size = sizeof(struct ps2_queue),
+	.loaded = ps2_queue_loaded,
+};
+
+static const struct v3_save_field ps2_keyboard_fields[] = {
+	V3_SAVE_PARTS(struct ps2_keyboard, out, &ps2_queue_save),
+	V3_SAVE(struct ps2_keyboard, command),
+	V3_SAVE(struct ps2_keyboard, leds),
+	V3_SAVE(struct ps2_keyboard, set),
+	V3_SAVE(struct ps2_keyboard, rate),
+	V3_SAVE(struct ps2_keyboard, last),
+	V3_SAVE(struct ps2_keyboard, scanning),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_ps2_keyboard_save = {
+	.fields = ps2_keyboard_fields,
+	.size = sizeof(struct ps2_keyboard),
+};
+
+static int ps2_mouse_loaded(void *state)
+{
+	return ((struct ps2_mouse *)state)->knock < PS2_KNOCKS ? V3_OK : V3_EINVAL;
+}
+
+static const struct v3_save_field ps2_mouse_fields[] = {
+	V3_SAVE_PARTS(struct ps2_mouse, out, &ps2_queue_save),
+	V3_SAVE(struct ps2_mouse, command),
+	V3_SAVE(struct ps2_mouse, rate),
+	V3_SAVE(struct ps2_mouse, resolution),
+	V3_SAVE(struct ps2_mouse, id),
+	V3_SAVE(struct ps2_mouse, knock),
+	V3_SAVE(struct ps2_mouse, reporting),
+	V3_SAVE(struct ps2_mouse, remote),
+	V3_SAVE(struct ps2_mouse, wrap),
+	V3_SAVE(struct ps2_mouse, scale2),
+	V3_SAVE(struct ps2_mouse, dx),
+	V3_SAVE(struct ps2_mouse, dy),
+	V3_SAVE(struct ps2_mouse, dz),
+	V3_SAVE(struct ps2_mouse, buttons),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_ps2_mouse_save = {
+	.fields = ps2_mouse_fields,
+	.size = sizeof(struct ps2_mouse),
+	.loaded = ps2_mouse_loaded,
+};

@@ -9,7 +9,10 @@
 
 #include "palacios/types.h"
 
-#define PS2_QUEUE 32 /* bytes, a power of two */
+struct v3_save_table;
+
+#define PS2_QUEUE  32 /* bytes, a power of two */
+#define PS2_KNOCKS 3
 
 struct ps2_queue {
 	uint8_t byte[PS2_QUEUE];
@@ -26,7 +29,8 @@ struct ps2_keyboard {
 struct ps2_mouse {
 	struct ps2_queue out;
 	uint8_t command; /* that waits for its parameter; 0: none */
-	uint8_t rate, resolution, id, knock;
+	uint8_t rate, resolution, id;
+	uint8_t knock; /* rates so far of the sequence that finds the wheel, below PS2_KNOCKS */
 	bool reporting, remote, wrap, scale2;
 	int dx, dy, dz; /* not reported yet */
 	uint8_t buttons;
@@ -45,6 +49,9 @@ static inline uint8_t ps2_take(struct ps2_queue *q)
 
 /** Scan code set 2 -> set 1 of a byte, as controller and keyboard translate; prefixes are the caller's affair. */
 uint8_t v3_ps2_translate(uint8_t code);
+
+/** Their saved state (palacios/save.h). */
+extern const struct v3_save_table v3_ps2_keyboard_save, v3_ps2_mouse_save;
 
 void v3_ps2_keyboard_reset(struct ps2_keyboard *kbd);
 /** A byte from the controller. */

@@ -11,6 +11,7 @@
 #include "palacios/error.h"
 #include "palacios/io.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
 
@@ -147,8 +148,21 @@ static void reset_destroy(void *state)
 	v3_free(rst);
 }
 
+static const struct v3_save_field reset_fields[] = {
+	V3_SAVE_NOT(struct reset, vm),
+	V3_SAVE_NOT(struct reset, lock),
+	V3_SAVE(struct reset, cf9),
+	V3_SAVE(struct reset, port92),
+	V3_SAVE_END,
+};
+static const struct v3_save_table reset_save = {
+	.fields = reset_fields,
+	.size = sizeof(struct reset),
+};
+
 const struct v3_device_class v3_device_reset = {
 	.name = "reset",
+	.save = &reset_save,
 	.create = reset_create,
 	.reset = reset_reset,
 	.destroy = reset_destroy,

@@ -16,6 +16,7 @@
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
@@ -466,8 +467,63 @@ static const struct v3_cfg_key vga_keys[] = {
 	{.name = NULL},
 };
 
+/* ---- saved state ---- */
+
+/* The mirror's stream has shown nothing of this screen. */
+static int vga_loaded(void *state)
+{
+	struct vga *vga = state;
+
+	if (vga->dac_component > 2)
+		return V3_EINVAL;
+	v3_vga_text_restart(vga);
+	return V3_OK;
+}
+
+static const struct v3_save_field vga_fields[] = {
+	V3_SAVE_NOT(struct vga, vm),
+	V3_SAVE_NOT(struct vga, timer),
+	V3_SAVE_NOT(struct vga, chr),
+	V3_SAVE_AT(struct vga, mem, VGA_PLANE *VGA_PLANES),
+	V3_SAVE_NOT(struct vga, lock),
+	V3_SAVE(struct vga, latch),
+	V3_SAVE(struct vga, misc),
+	V3_SAVE(struct vga, feature),
+	V3_SAVE(struct vga, seq_index),
+	V3_SAVE(struct vga, seq),
+	V3_SAVE(struct vga, crtc_index),
+	V3_SAVE(struct vga, crtc),
+	V3_SAVE(struct vga, gr_index),
+	V3_SAVE(struct vga, gr),
+	V3_SAVE(struct vga, attr_index),
+	V3_SAVE(struct vga, attr),
+	V3_SAVE(struct vga, attr_data),
+	V3_SAVE(struct vga, dac),
+	V3_SAVE(struct vga, dac_mask),
+	V3_SAVE(struct vga, dac_read),
+	V3_SAVE(struct vga, dac_write),
+	V3_SAVE(struct vga, dac_component),
+	V3_SAVE(struct vga, dac_reading),
+	V3_SAVE(struct vga, dispi_index),
+	V3_SAVE(struct vga, dispi),
+	V3_SAVE_NOT(struct vga, dirty),
+	V3_SAVE_NOT(struct vga, shown_columns),
+	V3_SAVE_NOT(struct vga, shown_rows),
+	V3_SAVE_NOT(struct vga, shown),
+	V3_SAVE_NOT(struct vga, line),
+	V3_SAVE_NOT(struct vga, line_len),
+	V3_SAVE_NOT(struct vga, line_off),
+	V3_SAVE_END,
+};
+static const struct v3_save_table vga_save = {
+	.fields = vga_fields,
+	.size = sizeof(struct vga),
+	.loaded = vga_loaded,
+};
+
 const struct v3_device_class v3_device_vga = {
 	.name = "vga",
+	.save = &vga_save,
 	.keys = vga_keys,
 	.create = vga_create,
 	.reset = vga_reset,

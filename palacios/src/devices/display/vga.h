@@ -100,6 +100,8 @@ int v3_vga_mem_access(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv);
 void v3_vga_text_screen(const struct vga *vga, struct vga_screen *screen);
 /** The screen may have changed: the mirror shall look in a while. Lock held. */
 void v3_vga_text_touch(struct vga *vga);
+/** Forget what the mirror has shown: all of the screen is new. Lock held, or VM not running. */
+void v3_vga_text_restart(struct vga *vga);
 /** Timer of the mirror. */
 void v3_vga_text_fire(struct v3_vcpu *vcpu, void *priv);
 /** v3_display_text() of a display. */

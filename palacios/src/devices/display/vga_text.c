@@ -134,6 +134,13 @@ void v3_vga_text_touch(struct vga *vga)
 	v3_timer_arm(vga->timer, v3_time_ns(vga->vm) + TEXT_MIRROR_NS);
 }
 
+void v3_vga_text_restart(struct vga *vga)
+{
+	vga->shown_columns = vga->shown_rows = 0;
+	vga->line_off = vga->line_len = 0;
+	v3_vga_text_touch(vga);
+}
+
 /* @return false: the stream is full */
 static bool text_flush(struct vga *vga)
 {

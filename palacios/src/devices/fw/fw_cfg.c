@@ -13,6 +13,7 @@
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -84,8 +85,8 @@ struct fw_cfg {
 	uint8_t e820[FW_E820_MAX * FW_E820_ENTRY];
 
 	struct v3_lock lock; /* guards all below */
-	struct fw_item item; /* selected */
-	uint32_t offset;     /* of the next byte, up to item.len */
+	uint16_t key;	     /* of the item that is selected */
+	uint32_t offset;     /* of its next byte, up to its length */
 	uint32_t dma_high;   /* upper half of the command's address */
 };
 
@@ -132,7 +133,7 @@ static struct fw_item fw_item_of(const struct fw_cfg *fw, uint16_t key)
 /* Lock held. */
 static void fw_select(struct fw_cfg *fw, uint16_t key)
 {
-	fw->item = fw_item_of(fw, key & (uint16_t)~FW_KEY_WRITE);
+	fw->key = key & (uint16_t)~FW_KEY_WRITE;
 	fw->offset = 0;
 }
 
@@ -199,7 +200,7 @@ static uint32_t fw_dma_command(struct fw_cfg *fw, const uint8_t *cmd)
 	flags = v3_lock_acquire(&fw->lock);
 	if (control & FW_DMA_SELECT)
 		fw_select(fw, FW_DMA_KEY(control));
-	item = fw->item;
+	item = fw_item_of(fw, fw->key);
 	offset = fw->offset;
 	if (control & (FW_DMA_READ | FW_DMA_WRITE | FW_DMA_SKIP))
 		fw->offset = len > item.len - offset ? item.len : offset + len;
@@ -230,12 +231,14 @@ static void fw_dma(struct fw_cfg *fw, v3_gpa_t gpa)
 
 static uint8_t fw_read_data(struct fw_cfg *fw)
 {
+	struct fw_item item;
 	unsigned long flags;
 	uint8_t byte = 0;
 
 	flags = v3_lock_acquire(&fw->lock);
-	if (fw->offset < fw->item.len)
-		byte = fw->item.data[fw->offset++];
+	item = fw_item_of(fw, fw->key);
+	if (fw->offset < item.len)
+		byte = item.data[fw->offset++];
 	v3_lock_release(&fw->lock, flags);
 	return byte;
 }
@@ -402,8 +405,38 @@ static const struct v3_cfg_key fw_keys[] = {
 	FW_OPT_KEYS(5), FW_OPT_KEYS(6), FW_OPT_KEYS(7), {.name = NULL},
 };
 
+/* ---- saved state ---- */
+
+static int fw_loaded(void *state)
+{
+	const struct fw_cfg *fw = state;
+
+	return fw->offset > fw_item_of(fw, fw->key).len ? V3_EINVAL : V3_OK;
+}
+
+/* The items follow from the definition. */
+static const struct v3_save_field fw_fields[] = {
+	V3_SAVE_NOT(struct fw_cfg, vm),
+	V3_SAVE_NOT(struct fw_cfg, num),
+	V3_SAVE_NOT(struct fw_cfg, nfiles),
+	V3_SAVE_NOT(struct fw_cfg, file),
+	V3_SAVE_NOT(struct fw_cfg, dir),
+	V3_SAVE_NOT(struct fw_cfg, e820),
+	V3_SAVE_NOT(struct fw_cfg, lock),
+	V3_SAVE(struct fw_cfg, key),
+	V3_SAVE(struct fw_cfg, offset),
+	V3_SAVE(struct fw_cfg, dma_high),
+	V3_SAVE_END,
+};
+static const struct v3_save_table fw_save = {
+	.fields = fw_fields,
+	.size = sizeof(struct fw_cfg),
+	.loaded = fw_loaded,
+};
+
 const struct v3_device_class v3_device_fw_cfg = {
 	.name = "fw_cfg",
+	.save = &fw_save,
 	.keys = fw_keys,
 	.create = fw_create,
 	.reset = fw_reset,

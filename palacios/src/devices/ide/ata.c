@@ -8,10 +8,6 @@
 
 #include "palacios/error.h"
 
-#define ATA_HEADS	 16 /* geometry that IDENTIFY DEVICE tells, 8.15.8 */
-#define ATA_SPT		 63
-#define ATA_MULTIPLE_MAX 16
-
 #define ATA_LBA28_MAX 0x0fffffffu /* sectors that 28 bits can count */
 #define ATA_LBA48_MAX 0xffffffffffffull
 
@@ -132,7 +128,7 @@ static void ata_set_multiple(struct ide_drive *d, uint8_t flags)
 	uint8_t n = d->reg[IDE_COUNT][0];
 
 	(void)flags;
-	if (n > ATA_MULTIPLE_MAX || (n & (n - 1))) {
+	if (n > IDE_MULTIPLE || (n & (n - 1))) {
 		v3_ide_abort(d, IDE_ERROR_ABRT);
 		return;
 	}
@@ -146,7 +142,7 @@ static void ata_set_geometry(struct ide_drive *d, uint8_t flags)
 	uint8_t spt = d->reg[IDE_COUNT][0];
 
 	(void)flags;
-	if (!spt || spt > ATA_SPT) {
+	if (!spt || spt > IDE_SPT) {
 		v3_ide_abort(d, IDE_ERROR_ABRT);
 		return;
 	}
@@ -296,8 +292,8 @@ static void ata_failed(struct ide_drive *d, int err)
 static void ata_reset(struct ide_drive *d, bool hard)
 {
 	(void)hard; /* what SET FEATURES set is not kept, 8.46.6 */
-	d->heads = ATA_HEADS;
-	d->spt = ATA_SPT;
+	d->heads = IDE_HEADS;
+	d->spt = IDE_SPT;
 	d->multiple = 0;
 	d->write_through = false;
 	d->standby = false;

@@ -37,7 +37,7 @@ static void channel_interrupt(struct ide_channel *ch, bool on)
 static void channel_enter_run(struct ide_channel *ch)
 {
 	ch->phase = IDE_RUN;
-	ch->active->status = IDE_STATUS_BSY;
+	v3_ide_active(ch)->status = IDE_STATUS_BSY;
 	ch->start = true;
 }
 
@@ -65,6 +65,7 @@ void v3_ide_abort(struct ide_drive *d, uint8_t error)
 
 void v3_ide_data_block(struct ide_channel *ch)
 {
+	struct ide_drive *d = v3_ide_active(ch);
 	struct ide_xfer *x = &ch->x;
 	uint32_t n = x->len - x->pos;
 
@@ -72,9 +73,9 @@ void v3_ide_data_block(struct ide_channel *ch)
 		n = x->chunk;
 	x->drq_end = x->pos + n;
 	ch->phase = IDE_PIO;
-	ch->active->status = CHANNEL_READY | IDE_STATUS_DRQ;
-	if (ch->active->kind->data)
-		ch->active->kind->data(ch->active, n);
+	d->status = CHANNEL_READY | IDE_STATUS_DRQ;
+	if (d->kind->data)
+		d->kind->data(d, n);
 	if (!x->quiet)
 		channel_interrupt(ch, true);
 	x->quiet = false;
@@ -107,7 +108,7 @@ void v3_ide_dma_started(struct ide_channel *ch)
 static void channel_block_done(struct ide_channel *ch)
 {
 	struct ide_xfer *x = &ch->x;
-	struct ide_drive *d = ch->active;
+	struct ide_drive *d = v3_ide_active(ch);
 
 	if (x->pos < x->len) {
 		v3_ide_data_block(ch);
@@ -261,7 +262,7 @@ static void channel_command(struct ide_channel *ch, uint8_t code)
 		channel_interrupt(ch, true);
 	} else if (d && (ch->phase != IDE_STALL || code == CHANNEL_DEVICE_RESET)) {
 		ch->phase = IDE_IDLE;
-		ch->active = d;
+		ch->active = d->unit;
 		channel_interrupt(ch, false);
 		d->error = 0;
 		d->status = CHANNEL_READY;

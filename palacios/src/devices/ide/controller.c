@@ -36,14 +36,25 @@
 
 /* ---- ports ---- */
 
-/* Does anybody answer at the channel's ports? The bits may change at any moment, as on a bus. */
+/* Does the controller answer at the channel's ports? The bits may change at any moment, as on a bus. */
 static bool controller_decodes(const struct ide_channel *ch)
 {
 	const uint8_t *config = v3_pci_config(ch->ide->func);
 
-	return (ch->drive[0] || ch->drive[1]) &&
-	       (config[CONTROLLER_COMMAND] & CONTROLLER_IO_ENABLE) &&
+	return (config[CONTROLLER_COMMAND] & CONTROLLER_IO_ENABLE) &&
 	       (config[CONTROLLER_TIMING(ch->index) + 1] & CONTROLLER_DECODE);
+}
+
+/*
+ * Without a drive nobody drives the data lines, of which the host pulls down DD7 so that BSY reads 0 (ATA/ATAPI-6,
+ * chapter 4).
+ */
+static uint32_t controller_floating(const struct ide_channel *ch, const struct v3_io *io,
+				    bool control)
+{
+	if (control)
+		return 0xffffff7f; /* one port of 8 bits */
+	return io->port == V3_PC_PORT_IDE(ch->index) ? 0xff7fff7f : 0x7f7f7f7f;
 }
 
 static uint8_t controller_read(void *dev, unsigned off)
@@ -88,6 +99,10 @@ static int controller_io(struct ide_channel *ch, struct v3_io *io, bool control)
 
 	if (!controller_decodes(ch)) {
 		io->value = ~0u;
+		return V3_OK;
+	}
+	if (!ch->drive[0] && !ch->drive[1]) {
+		io->value = controller_floating(ch, io, control);
 		return V3_OK;
 	}
 	flags = v3_lock_acquire(&ch->lock);
@@ -261,8 +276,7 @@ static int controller_create(struct v3_vm *vm, unsigned slot, struct ide **out)
 /* An instance. */
 struct controller_drive {
 	struct ide_drive d;
-	struct ide *ide; /* owned if first, else not and outlives this */
-	bool first;
+	struct ide *ide; /* owned; NULL: the first instance has it, which outlives this */
 };
 
 /* Where the drive goes: as the definition says, or the first free place. NULL: there is none. */
@@ -281,13 +295,12 @@ static struct ide_channel *controller_place(struct ide *ide, const struct v3_cfg
 	return NULL;
 }
 
-static int controller_plug(struct controller_drive *cd, const struct v3_cfg *cfg)
+static int controller_plug(struct ide *ide, struct ide_drive *d, const struct v3_cfg *cfg)
 {
-	struct ide_drive *d = &cd->d;
 	bool cdrom = v3_cfg_bool(cfg, "cdrom");
 	uint32_t block = cdrom ? IDE_CD_BLOCK : ATA_SECTOR;
 
-	d->ch = controller_place(cd->ide, cfg, &d->unit);
+	d->ch = controller_place(ide, cfg, &d->unit);
 	if (!d->ch)
 		return V3_EEXIST;
 	d->kind = cdrom ? &v3_ide_atapi : &v3_ide_ata;
@@ -313,21 +326,18 @@ static int controller_drive_create(struct v3_vm *vm, const struct v3_cfg *cfg, v
 	err = v3_blk_open(vm, cfg, &cd->d.blk);
 	if (err)
 		goto free_drive;
-	cd->first = !other;
-	if (other)
-		cd->ide = other->ide;
-	else
+	if (!other)
 		err = controller_create(vm, (unsigned)v3_cfg_uint(cfg, "slot"), &cd->ide);
 	if (err)
 		goto close_blk;
-	err = controller_plug(cd, cfg);
+	err = controller_plug(other ? other->ide : cd->ide, &cd->d, cfg);
 	if (err)
 		goto destroy_controller;
 	*state = cd;
 	return V3_OK;
 
 destroy_controller:
-	if (cd->first)
+	if (cd->ide)
 		controller_destroy(cd->ide, IDE_NCHANNELS);
 close_blk:
 	v3_blk_close(cd->d.blk);
@@ -341,7 +351,7 @@ static void controller_drive_reset(void *state)
 {
 	struct controller_drive *cd = state;
 
-	if (cd->first)
+	if (cd->ide)
 		controller_reset(cd->ide);
 }
 
@@ -352,11 +362,19 @@ static void controller_drive_destroy(void *state)
 
 	v3_ide_run_drain(cd->d.ch);
 	cd->d.ch->drive[cd->d.unit] = NULL;
-	if (cd->first)
+	if (cd->ide)
 		controller_destroy(cd->ide, IDE_NCHANNELS);
 	v3_blk_close(cd->d.blk);
 	v3_free(cd);
 }
+
+static const struct v3_save_field controller_fields[] = {
+	V3_SAVE_PARTS(struct controller_drive, d, &v3_ide_drive_save),
+	V3_SAVE_PARTS_AT(struct controller_drive, ide, &v3_ide_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table controller_save = {.fields = controller_fields,
+						     .size = sizeof(struct controller_drive)};
 
 static const struct v3_cfg_key controller_keys[] = {
 	V3_BLK_KEYS,
@@ -369,6 +387,7 @@ static const struct v3_cfg_key controller_keys[] = {
 
 const struct v3_device_class v3_device_ide = {
 	.name = "ide",
+	.save = &controller_save,
 	.keys = controller_keys,
 	.create = controller_drive_create,
 	.reset = controller_drive_reset,

@@ -3,7 +3,7 @@
  * @file ide.h
  * What an IDE controller is made of. controller.c: the PCI function, ports and the device class. channel.c: the task
  * file, phases of a command, interrupts, resets. run.c: data between disk, buffer and guest memory. dma.c: the
- * descriptor tables of the bus master. ata.c, identify.c: disks. atapi.c, mmc.c: CD-ROM drives.
+ * descriptor tables of the bus master. ata.c, identify.c: disks. atapi.c, mmc.c: CD-ROM drives. save.c: saved state.
  *
  * Sections of ATA/ATAPI-6 (T13 1410D), of the PIIX3 data sheet (Intel 290550), and of "Programming Interface for Bus
  * Master IDE Controller" 1.0.
@@ -17,6 +17,7 @@
 
 #include "palacios/blk.h"
 #include "palacios/pci.h"
+#include "palacios/save.h"
 #include "palacios/types.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -144,8 +145,8 @@ struct ide_channel {
 	uint8_t index;
 	struct v3_lock lock;		      /* guards all below but what is the runner's */
 	struct ide_drive *drive[IDE_NDRIVES]; /* not owned; NULL: none */
-	struct ide_drive *active;	      /* whose command it is, if not IDE_IDLE */
-	uint8_t selected;
+	uint8_t active;			      /* unit whose command it is, if not IDE_IDLE */
+	uint8_t selected;		      /* unit */
 	uint8_t control;
 	bool intrq;
 	bool start;	  /* the phase has just become IDE_RUN */
@@ -173,6 +174,12 @@ struct ide {
 static inline struct ide_drive *v3_ide_selected(struct ide_channel *ch)
 {
 	return ch->drive[ch->selected];
+}
+
+/** The drive whose command it is; the phase is not IDE_IDLE. */
+static inline struct ide_drive *v3_ide_active(struct ide_channel *ch)
+{
+	return ch->drive[ch->active];
 }
 
 /* ---- channel.c; channel lock held ---- */
@@ -212,6 +219,10 @@ void v3_ide_run(struct ide_channel *ch);
 void v3_ide_run_init(struct ide_channel *ch);
 /** Wait for what the disks have of the channel, and forget it. thread, no vcpu runs. */
 void v3_ide_run_drain(struct ide_channel *ch);
+/** Wait for the step that a disk has, and do what follows, but not the next one. thread, no vcpu runs. */
+void v3_ide_run_settle(struct ide_channel *ch);
+/** The state has been loaded: go on if the phase is IDE_RUN. */
+void v3_ide_run_loaded(struct ide_channel *ch);
 
 /* ---- dma.c ---- */
 
@@ -234,6 +245,10 @@ void v3_ide_dma_wrote(struct ide_channel *ch);
 /** The drive interrupts; lock held. */
 void v3_ide_dma_interrupt(struct ide_channel *ch);
 
+/* ---- save.c ---- */
+
+extern const struct v3_save_table v3_ide_save, v3_ide_drive_save; /* of struct ide, ide_drive */
+
 /* ---- drives ---- */
 
 extern const struct ide_kind v3_ide_ata, v3_ide_atapi;
@@ -246,6 +261,10 @@ void v3_ide_atapi_reply(struct ide_drive *d, uint32_t len, uint32_t max);
 void v3_ide_atapi_read(struct ide_drive *d, uint32_t lba, uint32_t nblocks);
 /** End with CHECK CONDITION. @param sense  IDE_SENSE() */
 void v3_ide_atapi_check(struct ide_drive *d, uint32_t sense);
+
+#define IDE_HEADS    16 /* geometry that IDENTIFY DEVICE tells, 8.15.8 */
+#define IDE_SPT	     63
+#define IDE_MULTIPLE 16 /* sectors of a data block, at most */
 
 #define IDE_CD_BLOCK			2048u
 #define IDE_CDB_LEN			12u

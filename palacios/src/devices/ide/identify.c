@@ -8,11 +8,8 @@
 
 #include "palacios/util/str.h"
 
-#define IDENTIFY_HEADS	  16
-#define IDENTIFY_SPT	  63
-#define IDENTIFY_CYL_MAX  16383
-#define IDENTIFY_MULTIPLE 16
-#define IDENTIFY_LBA28	  0x0fffffffull
+#define IDENTIFY_CYL_MAX 16383
+#define IDENTIFY_LBA28	 0x0fffffffull
 
 struct identify_word {
 	uint8_t word;
@@ -23,7 +20,7 @@ struct identify_word {
 static const struct identify_word identify_common[] = {
 	{49, 0x0b00}, /* IORDY, LBA, DMA */
 	{51, 0x0200}, /* PIO mode 2 without IORDY */
-	{53, 0x0007}, /* words 54-58, 64-70 and 88 are valid */
+	{53, 0x0003}, /* words 54-58 and 64-70 are valid, but not 88, of Ultra DMA */
 	{64, 0x0003}, /* PIO modes 3 and 4 */
 	{65, 120},    /* nanoseconds of a cycle of DMA and PIO */
 	{66, 120},    {67, 120}, {68, 120}, {80, 0x007e}, /* ATA-1 to ATA/ATAPI-6 */
@@ -31,10 +28,10 @@ static const struct identify_word identify_common[] = {
 
 static const struct identify_word identify_disk[] = {
 	{0, 0x0040}, /* not removable */
-	{3, IDENTIFY_HEADS}, {6, IDENTIFY_SPT}, {47, 0x8000 | IDENTIFY_MULTIPLE},
-	{50, 0x4000},	     {82, 0x0068}, /* look-ahead, write cache, power management */
-	{83, 0x7400},			   /* FLUSH CACHE (EXT), 48-bit addresses */
-	{84, 0x4000},	     {86, 0x3400},	{87, 0x4000},
+	{3, IDE_HEADS}, {6, IDE_SPT}, {47, 0x8000 | IDE_MULTIPLE},
+	{50, 0x4000},	{82, 0x0068}, /* look-ahead, write cache, power management */
+	{83, 0x7400},		      /* FLUSH CACHE (EXT), 48-bit addresses */
+	{84, 0x4000},	{86, 0x3400}, {87, 0x4000},
 };
 
 static const struct identify_word identify_cdrom[] = {
@@ -94,7 +91,7 @@ static void identify_seal(uint8_t *buf)
 
 void v3_ide_identify_disk(const struct ide_drive *d, uint8_t *buf)
 {
-	uint64_t cyls = d->nblocks / (IDENTIFY_HEADS * IDENTIFY_SPT), now;
+	uint64_t cyls = d->nblocks / (IDE_HEADS * IDE_SPT), now;
 
 	identify_begin(d, buf, "Palacios IDE disk");
 	identify_put_table(buf, identify_disk, V3_ARRAY_SIZE(identify_disk));

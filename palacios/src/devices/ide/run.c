@@ -78,18 +78,20 @@ static int run_step(struct ide_channel *ch)
 	}
 	req->offset = x->offset;
 	req->len = x->step;
-	return v3_blk_submit(ch->active->blk, req);
+	return v3_blk_submit(v3_ide_active(ch)->blk, req);
 }
 
 static void run_failed(struct ide_channel *ch, int err)
 {
+	struct ide_drive *d = v3_ide_active(ch);
+
 	if (ch->x.dma)
 		v3_ide_dma_end(ch, err == V3_EFAULT);
 	if (err == V3_EAGAIN)
 		ch->phase =
 			IDE_STALL; /* the drive has data and nowhere to put them: it stays busy */
 	else
-		ch->active->kind->failed(ch->active, err);
+		d->kind->failed(d, err);
 }
 
 /* A step is done: what now? Lock held. @return true: the next one */
@@ -113,7 +115,7 @@ static bool run_next(struct ide_channel *ch)
 		return true;
 	if (x->dma)
 		v3_ide_dma_end(ch, false);
-	v3_ide_end(ch->active);
+	v3_ide_end(v3_ide_active(ch));
 	return false;
 }
 
@@ -166,7 +168,7 @@ void v3_ide_run_init(struct ide_channel *ch)
 	ch->work.arg = ch;
 }
 
-void v3_ide_run_drain(struct ide_channel *ch)
+static void run_drain_disks(struct ide_channel *ch)
 {
 	unsigned i;
 
@@ -174,6 +176,27 @@ void v3_ide_run_drain(struct ide_channel *ch)
 		if (ch->drive[i])
 			v3_blk_drain(ch->drive[i]->blk);
 	}
+}
+
+void v3_ide_run_drain(struct ide_channel *ch)
+{
+	run_drain_disks(ch);
 	v3_ide_dma_wrote(ch);
 	__atomic_store_n(&ch->resume, IDE_RESUME_NONE, __ATOMIC_RELAXED);
+}
+
+void v3_ide_run_settle(struct ide_channel *ch)
+{
+	run_drain_disks(ch);
+	if (__atomic_load_n(&ch->resume, __ATOMIC_ACQUIRE) != IDE_RESUME_STEPPED)
+		return;
+	__atomic_store_n(&ch->resume, IDE_RESUME_NONE, __ATOMIC_RELAXED);
+	if (run_stepped(ch, ch->result))
+		run_resume(ch, IDE_RESUME_AGAIN);
+}
+
+void v3_ide_run_loaded(struct ide_channel *ch)
+{
+	if (ch->phase == IDE_RUN)
+		run_resume(ch, IDE_RESUME_AGAIN);
 }

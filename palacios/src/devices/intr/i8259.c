@@ -16,6 +16,7 @@
 #include "palacios/intr.h"
 #include "palacios/io.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/types.h"
 #include "palacios/vm.h"
 
@@ -455,8 +456,67 @@ static void i8259_destroy(void *state)
 	v3_free(pic);
 }
 
+/* ---- saved state ---- */
+
+static int i8259_chip_loaded(void *state)
+{
+	const struct i8259_chip *chip = state;
+
+	/* Any other would be waited for without end. */
+	return chip->icw == 1 || chip->icw > 4 ? V3_EINVAL : V3_OK;
+}
+
+/* The outputs follow from the rest; the vcpu has yet to hear of the master's. */
+static int i8259_loaded(void *state)
+{
+	struct i8259 *pic = state;
+
+	pic->intr = false;
+	i8259_update(pic);
+	return V3_OK;
+}
+
+static const struct v3_save_field i8259_chip_fields[] = {
+	V3_SAVE(struct i8259_chip, lines),
+	V3_SAVE(struct i8259_chip, latch),
+	V3_SAVE(struct i8259_chip, imr),
+	V3_SAVE(struct i8259_chip, isr),
+	V3_SAVE(struct i8259_chip, elcr),
+	V3_SAVE(struct i8259_chip, vector),
+	V3_SAVE(struct i8259_chip, lowest),
+	V3_SAVE(struct i8259_chip, icw),
+	V3_SAVE(struct i8259_chip, single),
+	V3_SAVE(struct i8259_chip, want_icw4),
+	V3_SAVE(struct i8259_chip, auto_eoi),
+	V3_SAVE(struct i8259_chip, rotate_auto),
+	V3_SAVE(struct i8259_chip, special_mask),
+	V3_SAVE(struct i8259_chip, special_nested),
+	V3_SAVE(struct i8259_chip, poll),
+	V3_SAVE(struct i8259_chip, read_isr),
+	V3_SAVE_END,
+};
+static const struct v3_save_table i8259_chip_save = {
+	.fields = i8259_chip_fields,
+	.size = sizeof(struct i8259_chip),
+	.loaded = i8259_chip_loaded,
+};
+
+static const struct v3_save_field i8259_fields[] = {
+	V3_SAVE_NOT(struct i8259, vm),
+	V3_SAVE_NOT(struct i8259, lock),
+	V3_SAVE_PARTS(struct i8259, chip, &i8259_chip_save),
+	V3_SAVE_NOT(struct i8259, intr),
+	V3_SAVE_END,
+};
+static const struct v3_save_table i8259_save = {
+	.fields = i8259_fields,
+	.size = sizeof(struct i8259),
+	.loaded = i8259_loaded,
+};
+
 const struct v3_device_class v3_device_i8259 = {
 	.name = "i8259",
+	.save = &i8259_save,
 	.create = i8259_create,
 	.reset = i8259_reset,
 	.destroy = i8259_destroy,

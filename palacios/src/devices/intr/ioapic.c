@@ -16,6 +16,7 @@
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/types.h"
 #include "palacios/vm.h"
 
@@ -301,8 +302,23 @@ static void ioapic_destroy(void *state)
 	v3_free(ioapic);
 }
 
+static const struct v3_save_field ioapic_fields[] = {
+	V3_SAVE_NOT(struct ioapic, vm),
+	V3_SAVE_NOT(struct ioapic, lock),
+	V3_SAVE(struct ioapic, id),
+	V3_SAVE(struct ioapic, select),
+	V3_SAVE(struct ioapic, lines),
+	V3_SAVE(struct ioapic, entry),
+	V3_SAVE_END,
+};
+static const struct v3_save_table ioapic_save = {
+	.fields = ioapic_fields,
+	.size = sizeof(struct ioapic),
+};
+
 const struct v3_device_class v3_device_ioapic = {
 	.name = "ioapic",
+	.save = &ioapic_save,
 	.create = ioapic_create,
 	.reset = ioapic_reset,
 	.destroy = ioapic_destroy,

@@ -219,12 +219,11 @@ void v3_lapic_eoi(struct lapic *l)
 	lapic_end(l, (uint8_t)vector, l->isr_top);
 }
 
-void v3_lapic_mode_changed(struct lapic *l)
+void v3_lapic_follow(struct lapic *l)
 {
 	bool x2 = lapic_is_x2(l);
 	bool by_cpu;
 
-	v3_lapic_pv_disarm(l); /* a CPU that ends interrupts by itself knows nothing of it */
 	lapic_show(l, LAPIC_ID, x2 ? l->id : l->id << 24);
 	lapic_show(l, LAPIC_LDR, x2 ? lapic_x2_ldr(l) : l->ldr);
 	by_cpu = v3_apic_set_mode(l->vcpu,
@@ -238,6 +237,12 @@ void v3_lapic_mode_changed(struct lapic *l)
 		for (uint32_t w = l->page[LAPIC_AT(LAPIC_ISR + i)]; w; w &= w - 1)
 			l->nested++;
 	lapic_update_ppr(l, lapic_in_service(l));
+}
+
+void v3_lapic_mode_changed(struct lapic *l)
+{
+	v3_lapic_pv_disarm(l); /* a CPU that ends interrupts by itself knows nothing of it */
+	v3_lapic_follow(l);
 }
 
 /** The guest's EOI. One that it has not told us comes before it. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file lapic.h
- * State of the local APICs, shared by lapic.c (registers), lapic_bus.c (messages) and
- * lapic_timer.c.
+ * State of the local APICs, shared by lapic.c (registers), lapic_bus.c (messages), lapic_pv.c,
+ * lapic_timer.c and lapic_save.c.
  *
  * The registers as the guest sees them are in a page in the architecture's own layout (SDM 3A table
  * 10-1, v3_apic_page()), which a CPU with APIC virtualization reads and writes while the guest runs.
@@ -200,6 +200,8 @@ void v3_lapic_clear(struct lapic *l);
  * and ask whether the CPU delivers interrupts by itself from now on.
  */
 void v3_lapic_mode_changed(struct lapic *l);
+/** The same for registers that were not written but loaded: nothing of the guest's is touched. */
+void v3_lapic_follow(struct lapic *l);
 /** The registers, by MMIO (xAPIC) and by MSR (x2APIC); priv: struct lapic_set. */
 int v3_lapic_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv);
 int v3_lapic_msr_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv);
@@ -221,6 +223,8 @@ void v3_lapic_pv_sync(struct lapic *l);
 void v3_lapic_pv_arm(struct lapic *l, uint8_t vector);
 /** The next end must be told to us. */
 void v3_lapic_pv_disarm(struct lapic *l);
+/** Can MSR and pv_armed be what they are? */
+bool v3_lapic_pv_valid(struct lapic *l);
 /** The MSR; priv: struct lapic_set. */
 int v3_lapic_pv_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv);
 int v3_lapic_pv_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv);
@@ -237,6 +241,10 @@ void v3_lapic_local(struct lapic *l, enum lapic_lvt_num n);
 void v3_lapic_send(void *priv, const struct v3_apic_msg *msg);
 /** Send the interprocessor interrupt that an ICR value describes. Own thread. */
 void v3_lapic_send_icr(struct lapic *l, uint64_t icr);
+
+/* lapic_save.c */
+
+extern const struct v3_save_table v3_lapic_save;
 
 /* lapic_timer.c; all on the own thread or with the VM stopped */
 

@@ -194,6 +194,7 @@ static void lapic_destroy(void *state)
 
 const struct v3_device_class v3_device_lapic = {
 	.name = "lapic",
+	.save = &v3_lapic_save,
 	.create = lapic_create,
 	.reset = lapic_reset,
 	.destroy = lapic_destroy,

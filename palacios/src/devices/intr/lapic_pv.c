@@ -67,6 +67,13 @@ void v3_lapic_pv_disarm(struct lapic *l)
 		v3_lapic_eoi(l);
 }
 
+bool v3_lapic_pv_valid(struct lapic *l)
+{
+	if (l->pv_eoi & PV_EOI_BITS & ~PV_EOI_ENABLED)
+		return false;
+	return l->pv_eoi & PV_EOI_ENABLED ? lapic_pv_word(l) != NULL : !l->pv_armed;
+}
+
 int v3_lapic_pv_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
 {
 	struct lapic_set *set = priv;

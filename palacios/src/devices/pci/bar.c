@@ -172,6 +172,24 @@ void v3_pci_bar_sync(struct pci_host *host)
 	bar_pass(host, true);
 }
 
+uint8_t v3_pci_bar_mapped(const struct v3_pci_func *func)
+{
+	unsigned i, which = 0;
+
+	for (i = 0; i < V3_PCI_NBARS; i++)
+		which |= func->bar[i].mapped ? 1u << i : 0;
+	return (uint8_t)which;
+}
+
+void v3_pci_bar_map(struct v3_pci_func *func, uint8_t which)
+{
+	unsigned i;
+
+	for (i = 0; i < V3_PCI_NBARS; i++)
+		if (which >> i & 1)
+			bar_move(&func->bar[i], true);
+}
+
 static bool bar_valid(unsigned bar, unsigned kind, uint64_t size)
 {
 	uint64_t low = V3_PAGE_SIZE, high = BAR_MEM32_MAX;

@@ -12,6 +12,7 @@
 #include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/log.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 
 #define V3_LOG_TAG "pci"
@@ -265,6 +266,14 @@ static void bridge_destroy(void *state)
 	v3_free(bridge);
 }
 
+static const struct v3_save_field bridge_fields[] = {
+	V3_SAVE_PARTS_AT(struct pci_bridge, func, &v3_pci_func_save),
+	V3_SAVE_NOT(struct pci_bridge, bus),
+	V3_SAVE_END,
+};
+static const struct v3_save_table bridge_save = {.fields = bridge_fields,
+						 .size = sizeof(struct pci_bridge)};
+
 static const struct v3_cfg_key bridge_keys[] = {
 	V3_PCI_KEYS,
 	{.name = "name", .type = V3_CFG_STRING, .high = PCI_BUS_NAME - 1, .required = true},
@@ -273,6 +282,7 @@ static const struct v3_cfg_key bridge_keys[] = {
 
 const struct v3_device_class v3_device_pci_bridge = {
 	.name = "pci_bridge",
+	.save = &bridge_save,
 	.keys = bridge_keys,
 	.create = bridge_create,
 	.destroy = bridge_destroy,

@@ -12,6 +12,7 @@
 #include "palacios/intr.h"
 #include "palacios/log.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 
 #define V3_LOG_TAG "pci"
@@ -54,23 +55,32 @@ static unsigned bus_line(const struct v3_pci_func *func)
 	return line % PCI_NLINES;
 }
 
-/* Count the function's pin in its line or not, after a change of the pin or of what gates it. Lock held. */
-static void bus_update_intx(struct v3_pci_func *func)
+/*
+ * Count the function's pin in its line or not, after a change of the pin or of what gates it. Lock held.
+ * @return whether the line may have changed
+ */
+static bool bus_count_intx(struct v3_pci_func *func)
 {
 	struct pci_host *host = func->host;
 	bool gated = (pci_get16(func, PCI_COMMAND) & PCI_CMD_INTX_DISABLE) || v3_pci_msi_on(func) ||
 		     !v3_pci_cap_powered(func);
 	bool drive = func->intx && !gated;
-	unsigned line = bus_line(func);
+	uint16_t *line = &host->asserted[bus_line(func)];
 
 	func->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
 	if (func->intx)
 		func->config[PCI_STATUS] |= PCI_STATUS_INTX;
 	if (drive == func->driven)
-		return;
+		return false;
 	func->driven = drive;
-	host->asserted[line] = (uint16_t)(host->asserted[line] + (drive ? 1 : -1));
-	bus_drive_line(host, line);
+	*line = (uint16_t)(*line + (drive ? 1 : -1));
+	return true;
+}
+
+static void bus_update_intx(struct v3_pci_func *func)
+{
+	if (bus_count_intx(func))
+		bus_drive_line(func->host, bus_line(func));
 }
 
 void v3_pci_bus_settle(struct v3_pci_func *func)
@@ -278,3 +288,70 @@ void v3_pci_set_intx(struct v3_pci_func *func, bool level)
 	bus_update_intx(func);
 	v3_lock_release(&func->host->lock, flags);
 }
+
+/* ---- saved state ---- */
+
+/* Bits of a byte of configuration space that are neither constant nor follow from something else. */
+static uint8_t bus_state_bits(const struct v3_pci_func *func, unsigned off)
+{
+	return v3_pci_msi_holds_pending(func, off) ? 0xff : func->writable[off];
+}
+
+static void bus_save_settle(void *state)
+{
+	struct v3_pci_func *func = state;
+	unsigned long flags = v3_lock_acquire(&func->host->lock);
+	unsigned i;
+
+	for (i = 0; i < PCI_CONFIG_SIZE; i++)
+		func->saved[i] = func->config[i] & bus_state_bits(func, i);
+	func->answers = v3_pci_bar_mapped(func);
+	v3_lock_release(&func->host->lock, flags);
+}
+
+/* Parents are loaded before those behind them, as they were created, so bridges decode by now. */
+static int bus_save_loaded(void *state)
+{
+	struct v3_pci_func *func = state;
+	unsigned long flags = v3_lock_acquire(&func->host->lock);
+	uint8_t power = v3_pci_cap_state(func);
+	unsigned i;
+
+	for (i = 0; i < PCI_CONFIG_SIZE; i++) {
+		uint8_t bits = bus_state_bits(func, i);
+
+		func->config[i] = (uint8_t)((func->config[i] & ~bits) | (func->saved[i] & bits));
+	}
+	v3_pci_cap_keep_state(func, power);
+	bus_count_intx(func);
+	v3_pci_bar_map(func, func->answers);
+	v3_lock_release(&func->host->lock, flags);
+	return V3_OK;
+}
+
+static const struct v3_save_field bus_func_fields[] = {
+	V3_SAVE_NOT(struct v3_pci_func, host),
+	V3_SAVE_NOT(struct v3_pci_func, bus),
+	V3_SAVE_NOT(struct v3_pci_func, devfn),
+	V3_SAVE(struct v3_pci_func, intx),
+	V3_SAVE_NOT(struct v3_pci_func, driven),
+	V3_SAVE_NOT(struct v3_pci_func, desc),
+	V3_SAVE_NOT(struct v3_pci_func, bar),
+	V3_SAVE_NOT(struct v3_pci_func, cap_end),
+	V3_SAVE_NOT(struct v3_pci_func, cap_last),
+	V3_SAVE_NOT(struct v3_pci_func, pm),
+	V3_SAVE_NOT(struct v3_pci_func, msi),
+	V3_SAVE_NOT(struct v3_pci_func, msix_cap),
+	V3_SAVE_PARTS_AT(struct v3_pci_func, msix, &v3_pci_msix_save),
+	V3_SAVE_NOT(struct v3_pci_func, config),
+	V3_SAVE_NOT(struct v3_pci_func, writable),
+	V3_SAVE(struct v3_pci_func, saved),
+	V3_SAVE(struct v3_pci_func, answers),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_pci_func_save = {
+	.fields = bus_func_fields,
+	.size = sizeof(struct v3_pci_func),
+	.settle = bus_save_settle,
+	.loaded = bus_save_loaded,
+};

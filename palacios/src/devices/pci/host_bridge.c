@@ -13,6 +13,7 @@
 #include "palacios/error.h"
 #include "palacios/io.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/vcpu.h"
 
 #define PCI_ADDR_ENABLE	   0x80000000u
@@ -172,8 +173,38 @@ static void pci_destroy(void *state)
 	v3_free(host);
 }
 
+/* ---- saved state ---- */
+
+static int pci_loaded(void *state)
+{
+	struct pci_host *host = state;
+
+	if (host->addr & ~PCI_ADDR_STORED)
+		return V3_EINVAL;
+	v3_pci_pam_sync(host);
+	return V3_OK;
+}
+
+static const struct v3_save_field pci_fields[] = {
+	V3_SAVE_NOT(struct pci_host, vm),
+	V3_SAVE_NOT(struct pci_host, lock),
+	V3_SAVE(struct pci_host, addr),
+	V3_SAVE_NOT(struct pci_host, asserted), /* each function counts itself in */
+	V3_SAVE_NOT(struct pci_host, isa),	/* the ISA bridge's registers say so */
+	V3_SAVE_NOT(struct pci_host, root),
+	V3_SAVE_PARTS(struct pci_host, bridge, &v3_pci_func_save),
+	V3_SAVE_NOT(struct pci_host, shadow),
+	V3_SAVE_NOT(struct pci_host, pam_busy),
+	V3_SAVE_NOT(struct pci_host, pam_again),
+	V3_SAVE_NOT(struct pci_host, pam),
+	V3_SAVE_END,
+};
+static const struct v3_save_table pci_save = {
+	.fields = pci_fields, .size = sizeof(struct pci_host), .loaded = pci_loaded};
+
 const struct v3_device_class v3_device_pci_host = {
 	.name = "pci_host",
+	.save = &pci_save,
 	.create = pci_create,
 	.reset = pci_reset,
 	.destroy = pci_destroy,

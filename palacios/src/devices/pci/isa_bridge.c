@@ -13,6 +13,7 @@
 #include "palacios/device.h"
 #include "palacios/error.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 
 #define PIIX3_PIRQRC	 0x60 /* four registers: PIRQRCA..PIRQRCD */
 #define PIIX3_PIRQ_OFF	 0x80 /* not routed */
@@ -32,15 +33,19 @@ static uint8_t isa_bridge_route(uint8_t reg)
 	return !(reg & PIIX3_PIRQ_OFF) && (PIIX3_PIRQ_LINES >> line & 1) ? line : 0;
 }
 
+/* Where a line leads to as the registers say; 0: nowhere. */
+static uint8_t isa_bridge_target(const struct v3_pci_func *func, unsigned line)
+{
+	return isa_bridge_route(func->config[PIIX3_PIRQRC + V3_PC_INTX_PIRQ(line, 1)]);
+}
+
 /* Routes as the registers say. Bus lock held. */
 static void isa_bridge_sync(struct v3_pci_func *func)
 {
 	unsigned line;
 
 	for (line = 0; line < PCI_NLINES; line++)
-		v3_pci_bus_route(
-			func->host, line,
-			isa_bridge_route(func->config[PIIX3_PIRQRC + V3_PC_INTX_PIRQ(line, 1)]));
+		v3_pci_bus_route(func->host, line, isa_bridge_target(func, line));
 }
 
 static void isa_bridge_cfg_write(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
@@ -110,8 +115,31 @@ static void isa_bridge_destroy(void *state)
 	v3_free(isa);
 }
 
+/* The registers have been loaded. The lines of the interrupt controllers are loaded, too: they are not driven. */
+static int isa_bridge_loaded(void *state)
+{
+	struct isa_bridge *isa = state;
+	struct pci_host *host = isa->func->host;
+	unsigned long flags = v3_lock_acquire(&host->lock);
+	unsigned line;
+
+	for (line = 0; line < PCI_NLINES; line++)
+		host->isa[line] = isa_bridge_target(isa->func, line);
+	v3_lock_release(&host->lock, flags);
+	return V3_OK;
+}
+
+static const struct v3_save_field isa_bridge_fields[] = {
+	V3_SAVE_PARTS_AT(struct isa_bridge, func, &v3_pci_func_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table isa_bridge_save = {.fields = isa_bridge_fields,
+						     .size = sizeof(struct isa_bridge),
+						     .loaded = isa_bridge_loaded};
+
 const struct v3_device_class v3_device_piix3 = {
 	.name = "piix3",
+	.save = &isa_bridge_save,
 	.create = isa_bridge_create,
 	.reset = isa_bridge_reset,
 	.destroy = isa_bridge_destroy,

@@ -9,6 +9,7 @@
 
 #include "palacios/error.h"
 #include "palacios/intr.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 
@@ -169,6 +170,37 @@ void v3_pci_msi_reset(struct v3_pci_func *func)
 	for (v = 0; v < msix->nvectors; v++)
 		msix->table[v][MSIX_ENTRY_CTL] = MSIX_ENTRY_MASK;
 }
+
+/* ---- saved state ---- */
+
+bool v3_pci_msi_holds_pending(const struct v3_pci_func *func, unsigned off)
+{
+	return func->msi && off - func->msi - MSI_PENDING < MSI_LEN - MSI_PENDING;
+}
+
+static int msi_msix_loaded(void *state)
+{
+	const struct pci_msix *msix = state;
+	uint32_t v;
+
+	for (v = 0; v < msix->nvectors; v++)
+		if (msix->table[v][MSIX_ENTRY_CTL] & ~MSIX_ENTRY_MASK)
+			return V3_EINVAL;
+	return V3_OK;
+}
+
+static const struct v3_save_field msi_msix_fields[] = {
+	V3_SAVE_NOT(struct pci_msix, nvectors),
+	V3_SAVE_NOT(struct pci_msix, pba_offset),
+	V3_SAVE(struct pci_msix, pba),
+	V3_SAVE_N(struct pci_msix, table, nvectors),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_pci_msix_save = {
+	.fields = msi_msix_fields,
+	.size = sizeof(struct pci_msix),
+	.loaded = msi_msix_loaded,
+};
 
 /* ---- capabilities ---- */
 

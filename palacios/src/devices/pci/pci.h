@@ -76,6 +76,9 @@ struct v3_pci_func {
 	struct pci_msix *msix;	   /* owned; NULL: none */
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits of config[] the guest may change */
+	/* For saved state: what of config[] is state, other bits 0; BARs that are mapped, a bit each. */
+	uint8_t saved[PCI_CONFIG_SIZE];
+	uint8_t answers;
 };
 
 #define PCI_NPAM     13 /* pieces of 0xc0000..0xfffff that can be shadowed */
@@ -156,6 +159,10 @@ void v3_pci_pam_cfg_write(struct v3_vcpu *vcpu, void *priv, unsigned off, unsign
 void v3_pci_bar_sync(struct pci_host *host);
 /** Take the function's BARs out. Bus lock held. */
 void v3_pci_bar_detach(struct v3_pci_func *func);
+/** Which of the function's BARs are mapped, a bit each. Bus lock held. */
+uint8_t v3_pci_bar_mapped(const struct v3_pci_func *func);
+/** Map those of them that registers and bridges let answer; none is. Bus lock held. */
+void v3_pci_bar_map(struct v3_pci_func *func, uint8_t which);
 
 /* ---- cap.c ---- */
 
@@ -186,5 +193,9 @@ bool v3_pci_msi_on(const struct v3_pci_func *func);
 void v3_pci_msi_flush(struct v3_pci_func *func);
 /** Table masked and empty, nothing pending. */
 void v3_pci_msi_reset(struct v3_pci_func *func);
+/** Is this byte of configuration space one of the pending bits of MSI? */
+bool v3_pci_msi_holds_pending(const struct v3_pci_func *func, unsigned off);
+
+extern const struct v3_save_table v3_pci_msix_save; /* of struct pci_msix */
 
 #endif

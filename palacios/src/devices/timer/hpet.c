@@ -13,6 +13,7 @@
 #include "palacios/intr.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vm.h"
 
@@ -380,8 +381,36 @@ free_hpet:
 	return err;
 }
 
+static const struct v3_save_field hpet_timer_fields[] = {
+	V3_SAVE_NOT(struct hpet_timer, hpet), V3_SAVE_TIMER(struct hpet_timer, timer),
+	V3_SAVE(struct hpet_timer, config),   V3_SAVE(struct hpet_timer, compare),
+	V3_SAVE(struct hpet_timer, period),   V3_SAVE(struct hpet_timer, due_ns),
+	V3_SAVE(struct hpet_timer, set),      V3_SAVE_END,
+};
+static const struct v3_save_table hpet_timer_save = {
+	.fields = hpet_timer_fields,
+	.size = sizeof(struct hpet_timer),
+};
+
+/* That the i8254 and the RTC are unwired is state of theirs. */
+static const struct v3_save_field hpet_fields[] = {
+	V3_SAVE_NOT(struct hpet, vm),
+	V3_SAVE_NOT(struct hpet, lock),
+	V3_SAVE(struct hpet, config),
+	V3_SAVE(struct hpet, status),
+	V3_SAVE(struct hpet, count),
+	V3_SAVE(struct hpet, start_ns),
+	V3_SAVE_PARTS(struct hpet, timer, &hpet_timer_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table hpet_save = {
+	.fields = hpet_fields,
+	.size = sizeof(struct hpet),
+};
+
 const struct v3_device_class v3_device_hpet = {
 	.name = "hpet",
+	.save = &hpet_save,
 	.create = hpet_create,
 	.reset = hpet_reset,
 	.destroy = hpet_destroy,

@@ -17,6 +17,7 @@
 #include "palacios/error.h"
 #include "palacios/intr.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -607,8 +608,58 @@ static void pit_destroy(void *state)
 	v3_free(pit);
 }
 
+/* ---- saved state ---- */
+
+static bool pit_counts(uint32_t count)
+{
+	return count && count <= 65536;
+}
+
+static int pit_channel_loaded(void *state)
+{
+	const struct pit_channel *ch = state;
+
+	if (ch->mode > PIT_MODE_HW_STROBE || (ch->loaded && !pit_counts(ch->count)) ||
+	    (ch->has_next && !pit_counts(ch->next_count)))
+		return V3_EINVAL;
+	return V3_OK;
+}
+
+static const struct v3_save_field pit_channel_fields[] = {
+	V3_SAVE(struct pit_channel, control),	     V3_SAVE(struct pit_channel, mode),
+	V3_SAVE(struct pit_channel, gate),	     V3_SAVE(struct pit_channel, loaded),
+	V3_SAVE(struct pit_channel, stopped),	     V3_SAVE(struct pit_channel, null_count),
+	V3_SAVE(struct pit_channel, has_next),	     V3_SAVE(struct pit_channel, armed),
+	V3_SAVE(struct pit_channel, count),	     V3_SAVE(struct pit_channel, start),
+	V3_SAVE(struct pit_channel, held),	     V3_SAVE(struct pit_channel, next_count),
+	V3_SAVE(struct pit_channel, next_at),	     V3_SAVE(struct pit_channel, next_start),
+	V3_SAVE(struct pit_channel, write_low),	     V3_SAVE(struct pit_channel, write_high),
+	V3_SAVE(struct pit_channel, read_high),	     V3_SAVE(struct pit_channel, count_latched),
+	V3_SAVE(struct pit_channel, status_latched), V3_SAVE(struct pit_channel, latch),
+	V3_SAVE(struct pit_channel, status),	     V3_SAVE_END,
+};
+static const struct v3_save_table pit_channel_save = {
+	.fields = pit_channel_fields,
+	.size = sizeof(struct pit_channel),
+	.loaded = pit_channel_loaded,
+};
+
+static const struct v3_save_field pit_fields[] = {
+	V3_SAVE_NOT(struct pit, vm),
+	V3_SAVE_TIMER(struct pit, timer),
+	V3_SAVE_NOT(struct pit, lock),
+	V3_SAVE(struct pit, speaker),
+	V3_SAVE(struct pit, edge_ns),
+	V3_SAVE(struct pit, due_ns),
+	V3_SAVE(struct pit, unwired),
+	V3_SAVE_PARTS(struct pit, ch, &pit_channel_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table pit_save = {.fields = pit_fields, .size = sizeof(struct pit)};
+
 const struct v3_device_class v3_device_i8254 = {
 	.name = "i8254",
+	.save = &pit_save,
 	.create = pit_create,
 	.reset = pit_reset,
 	.destroy = pit_destroy,

@@ -11,11 +11,13 @@
  */
 #include "devices/devices.h"
 #include "devices/port8.h"
+#include "devices/timer/calendar.h"
 #include "devices/timer/timers.h"
 #include "palacios/error.h"
 #include "palacios/intr.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -70,11 +72,6 @@
 #define RTC_ABOVE_4G  0x5b /* 3 bytes: 64 KiB units above 4 GiB */
 #define RTC_CPUS      0x5f /* vcpus - 1 */
 
-struct rtc_time {
-	int year;			     /* 4 digits */
-	unsigned month, day, hour, min, sec; /* month and day from 1 */
-};
-
 struct rtc {
 	struct v3_vm *vm;	/* not owned; outlives the device */
 	struct v3_timer *timer; /* owned: next interrupt */
@@ -88,60 +85,6 @@ struct rtc {
 	bool level;		 /* state of the interrupt line */
 	bool unwired;		 /* which the HPET has */
 };
-
-/* ---- calendar ---- */
-
-/* Days from 1970-01-01 to a date of the Gregorian calendar; year 1600 or later. */
-static int64_t rtc_days(int year, unsigned month, unsigned day)
-{
-	/* Years begin in March here, so that the leap day is the last of its year. */
-	int64_t y = month > 2 ? year : year - 1;
-	unsigned m = month > 2 ? month - 3 : month + 9;
-
-	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
-static int64_t rtc_to_seconds(const struct rtc_time *t)
-{
-	return ((rtc_days(t->year, t->month, t->day) * 24 + t->hour) * 60 + t->min) * 60 + t->sec;
-}
-
-/* Date of a number of days since 1970-01-01, years 1600 to 9999. */
-static void rtc_from_days(int64_t days, struct rtc_time *t)
-{
-	int64_t z = days + 719468; /* since 0000-03-01 */
-	int64_t era = z / 146097, doe = z % 146097;
-	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	unsigned doy = (unsigned)(doe - (365 * yoe + yoe / 4 - yoe / 100));
-	unsigned m = (5 * doy + 2) / 153;
-
-	t->day = doy - (153 * m + 2) / 5 + 1;
-	t->month = m < 10 ? m + 3 : m - 9;
-	t->year = (int)(era * 400 + yoe) + (t->month <= 2);
-}
-
-/* Day a second lies in; rounds down before 1970 too. */
-static int64_t rtc_day_of(int64_t s)
-{
-	return s / 86400 - (s % 86400 < 0);
-}
-
-static void rtc_from_seconds(int64_t s, struct rtc_time *t)
-{
-	int64_t days = rtc_day_of(s), rest = s - days * 86400;
-
-	rtc_from_days(days, t);
-	t->hour = (unsigned)(rest / 3600);
-	t->min = (unsigned)(rest / 60 % 60);
-	t->sec = (unsigned)(rest % 60);
-}
-
-/* Sunday is 0. */
-static unsigned rtc_weekday(int64_t s)
-{
-	return (unsigned)((rtc_day_of(s) - rtc_days(1600, 1, 1) + 6) %
-			  7); /* 1600-01-01: Saturday */
-}
 
 /* ---- register formats ---- */
 
@@ -192,17 +135,25 @@ static int64_t rtc_now(const struct rtc *rtc)
 	return (int64_t)v3_time_wall_s(rtc->vm) + rtc->offset_s;
 }
 
+/* Is the clock where the calendar reaches? What a guest sets lies in the years 1600 to 9999, and runs on from there. */
+static bool rtc_is_sane(const struct rtc *rtc)
+{
+	int64_t far = 2 * V3_CALENDAR_LAST_S;
+
+	return rtc->offset_s > -far && rtc->offset_s < far && v3_calendar_has(rtc_now(rtc));
+}
+
 /* Fill the time registers from the clock. */
 static void rtc_show(struct rtc *rtc)
 {
 	int64_t now = rtc_now(rtc);
-	struct rtc_time t;
+	struct v3_calendar t;
 
-	rtc_from_seconds(now, &t);
+	v3_calendar_from_seconds(now, &t);
 	rtc->reg[RTC_SEC] = rtc_encode(rtc, t.sec);
 	rtc->reg[RTC_MIN] = rtc_encode(rtc, t.min);
 	rtc->reg[RTC_HOUR] = rtc_encode_hour(rtc, t.hour);
-	rtc->reg[RTC_WEEKDAY] = (uint8_t)((rtc_weekday(now) + rtc->weekday_offset) % 7 + 1);
+	rtc->reg[RTC_WEEKDAY] = (uint8_t)((v3_calendar_weekday(now) + rtc->weekday_offset) % 7 + 1);
 	rtc->reg[RTC_DAY] = rtc_encode(rtc, t.day);
 	rtc->reg[RTC_MONTH] = rtc_encode(rtc, t.month);
 	rtc->reg[RTC_YEAR] = rtc_encode(rtc, (unsigned)t.year % 100);
@@ -220,7 +171,7 @@ static unsigned rtc_limit(unsigned value, unsigned low, unsigned high)
 static void rtc_take(struct rtc *rtc)
 {
 	const uint8_t *reg = rtc->reg;
-	struct rtc_time t;
+	struct v3_calendar t;
 	int64_t s;
 
 	t.year = (int)(rtc_limit(rtc_unbcd(reg[RTC_CENTURY]), 16, 99) * 100 +
@@ -230,9 +181,9 @@ static void rtc_take(struct rtc *rtc)
 	t.hour = rtc_limit(rtc_decode_hour(rtc, reg[RTC_HOUR]), 0, 23);
 	t.min = rtc_limit(rtc_decode(rtc, reg[RTC_MIN]), 0, 59);
 	t.sec = rtc_limit(rtc_decode(rtc, reg[RTC_SEC]), 0, 59);
-	s = rtc_to_seconds(&t);
+	s = v3_calendar_to_seconds(&t);
 	rtc->offset_s = s - (int64_t)v3_time_wall_s(rtc->vm);
-	rtc->weekday_offset = ((reg[RTC_WEEKDAY] & 7u) + 6 + 7 - rtc_weekday(s)) % 7;
+	rtc->weekday_offset = ((reg[RTC_WEEKDAY] & 7u) + 6 + 7 - v3_calendar_weekday(s)) % 7;
 	rtc->seen_s = s;
 }
 
@@ -269,10 +220,10 @@ static bool rtc_alarm_match(uint8_t alarm, uint8_t value)
 static int64_t rtc_next_alarm(const struct rtc *rtc, int64_t after)
 {
 	int64_t s = after + 1, last = after + 86400;
-	struct rtc_time t;
+	struct v3_calendar t;
 
 	while (s <= last) {
-		rtc_from_seconds(s, &t);
+		v3_calendar_from_seconds(s, &t);
 		if (!rtc_alarm_match(rtc->reg[RTC_HOUR_ALARM], rtc_encode_hour(rtc, t.hour)))
 			s += 3600 - t.min * 60 - t.sec;
 		else if (!rtc_alarm_match(rtc->reg[RTC_MIN_ALARM], rtc_encode(rtc, t.min)))
@@ -526,6 +477,8 @@ static void rtc_reset(void *state)
 	v3_timer_cancel(rtc->timer);
 	if (rtc_held(rtc))
 		rtc_take(rtc);
+	if (!rtc_is_sane(rtc)) /* of a saved state that was refused */
+		rtc->offset_s = 0;
 	rtc->index = 0;
 	rtc->reg[RTC_A] = RTC_A_POWER_ON;
 	rtc->reg[RTC_B] = RTC_B_24H;
@@ -580,8 +533,40 @@ static void rtc_destroy(void *state)
 	v3_free(rtc);
 }
 
+/* ---- saved state ---- */
+
+static int rtc_loaded(void *state)
+{
+	const struct rtc *rtc = state;
+
+	return rtc->index < RTC_NREGS && rtc_is_sane(rtc) && v3_calendar_has(rtc->seen_s)
+		       ? V3_OK
+		       : V3_EINVAL;
+}
+
+static const struct v3_save_field rtc_fields[] = {
+	V3_SAVE_NOT(struct rtc, vm),
+	V3_SAVE_TIMER(struct rtc, timer),
+	V3_SAVE_NOT(struct rtc, lock),
+	V3_SAVE(struct rtc, index),
+	V3_SAVE(struct rtc, reg),
+	V3_SAVE(struct rtc, offset_s),
+	V3_SAVE(struct rtc, weekday_offset),
+	V3_SAVE(struct rtc, seen_s),
+	V3_SAVE(struct rtc, seen_tick),
+	V3_SAVE(struct rtc, level),
+	V3_SAVE(struct rtc, unwired),
+	V3_SAVE_END,
+};
+static const struct v3_save_table rtc_save = {
+	.fields = rtc_fields,
+	.size = sizeof(struct rtc),
+	.loaded = rtc_loaded,
+};
+
 const struct v3_device_class v3_device_rtc = {
 	.name = "rtc",
+	.save = &rtc_save,
 	.create = rtc_create,
 	.reset = rtc_reset,
 	.destroy = rtc_destroy,

@@ -521,6 +521,27 @@ static void vblk_destroy(void *state)
 	vblk_free(vblk);
 }
 
+/* Requests that the disk has come to their end, and the driver is told. */
+static void vblk_save_settle(void *state)
+{
+	struct vblk *vblk = state;
+
+	do
+		v3_blk_drain(vblk->blk);
+	while (v3_virtio_finish_held(vblk->dev));
+}
+
+static const struct v3_save_field vblk_fields[] = {
+	V3_SAVE_PARTS_AT(struct vblk, blk, &v3_blk_save),
+	V3_SAVE_PARTS_AT(struct vblk, dev, &v3_virtio_save),
+	V3_SAVE_NOT(struct vblk, serial),
+	V3_SAVE_NOT(struct vblk, npools),
+	V3_SAVE_NOT(struct vblk, pool), /* nothing but spare requests */
+	V3_SAVE_END,
+};
+static const struct v3_save_table vblk_save = {
+	.fields = vblk_fields, .size = sizeof(struct vblk), .settle = vblk_save_settle};
+
 static const struct v3_cfg_key vblk_keys[] = {
 	VIRTIO_KEYS,
 	V3_BLK_KEYS,
@@ -531,6 +552,7 @@ static const struct v3_cfg_key vblk_keys[] = {
 
 const struct v3_device_class v3_device_virtio_blk = {
 	.name = "virtio_blk",
+	.save = &vblk_save,
 	.keys = vblk_keys,
 	.create = vblk_create,
 	.reset = vblk_reset,

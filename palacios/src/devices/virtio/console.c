@@ -50,7 +50,7 @@ struct vcon_message {
 	uint16_t event, value;
 };
 
-/* Bytes on their way between a queue and a stream; the queue's runner's. */
+/* Bytes on their way from a stream to a queue; the queue's runner's. */
 struct vcon_stage {
 	uint32_t pos, len;
 	uint8_t buf[VCON_STAGE];
@@ -65,9 +65,9 @@ struct vcon_port {
 	uint32_t index;
 	uint32_t tell; /* events the driver is still to be told, a bit each; atomic */
 	uint32_t open; /* the guest has the port open; atomic */
-	bool holding;  /* a chain of the transmit queue is not sent to its end; its runner's */
+	uint64_t sent; /* bytes of the transmit queue's next chain; its runner's */
 	char name[VCON_NAME_LEN];
-	struct vcon_stage in, out;
+	struct vcon_stage in;
 };
 
 struct vcon {
@@ -203,36 +203,49 @@ static void vcon_receive(struct vcon_port *port, struct v3_vq *q)
 
 /* ---- from the guest ---- */
 
-/* Send the rest of the chain. @return false: the stream is full, tried again later */
-static bool vcon_send_chain(struct vcon_port *port, struct v3_vq *q)
+/* Leave out the bytes of the chain that are sent. @return false: there are no more */
+static bool vcon_skip_sent(struct vcon_port *port, struct v3_vq *q)
 {
-	struct vcon_stage *out = &port->out;
+	uint64_t left;
 	uint32_t n;
-	void *p;
 
-	for (;;) {
-		if (out->pos < out->len)
-			out->pos += (uint32_t)v3_chr_write(port->chr, out->buf + out->pos,
-							   out->len - out->pos);
-		if (out->pos < out->len)
+	for (left = port->sent; left; left -= n)
+		if (!v3_vq_piece(q, false, left < ~0u ? (uint32_t)left : ~0u, &n))
 			return false;
-		out->pos = out->len = 0;
-		p = v3_vq_piece(q, false, VCON_STAGE, &n);
-		if (!p)
-			return true;
-		memcpy(out->buf, p, n);
-		out->len = n;
-	}
+	return true;
 }
 
+/* Send the rest of the chain. @return false: the stream is full */
+static bool vcon_send_chain(struct vcon_port *port, struct v3_vq *q)
+{
+	uint8_t buf[VCON_STAGE];
+	uint32_t n, sent;
+	void *p;
+
+	if (!vcon_skip_sent(port, q))
+		return true;
+	while ((p = v3_vq_piece(q, false, VCON_STAGE, &n)) != NULL) {
+		memcpy(buf, p, n);
+		sent = (uint32_t)v3_chr_write(port->chr, buf, n);
+		port->sent += sent;
+		if (sent < n)
+			return false;
+	}
+	return true;
+}
+
+/* A chain that the stream has no room for is left in the queue; the rest of it is sent later. */
 static void vcon_transmit(struct vcon_port *port, struct v3_vq *q)
 {
-	while (port->holding || v3_vq_pop(q)) {
-		port->holding = !vcon_send_chain(port, q);
-		if (port->holding) {
+	struct v3_vq_mark start = v3_vq_mark(q);
+
+	for (; v3_vq_pop(q); start = v3_vq_mark(q)) {
+		if (!vcon_send_chain(port, q)) {
+			v3_vq_rewind(q, start);
 			v3_timer_arm(port->retry, v3_time_ns(port->vcon->vm) + VCON_RETRY_NS);
 			return;
 		}
+		port->sent = 0;
 		v3_vq_put(q, q->chain->head, 0);
 	}
 }
@@ -273,8 +286,7 @@ static void vcon_state(void *priv, bool live)
 	for (i = 0; !live && i < vcon->nports; i++) {
 		vcon->port[i].tell = 0;
 		vcon->port[i].open = 0;
-		vcon->port[i].holding = false;
-		vcon->port[i].out.pos = vcon->port[i].out.len = 0;
+		vcon->port[i].sent = 0;
 	}
 }
 
@@ -378,6 +390,49 @@ static int vcon_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	return V3_OK;
 }
 
+/* ---- saved state ---- */
+
+static int vcon_stage_loaded(void *state)
+{
+	const struct vcon_stage *stage = state;
+
+	return stage->pos <= stage->len && stage->len <= VCON_STAGE ? V3_OK : V3_EINVAL;
+}
+
+static const struct v3_save_field vcon_stage_fields[] = {
+	V3_SAVE(struct vcon_stage, pos),
+	V3_SAVE(struct vcon_stage, len),
+	V3_SAVE(struct vcon_stage, buf),
+	V3_SAVE_END,
+};
+static const struct v3_save_table vcon_stage_save = {.fields = vcon_stage_fields,
+						     .size = sizeof(struct vcon_stage),
+						     .loaded = vcon_stage_loaded};
+
+static const struct v3_save_field vcon_port_fields[] = {
+	V3_SAVE_NOT(struct vcon_port, vcon),
+	V3_SAVE_NOT(struct vcon_port, chr),
+	V3_SAVE_TIMER(struct vcon_port, retry),
+	V3_SAVE_NOT(struct vcon_port, index),
+	V3_SAVE(struct vcon_port, tell),
+	V3_SAVE(struct vcon_port, open),
+	V3_SAVE(struct vcon_port, sent),
+	V3_SAVE_NOT(struct vcon_port, name),
+	V3_SAVE_PARTS(struct vcon_port, in, &vcon_stage_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table vcon_port_save = {.fields = vcon_port_fields,
+						    .size = sizeof(struct vcon_port)};
+
+static const struct v3_save_field vcon_fields[] = {
+	V3_SAVE_NOT(struct vcon, vm),
+	V3_SAVE_PARTS_AT(struct vcon, dev, &v3_virtio_save),
+	V3_SAVE_NOT(struct vcon, nports),
+	V3_SAVE_PARTS_N(struct vcon, port, nports, &vcon_port_save),
+	V3_SAVE_END,
+};
+static const struct v3_save_table vcon_save = {.fields = vcon_fields, .size = sizeof(struct vcon)};
+
 static const struct v3_cfg_key vcon_keys[] = {
 	VIRTIO_KEYS,
 	{.name = "console", .type = V3_CFG_STRING, .high = VCON_NAME_LEN - 1},
@@ -387,6 +442,7 @@ static const struct v3_cfg_key vcon_keys[] = {
 
 const struct v3_device_class v3_device_virtio_console = {
 	.name = "virtio_console",
+	.save = &vcon_save,
 	.keys = vcon_keys,
 	.create = vcon_create,
 	.reset = vcon_reset,

@@ -222,7 +222,8 @@ static void vnet_ready(void *arg)
 
 /* ---- device ---- */
 
-static void vnet_state(void *priv, bool live)
+/* The network leaves to the card what the driver's features say, once they are settled. */
+static void vnet_set_takes(struct vnet *vnet, bool live)
 {
 	static const struct {
 		unsigned feature, takes;
@@ -232,18 +233,25 @@ static void vnet_state(void *priv, bool live)
 		{VNET_F_GUEST_TSO6, V3_NET_TAKES_TCPV6},
 		{VNET_F_GUEST_ECN, V3_NET_TAKES_ECN},
 	};
-	struct vnet *vnet = priv;
 	unsigned takes = 0, i;
 
 	for (i = 0; live && i < V3_ARRAY_SIZE(map); i++) {
 		if (v3_virtio_has(vnet->dev, map[i].feature))
 			takes |= map[i].takes;
 	}
-	for (i = 0; i < vnet->npairs; i++) {
+	for (i = 0; i < vnet->npairs; i++)
 		v3_net_set_takes(vnet->pair[i]->port, takes);
+}
+
+static void vnet_state(void *priv, bool live)
+{
+	struct vnet *vnet = priv;
+	unsigned i;
+
+	vnet_set_takes(vnet, live);
+	for (i = 0; i < vnet->npairs; i++)
 		v3_net_flush(vnet->pair[i]->port);
-	}
-	v3_net_use_queues(vnet->pair[0]->port, 1);
+	v3_vnet_use_pairs(vnet, 1);
 	v3_vnet_control_reset(vnet, live);
 }
 
@@ -404,6 +412,28 @@ static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	return V3_OK;
 }
 
+/* The network was told of the driver's choices when it made them: now it is told again. */
+static int vnet_save_loaded(void *state)
+{
+	struct vnet *vnet = state;
+
+	if (!vnet->nused || vnet->nused > vnet->npairs)
+		return V3_EINVAL;
+	vnet_set_takes(vnet, vnet->dev->status & VIRTIO_STATUS_FEATURES_OK);
+	v3_vnet_use_pairs(vnet, vnet->nused);
+	return V3_OK;
+}
+
+static const struct v3_save_field vnet_fields[] = {
+	V3_SAVE_NOT(struct vnet, vm),	  V3_SAVE_PARTS_AT(struct vnet, dev, &v3_virtio_save),
+	V3_SAVE_NOT(struct vnet, lock),	  V3_SAVE(struct vnet, mac),
+	V3_SAVE_NOT(struct vnet, own),	  V3_SAVE_PARTS(struct vnet, filter, &v3_vnet_filter_save),
+	V3_SAVE_NOT(struct vnet, npairs), V3_SAVE(struct vnet, nused),
+	V3_SAVE_NOT(struct vnet, pair),	  V3_SAVE_END,
+};
+static const struct v3_save_table vnet_save = {
+	.fields = vnet_fields, .size = sizeof(struct vnet), .loaded = vnet_save_loaded};
+
 static const struct v3_cfg_key vnet_keys[] = {
 	VIRTIO_KEYS,
 	{.name = "network", .type = V3_CFG_STRING, .high = 31, .def_str = "lan"},
@@ -414,6 +444,7 @@ static const struct v3_cfg_key vnet_keys[] = {
 
 const struct v3_device_class v3_device_virtio_net = {
 	.name = "virtio_net",
+	.save = &vnet_save,
 	.keys = vnet_keys,
 	.create = vnet_create,
 	.reset = vnet_reset,

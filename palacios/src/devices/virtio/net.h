@@ -63,7 +63,7 @@ struct vnet {
 	struct v3_lock lock;				  /* guards mac and filter */
 	uint8_t mac[V3_NET_MAC_LEN], own[V3_NET_MAC_LEN]; /* now; after a reset */
 	struct vnet_filter filter;
-	unsigned npairs;
+	unsigned npairs, nused;		       /* pairs there are, and that are in use */
 	struct vnet_pair *pair[V3_NET_QUEUES]; /* owned */
 };
 
@@ -72,6 +72,9 @@ struct vnet {
  * again. All is let through, but for tagged frames if the driver will name its VLANs. Device lock held.
  */
 void v3_vnet_control_reset(struct vnet *vnet, bool live);
+/** Use the first @p n pairs of queues from now on, 1..npairs. Any vcpu, one at a time. */
+void v3_vnet_use_pairs(struct vnet *vnet, unsigned n);
+extern const struct v3_save_table v3_vnet_filter_save; /* of struct vnet_filter */
 /** Does the card receive this frame of @p len bytes, at least an Ethernet header? Any vcpu, no lock held. */
 bool v3_vnet_wants(struct vnet *vnet, const uint8_t *frame, uint32_t len);
 /** Serve the control queue; as process(). */

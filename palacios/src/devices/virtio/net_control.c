@@ -6,6 +6,7 @@
  */
 #include "devices/virtio/net.h"
 
+#include "palacios/error.h"
 #include "palacios/util/str.h"
 
 #define CTRL_OK	 0
@@ -48,6 +49,12 @@ void v3_vnet_control_reset(struct vnet *vnet, bool live)
 		memcpy(vnet->dev->config, vnet->own, sizeof(vnet->own));
 	}
 	v3_lock_release(&vnet->lock, flags);
+}
+
+void v3_vnet_use_pairs(struct vnet *vnet, unsigned n)
+{
+	vnet->nused = n;
+	v3_net_use_queues(vnet->pair[0]->port, n);
 }
 
 void v3_vnet_set_mac(struct vnet *vnet, const uint8_t mac[V3_NET_MAC_LEN])
@@ -198,7 +205,7 @@ static bool control_pairs(struct vnet *vnet, struct v3_vq *q, uint8_t command)
 	if (command != CTRL_MQ_PAIRS || !v3_virtio_has(vnet->dev, VNET_F_MQ) ||
 	    !v3_vq_read(q, &n, sizeof(n)) || !n || n > vnet->npairs)
 		return false;
-	v3_net_use_queues(vnet->pair[0]->port, n);
+	v3_vnet_use_pairs(vnet, n);
 	return true;
 }
 
@@ -232,3 +239,32 @@ void v3_vnet_control(struct vnet *vnet, struct v3_vq *q)
 		v3_vq_put(q, q->chain->head, v3_vq_written(q));
 	}
 }
+
+/* ---- saved state ---- */
+
+static int control_macs_loaded(void *state)
+{
+	const struct vnet_macs *macs = state;
+
+	return macs->n <= VNET_MACS ? V3_OK : V3_EINVAL;
+}
+
+static const struct v3_save_field control_macs_fields[] = {
+	V3_SAVE(struct vnet_macs, n),
+	V3_SAVE(struct vnet_macs, all),
+	V3_SAVE(struct vnet_macs, mac),
+	V3_SAVE_END,
+};
+static const struct v3_save_table control_macs_save = {.fields = control_macs_fields,
+						       .size = sizeof(struct vnet_macs),
+						       .loaded = control_macs_loaded};
+
+static const struct v3_save_field control_filter_fields[] = {
+	V3_SAVE(struct vnet_filter, mode),
+	V3_SAVE_PARTS(struct vnet_filter, unicast, &control_macs_save),
+	V3_SAVE_PARTS(struct vnet_filter, multicast, &control_macs_save),
+	V3_SAVE(struct vnet_filter, vlan),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_vnet_filter_save = {.fields = control_filter_fields,
+						  .size = sizeof(struct vnet_filter)};

@@ -15,6 +15,10 @@
 #define VPCI_VENDOR    0x1af4
 #define VPCI_DEVICE(n) (0x1040 + (n)) /* 4.1.2 */
 
+#define VPCI_STATUS_WRITABLE                                                                       \
+	(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK |              \
+	 VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_FAILED)
+
 /* ---- interrupts ---- */
 
 /* By message or, as long as the driver has not switched MSI-X on, by ISR and INTx (4.1.5.3, 4.1.5.4). */
@@ -100,8 +104,11 @@ void v3_virtio_fail(struct v3_virtio *dev, const char *why)
 #define VPCI_RUN_FINISH 1u /* finish chains that are held */
 #define VPCI_RUN_TAKE	2u /* take new ones */
 
-/* Become the one who runs the queue. @return VPCI_RUN_*; 0: it cannot run, or somebody does and will come back */
-static unsigned vpci_begin_run(struct v3_vq *q)
+/*
+ * Become the one who runs the queue, for no more than @p may.
+ * @return VPCI_RUN_*; 0: it cannot run, or somebody does and will come back
+ */
+static unsigned vpci_begin_run(struct v3_vq *q, unsigned may)
 {
 	struct v3_virtio *dev = q->dev;
 	unsigned long flags = v3_lock_acquire(&dev->lock);
@@ -114,6 +121,7 @@ static unsigned vpci_begin_run(struct v3_vq *q)
 			run |= VPCI_RUN_FINISH;
 		if (q->enabled && v3_virtio_live(dev) && v3_pci_may_dma(dev->func))
 			run |= VPCI_RUN_TAKE;
+		run &= may;
 		q->running = run;
 		dev->running += q->running;
 	}
@@ -138,10 +146,10 @@ static bool vpci_end_run(struct v3_vq *q)
 
 /* What is left is done as work of the vcpu, so that a pause or stop of the VM is not kept waiting by a guest that
  * never lets its queue run dry. */
-void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
+static void vpci_run(struct v3_vcpu *vcpu, struct v3_vq *q, unsigned may)
 {
 	const struct v3_virtio_class *cls = q->dev->cls;
-	unsigned run = vpci_begin_run(q);
+	unsigned run = vpci_begin_run(q, may);
 
 	if (!run)
 		return;
@@ -154,6 +162,11 @@ void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
 	v3_vq_publish(q);
 	if (vpci_end_run(q))
 		v3_vcpu_queue_work(vcpu, &q->work);
+}
+
+void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
+{
+	vpci_run(vcpu, q, VPCI_RUN_FINISH | VPCI_RUN_TAKE);
 }
 
 /* ---- chains that are held; each counts as if its queue ran ---- */
@@ -176,6 +189,18 @@ void v3_vq_hold(struct v3_vq *q, struct v3_vq_chain **other)
 void v3_vq_release(struct v3_vq *q)
 {
 	vpci_count_held(q, -1);
+}
+
+bool v3_virtio_finish_held(struct v3_virtio *dev)
+{
+	bool held = false;
+	uint16_t i;
+
+	for (i = 0; i < dev->nqueues; i++) {
+		vpci_run(v3_vm_vcpu(dev->vm, 0), &dev->queue[i], VPCI_RUN_FINISH);
+		held |= dev->queue[i].held;
+	}
+	return held;
 }
 
 static void vpci_work(struct v3_vcpu *vcpu, void *arg)
@@ -247,9 +272,6 @@ static bool vpci_features_agreed(struct v3_virtio *dev, bool legacy)
  */
 void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 {
-	const uint8_t known = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
-			      VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK |
-			      VIRTIO_STATUS_FAILED;
 	uint8_t status;
 
 	if (!value) {
@@ -261,7 +283,7 @@ void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 	}
 	if (legacy && (value & VIRTIO_STATUS_DRIVER_OK))
 		value |= VIRTIO_STATUS_FEATURES_OK;
-	status = dev->status | (value & known);
+	status = dev->status | (value & VPCI_STATUS_WRITABLE);
 	if (!(dev->status & VIRTIO_STATUS_FEATURES_OK) && (status & VIRTIO_STATUS_FEATURES_OK) &&
 	    !vpci_features_agreed(dev, legacy))
 		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
@@ -395,3 +417,63 @@ void v3_virtio_destroy(struct v3_virtio *dev)
 	v3_lock_destroy(&dev->lock);
 	v3_free(dev);
 }
+
+/* ---- saved state ---- */
+
+/* May a queue of a device with settled features be in this state? */
+static bool vpci_queue_possible(const struct v3_vq *q)
+{
+	uint32_t round = 2u * q->size;
+
+	if (!q->enabled)
+		return !q->next_avail && !q->next_used;
+	if (v3_vq_check(q))
+		return false;
+	return !v3_virtio_has(q->dev, VIRTIO_F_RING_PACKED) ||
+	       (q->next_avail < round && q->next_used < round);
+}
+
+static int vpci_save_loaded(void *state)
+{
+	const struct v3_virtio *dev = state;
+	uint16_t i;
+
+	if (dev->status & ~(VPCI_STATUS_WRITABLE | VIRTIO_STATUS_NEEDS_RESET))
+		return V3_EINVAL;
+	if (!(dev->status & VIRTIO_STATUS_FEATURES_OK))
+		return dev->status & VIRTIO_STATUS_DRIVER_OK ? V3_EINVAL : V3_OK;
+	if (dev->features & ~dev->offered)
+		return V3_EINVAL;
+	for (i = 0; i < dev->nqueues; i++)
+		if (!vpci_queue_possible(&dev->queue[i]))
+			return V3_EINVAL;
+	return V3_OK;
+}
+
+static const struct v3_save_field vpci_fields[] = {
+	V3_SAVE_NOT(struct v3_virtio, vm),
+	V3_SAVE_NOT(struct v3_virtio, cls),
+	V3_SAVE_NOT(struct v3_virtio, priv),
+	V3_SAVE_PARTS_AT(struct v3_virtio, func, &v3_pci_func_save),
+	V3_SAVE_NOT(struct v3_virtio, lock),
+	V3_SAVE_NOT(struct v3_virtio, offered),
+	V3_SAVE(struct v3_virtio, features),
+	V3_SAVE(struct v3_virtio, status),
+	V3_SAVE_NOT(struct v3_virtio, resetting), /* nothing runs or is held: it has been done */
+	V3_SAVE_NOT(struct v3_virtio, running),
+	V3_SAVE(struct v3_virtio, isr),
+	V3_SAVE(struct v3_virtio, generation),
+	V3_SAVE(struct v3_virtio, config_vector),
+	V3_SAVE(struct v3_virtio, queue_select),
+	V3_SAVE(struct v3_virtio, device_feature_select),
+	V3_SAVE(struct v3_virtio, driver_feature_select),
+	V3_SAVE_NOT(struct v3_virtio, bar),
+	V3_SAVE_NOT(struct v3_virtio, pci_cfg_cap),
+	V3_SAVE_NOT(struct v3_virtio, config_len),
+	V3_SAVE(struct v3_virtio, config),
+	V3_SAVE_NOT(struct v3_virtio, nqueues),
+	V3_SAVE_PARTS_N(struct v3_virtio, queue, nqueues, &v3_vq_save),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_virtio_save = {
+	.fields = vpci_fields, .size = sizeof(struct v3_virtio), .loaded = vpci_save_loaded};

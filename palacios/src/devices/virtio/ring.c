@@ -307,3 +307,56 @@ bool v3_vq_skip(struct v3_vq *q, uint64_t len)
 	q->chain->lent = lent;
 	return true;
 }
+
+/* ---- saved state ---- */
+
+static void ring_save_settle(void *state)
+{
+	struct v3_vq *q = state;
+
+	q->due = __atomic_load_n(&q->work.queued, __ATOMIC_RELAXED);
+}
+
+static int ring_save_loaded(void *state)
+{
+	struct v3_vq *q = state;
+
+	q->published = q->next_used; /* as after every run */
+	memset(q->page, 0, sizeof(q->page));
+	if (q->due)
+		v3_virtio_run_later(q);
+	return V3_OK;
+}
+
+static const struct v3_save_field ring_fields[] = {
+	V3_SAVE_NOT(struct v3_vq, dev),
+	V3_SAVE_NOT(struct v3_vq, index),
+	V3_SAVE(struct v3_vq, size),
+	V3_SAVE(struct v3_vq, vector),
+	V3_SAVE(struct v3_vq, enabled),
+	V3_SAVE(struct v3_vq, desc),
+	V3_SAVE(struct v3_vq, avail),
+	V3_SAVE(struct v3_vq, used),
+	V3_SAVE_NOT(struct v3_vq, running),
+	V3_SAVE_NOT(struct v3_vq, again),
+	V3_SAVE_NOT(struct v3_vq, held),
+	V3_SAVE(struct v3_vq, next_avail),
+	V3_SAVE(struct v3_vq, next_used),
+	V3_SAVE_NOT(struct v3_vq, published),
+	V3_SAVE_NOT(struct v3_vq, first_flags), /* this and what follows: of a run, or of a chain */
+	V3_SAVE_NOT(struct v3_vq, budget),
+	V3_SAVE_NOT(struct v3_vq, more),
+	V3_SAVE(struct v3_vq, polled),
+	V3_SAVE_NOT(struct v3_vq, chain),
+	V3_SAVE_NOT(struct v3_vq, page),
+	V3_SAVE_NOT(struct v3_vq, ndesc),
+	V3_SAVE_NOT(struct v3_vq, work),
+	V3_SAVE(struct v3_vq, due),
+	V3_SAVE_END,
+};
+const struct v3_save_table v3_vq_save = {
+	.fields = ring_fields,
+	.size = sizeof(struct v3_vq),
+	.settle = ring_save_settle,
+	.loaded = ring_save_loaded,
+};

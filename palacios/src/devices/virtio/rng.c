@@ -112,8 +112,17 @@ static int vrng_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 
 static const struct v3_cfg_key vrng_keys[] = {VIRTIO_KEYS, {.name = NULL}};
 
+static const struct v3_save_field vrng_fields[] = {
+	V3_SAVE_NOT(struct vrng, vm),
+	V3_SAVE_PARTS_AT(struct vrng, dev, &v3_virtio_save),
+	V3_SAVE_TIMER(struct vrng, retry),
+	V3_SAVE_END,
+};
+static const struct v3_save_table vrng_save = {.fields = vrng_fields, .size = sizeof(struct vrng)};
+
 const struct v3_device_class v3_device_virtio_rng = {
 	.name = "virtio_rng",
+	.save = &vrng_save,
 	.keys = vrng_keys,
 	.create = vrng_create,
 	.reset = vrng_reset,

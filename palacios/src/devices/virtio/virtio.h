@@ -15,6 +15,7 @@
 
 #include "palacios/config.h"
 #include "palacios/pci.h"
+#include "palacios/save.h"
 #include "palacios/types.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -123,6 +124,7 @@ struct v3_vq {
 	uint16_t ndesc
 		[VIRTIO_QUEUE_MAX]; /* packed: descriptors of the chain taken last under an id */
 	struct v3_work work;	    /* runs the queue once more */
+	bool due;		    /* for saved state: that waits to happen */
 };
 
 /** A device: transport state and queues. */
@@ -205,6 +207,16 @@ void v3_virtio_run_later(struct v3_vq *q);
 void v3_virtio_fail(struct v3_virtio *dev, const char *why);
 /** Interrupt for used buffers. No device lock held. */
 void v3_virtio_interrupt(struct v3_vq *q);
+/**
+ * Finish chains that are held, as far as they can be now, and take no new ones; no vcpu runs. For who settles a device
+ * (save.h). @return true: some are still held
+ */
+bool v3_virtio_finish_held(struct v3_virtio *dev);
+/**
+ * State of a device (save.h), for the table of its kind, V3_SAVE_PARTS_AT(), which has settled: no chain is held. Ring
+ * and buffers are in guest memory, which may be loaded later.
+ */
+extern const struct v3_save_table v3_virtio_save;
 /** Change @p len bytes of the device's configuration space and tell the driver. Any vcpu, no device lock. */
 void v3_virtio_set_config(struct v3_virtio *dev, unsigned off, const void *bytes, unsigned len);
 
@@ -228,6 +240,7 @@ static inline void v3_vq_swap(struct v3_vq *q, struct v3_vq_chain **other)
 
 /** To its state after reset; nobody runs it. */
 void v3_vq_reset(struct v3_vq *q);
+extern const struct v3_save_table v3_vq_save; /* of struct v3_vq; v3_virtio_save checks it */
 /** Can the queue be enabled as the driver has set it up? @return NULL or what is wrong with it */
 const char *v3_vq_check(const struct v3_vq *q);
 /**
