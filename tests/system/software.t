@@ -19,7 +19,7 @@ RUN = os.path.join(TOP, "tests", "run_guest.sh")
 LIMIT = "600"                           # seconds until a machine counts as hanging
 END = "\x01x"                           # the machine is switched off (run_guest.sh --interactive)
 OFF = "palacios-host: exit 0"           # the guest has switched itself off
-CONTROLS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[a-zA-Z]|[\r\0]")
+CONTROLS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[a-zA-Z]|[\r\0]|\x1b\[?[0-9;?]*$")  # the last may be cut off
 
 
 def play(name, title, steps, guest=None):

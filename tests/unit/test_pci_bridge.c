@@ -226,8 +226,9 @@ static void test_pci_bridge_bus_master(void)
 	v3_pci_remove(func);
 }
 
-static void count_reset(void *priv)
+static void count_reset(struct v3_pci_func *func, void *priv)
 {
+	(void)func;
 	++*(unsigned *)priv;
 }
 
@@ -235,7 +236,7 @@ static void count_reset(void *priv)
 static void test_pci_bridge_resets_its_bus(void)
 {
 	unsigned near_resets = 0, far_resets = 0, other_resets = 0;
-	struct v3_pci_desc desc = {.vendor = 0x1af4, .device = 0x1042, .reset = count_reset};
+	struct v3_pci_desc desc = {.vendor = 0x1af4, .device = 0x1042, .bus_reset = count_reset};
 	struct v3_pci_func *near_func, *far_func, *other;
 
 	REQUIRE(open_bridges());

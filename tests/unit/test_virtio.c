@@ -482,7 +482,7 @@ static void test_virtio_bus_reset(void)
 {
 	REQUIRE(open_echo(0));
 	CHECK_EQ(rig_request(0, 4, 4), 4);
-	echo.dev->func->desc.reset(echo.dev->func->desc.priv);
+	echo.dev->func->desc.bus_reset(echo.dev->func, echo.dev);
 	CHECK_EQ(rig_status(), 0);
 	CHECK(!echo.live);
 	rig_write(RIG_QSEL, 2, 0);

@@ -46,7 +46,7 @@ struct v3_pci_desc {
 	 * The bridge above has reset its bus: to the state after power-on. Called on a vcpu's thread with no lock of
 	 * the bus held, configuration space is reset already. NULL: there is nothing else to reset.
 	 */
-	void (*reset)(void *priv);
+	void (*bus_reset)(struct v3_pci_func *func, void *priv);
 	void *priv;
 };
 

@@ -146,8 +146,8 @@ static void bridge_reset_func(struct v3_pci_func *func)
 
 	v3_pci_bus_reset(func);
 	v3_lock_release(&func->host->lock, flags);
-	if (func->desc.reset)
-		func->desc.reset(func->desc.priv);
+	if (func->desc.bus_reset)
+		func->desc.bus_reset(func, func->desc.priv);
 }
 
 /* Buses and functions stay while vcpus run. */
