@@ -8,7 +8,7 @@ LINUX_HEADERS := $(LINUX_OUT)/headers
 linux-release = $(shell cat $(LINUX_HEADERS)/release)
 linux-kdir = $(or $(KDIR),$(abspath $(LINUX_HEADERS))/tree/usr/src/linux-headers-$(linux-release))
 linux-module := $(LINUX_OUT)/module
-linux-tops := Kbuild main.c cpus.c hooks.c irq.S pool.c trace.c trace.h console.c files.c vms.c vm_dev.c ioctl.c debugfs.c glue.h \
+linux-tops := Kbuild main.c cpus.c hooks.c irq.S pool.c trace.c trace.h console.c files.c tap.c vms.c vm_dev.c ioctl.c debugfs.c glue.h \
 	compat.h asm_compat.h shim uapi
 linux-files := $(foreach f,$(linux-tops),$(or $(wildcard linux_module/$(f)/*),linux_module/$(f)))
 linux-sources := $(linux-files) $(shell find palacios/src palacios/include -name '*.[chS]') palacios/objects.mk

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * @file files.c
- * The library's optional group of files: descriptors that came with the VM, each under the name that the definition has
- * for it. Nothing is opened by name here: what a file is and who may write it was decided when the caller opened it.
- * Workers are work items of one unbound workqueue.
+ * Descriptors that came with the VM, each under the name that the definition has for it, and on them the library's
+ * optional group of files; tap.c has those that are interfaces. Nothing is opened by name here: what a file is and who
+ * may write it was decided when the caller opened it. Workers are work items of one unbound workqueue.
  */
 #include "glue.h"
 
@@ -18,6 +18,7 @@
 
 struct lnx_file {
 	char name[PALACIOS_FILE_NAME_SIZE];
+	u32 kind;	   /* PALACIOS_FILE_* */
 	struct file *file; /* owned */
 };
 
@@ -59,12 +60,16 @@ static bool files_usable(const struct file *file)
 static int files_take(struct lnx_file *to, const struct palacios_file *from)
 {
 	if (memchr_inv(from->reserved, 0, sizeof(from->reserved)) || !from->name[0] ||
+	    from->kind > PALACIOS_FILE_TAP ||
 	    strnlen(from->name, sizeof(from->name)) == sizeof(from->name))
 		return -EINVAL;
 	memcpy(to->name, from->name, sizeof(to->name));
+	to->kind = from->kind;
 	to->file = fget(from->fd);
 	if (!to->file)
 		return -EBADF;
+	if (to->kind == PALACIOS_FILE_TAP)
+		return lnx_tap_usable(to->file) ? 0 : -EINVAL;
 	return files_usable(to->file) ? 0 : -EINVAL;
 }
 
@@ -102,25 +107,29 @@ void lnx_files_put(struct lnx_files *files)
 	kvfree(files);
 }
 
+struct file *lnx_files_find(const struct lnx_files *files, const char *name, u32 kind)
+{
+	u32 i;
+
+	for (i = 0; files && i < files->n; i++)
+		if (files->file[i].kind == kind && !strcmp(files->file[i].name, name))
+			return files->file[i].file;
+	return NULL;
+}
+
 /* ---- files ---- */
 
 static int files_open(void *host_ctx, const char *name, bool write, void **file)
 {
 	struct lnx_vm *vm = host_ctx;
-	struct lnx_files *files = vm->files;
-	u32 i;
+	struct file *f = lnx_files_find(vm->files, name, PALACIOS_FILE_DISK);
 
-	for (i = 0; files && i < files->n; i++) {
-		struct file *f = files->file[i].file;
-
-		if (strcmp(files->file[i].name, name))
-			continue;
-		if (write && !(f->f_mode & FMODE_WRITE))
-			return -EPERM;
-		*file = f;
-		return 0;
-	}
-	return -ENOENT;
+	if (!f)
+		return -ENOENT;
+	if (write && !(f->f_mode & FMODE_WRITE))
+		return -EPERM;
+	*file = f;
+	return 0;
 }
 
 /* The VM keeps it. */

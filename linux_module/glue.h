@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file glue.h
- * What the files of the module share. hooks.c serves the library, with memory from pool.c if there is any; console.c its byte streams; vms.c keeps the VMs;
+ * What the files of the module share. hooks.c serves the library, with memory from pool.c if there is any; console.c its byte streams,
+ * files.c its files, tap.c its way to the host's network; vms.c keeps the VMs;
  * vm_dev.c and ioctl.c serve user space, debugfs.c whoever debugs; cpus.c follows the host's CPUs; main.c brings them
  * up and down.
  */
@@ -90,6 +91,13 @@ void lnx_files_exit(void);
 struct lnx_files *lnx_files_get(const void __user *user, u32 n);
 /** Give them back. thread. NULL is allowed. */
 void lnx_files_put(struct lnx_files *files);
+/** That of a name and PALACIOS_FILE_* kind, which lives as long as @p files (may be NULL); NULL: none. any. */
+struct file *lnx_files_find(const struct lnx_files *files, const char *name, u32 kind);
+
+/* ---- tap.c ---- */
+extern const struct v3_host_packet_ops lnx_packet_ops;
+/** Is it one of /dev/net/tun, to read and write? any. */
+bool lnx_tap_usable(const struct file *file);
 
 /* ---- cpus.c ---- */
 /** Virtualization is on as long as somebody has it. thread, CPU hotplug held off. @return 0, -EBUSY, -EPERM, -ENODEV */

@@ -496,6 +496,14 @@ static size_t hooks_random(void *buf, size_t len)
 	return len;
 }
 
+/* A user's guests are connected with each other and with nobody else's. */
+static uint64_t hooks_owner(void *host_ctx)
+{
+	const struct lnx_vm *vm = host_ctx;
+
+	return __kuid_val(vm->owner);
+}
+
 const struct v3_host_ops lnx_host_ops = {
 	.api = V3_HOST_API,
 	.size = sizeof(struct v3_host_ops),
@@ -543,4 +551,6 @@ const struct v3_host_ops lnx_host_ops = {
 	.trace = &lnx_trace_ops,
 	.random = hooks_random,
 	.file = &lnx_file_ops,
+	.packet = &lnx_packet_ops,
+	.owner = hooks_owner,
 };

@@ -1,18 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Run one guest on the bare-metal host in an emulated machine; print its console; exit with its status.
+# Run one guest, or several at once, on the bare-metal host in an emulated machine; print the console; exit with the status.
 # Options and meaning: see usage() below.
 set -u
 
 usage() {
 	cat <<'END'
-usage: tests/run_guest.sh [options] guest.toml
+usage: tests/run_guest.sh [options] guest.toml...
        tests/run_guest.sh [options] --image FILE     a container made by v3-mkimage
        tests/run_guest.sh [options] --selftest       test the bare-metal host itself
 
   --machine M     qemu-svm (default), qemu-svm-la57, bochs-svm, bochs-vmx
   --model NAME    another CPU model of QEMU or Bochs
-  --smp N         CPUs of the machine (default: the guest's vcpus)
+  --smp N         CPUs of the machine (default: the guests' vcpus)
   --memory MIB    memory of the machine (default: 1024)
   --timeout S     seconds until it counts as hanging (default: 60, with --interactive none; 0: none)
   --stats         print the exit statistics at the end
@@ -24,7 +24,10 @@ usage: tests/run_guest.sh [options] guest.toml
   --interactive   QEMU: connect this terminal to the guest's console; Ctrl-A X ends the machine,
                   Ctrl-A Ctrl-A sends a Ctrl-A
 
-Exit status: the guest's own: (v << 1) | 1 for the value v it wrote to port 0xf4, 0 for power-off;
+Several guests run at once in QEMU; each line of theirs begins with "vm1: ", "vm2: " ..., and the first one gets the input.
+
+Exit status: the guest's own: (v << 1) | 1 for the value v it wrote to port 0xf4, 0 for power-off; of several
+guests the first that is not 0;
 124 timeout; 125 failure of the VMM or the host; 2 for mistakes in the call.
 END
 }
@@ -36,6 +39,8 @@ bad() {
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 2
 build=${V3_BUILD:-$top/build}
+newline='
+'
 machine=qemu-svm model= smp= memory=1024 timeout= append= icount= interactive= log= image= toml= selftest=
 
 while [ $# -gt 0 ]; do
@@ -60,12 +65,16 @@ while [ $# -gt 0 ]; do
 	--interactive) interactive=1 ;;
 	-h | --help) usage; exit 0 ;;
 	-*) bad "unknown option $1 (--help shows all)" ;;
-	*) [ -z "$toml" ] || bad "more than one guest: $1"; toml=$1 ;;
+	*) toml=${toml:+$toml$newline}$1 ;;
 	esac
 	shift
 done
-if [ -z "$smp" ] && [ -r "$toml" ]; then
-	smp=$(sed -n 's/^[[:space:]]*vcpus[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/\1/p' "$toml" | head -n 1)
+IFS=$newline # between guests; their names may have spaces
+if [ -z "$smp" ]; then
+	for guest in $toml; do
+		n=$(sed -n 's/^[[:space:]]*vcpus[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/\1/p' "$guest" 2>/dev/null | head -n 1)
+		smp=$((smp + ${n:-1}))
+	done
 fi
 smp=${smp:-1}
 [ -n "$timeout" ] || { [ -n "$interactive" ] && timeout=0 || timeout=60; }
@@ -84,12 +93,19 @@ trap 'exit 130' INT TERM HUP
 
 kernel=$build/baremetal/palacios.elf
 [ -r "$kernel" ] || bad "$kernel is missing: run make first"
-if [ -n "$toml" ]; then
-	"$build/bin/v3-mkimage" "$toml" -o "$dir/guest.img" || exit 125
-elif [ -n "$image" ]; then
+images= n=0
+for guest in $toml; do
+	n=$((n + 1))
+	"$build/bin/v3-mkimage" "$guest" -o "$dir/guest$n.img" || exit 125
+	images=${images:+$images,}$dir/guest$n.img
+done
+unset IFS
+if [ -n "$image" ]; then
 	[ -r "$image" ] || bad "cannot read $image"
-	ln -s "$(readlink -f "$image")" "$dir/guest.img"
+	images=$dir/guest.img
+	ln -s "$(readlink -f "$image")" "$images"
 fi
+case $machine:$images in bochs*,*) bad "several guests run in QEMU only" ;; esac
 [ -z "$icount" ] || append="$append tsc_khz=1000000"
 
 [ "$timeout" -gt 0 ] && limit="timeout --foreground -k 5 $timeout" || limit=
@@ -97,7 +113,7 @@ fi
 run_qemu() {
 	set -- -M pc -m "$memory" -smp "$smp" -cpu "$model" -display none -nodefaults -no-user-config -no-reboot \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$kernel" -append "cpus=$smp$append" "$@"
-	[ ! -e "$dir/guest.img" ] || set -- "$@" -initrd "$dir/guest.img"
+	[ -z "$images" ] || set -- "$@" -initrd "$images"
 	if [ -n "$icount" ]; then
 		set -- "$@" -accel tcg,thread=single -icount shift=0,sleep=off
 	else
@@ -119,7 +135,7 @@ run_bochs() {
 	ips=10000000
 	[ -z "$icount" ] || ips=1000000000
 	perl "$top/tests/system/bochs_image.pl" "$build/baremetal/bochs_rom.bin" "$kernel" \
-		"$([ -e "$dir/guest.img" ] && echo "$dir/guest.img" || echo -)" "$memory" \
+		"${images:--}" "$memory" \
 		"cpus=$smp console=e9$append" "$dir" || exit 125
 	"$top/tests/system/bochsrc.sh" "$dir" "$model" "$smp" "$ips" "$memory" > "$dir/bochsrc"
 	echo c > "$dir/debugger"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file host_files.c
- * Which files of the host a packed guest will use in place. For the v3 command, which opens them; the definition is
+ * Which files and network interfaces of the host a packed guest will use in place. For the v3 command, which opens them; the definition is
  * taken from the container without its checksums: whoever makes the VM of it checks those.
  */
 #include "host_files.h"
@@ -40,7 +40,8 @@ int v3_host_files_each(const void *image, size_t size, v3_host_file_fn fn, void 
 	if (!text || v3_vm_cfg_parse(text, len, V3_CONTAINER_DEFINITION, v3_pc_devices, &cfg, &err))
 		return 0;
 	for (i = 0; i < cfg->nhost_files && !result; i++)
-		result = fn(cfg->host_files[i].name, cfg->host_files[i].write, priv);
+		result = fn(cfg->host_files[i].name, cfg->host_files[i].use == V3_CFG_HOST_WRITE,
+			    cfg->host_files[i].use == V3_CFG_HOST_INTERFACE, priv);
 	v3_vm_cfg_free(cfg);
 	return result;
 }

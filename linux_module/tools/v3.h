@@ -81,6 +81,11 @@ int v3_files_open(const char *path, const struct v3_image *image, struct v3_file
 /** Close them; a VM that has them keeps its own. */
 void v3_files_close(struct v3_files *files);
 
+/* ---- tap.c ---- */
+
+/** Descriptor of a TAP interface of this host, which nobody else has open. */
+int v3_tap_open(const char *name);
+
 /* ---- device.c ---- */
 
 /** Open the device and compare its ABI with ours. */

@@ -80,16 +80,23 @@ struct palacios_create {
 #define PALACIOS_FILE_NAME_SIZE 192 /* bytes, terminator included */
 #define PALACIOS_MAX_FILES	64
 /*
- * As CREATE, for a guest with disks on files of the host. Each file that the definition names comes as a descriptor under
- * that name: the module opens none itself. They are kept open until the VM is freed; the caller may close its own.
- * Errors as CREATE's, and: EBADF: no descriptor; EINVAL: not a regular file or block device, not open for reading, open
- * with O_APPEND or O_DIRECT, or a name that is empty or does not end; E2BIG: more than PALACIOS_MAX_FILES; ENOENT: the
- * definition names a file that was not given; EPERM: the guest may write a file that is open for reading only.
+ * As CREATE, for a guest with disks on files of the host, or networks that lead to interfaces of the host. Each that the
+ * definition names comes as a descriptor under that name: the module opens none itself. They are kept open until the VM is
+ * freed; the caller may close its own.
+ * An interface is a TAP one: /dev/net/tun after TUNSETIFF with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR (with 10 bytes, the
+ * default), and TUNSETOFFLOAD.
+ * Errors as CREATE's, and: EBADF: no descriptor; EINVAL: a kind that is none, a name that is empty or does not end, not
+ * a regular file or block device (not /dev/net/tun), not open for reading (and writing), open with O_APPEND or O_DIRECT;
+ * E2BIG: more than PALACIOS_MAX_FILES; ENOENT: the definition names one that was not given; EPERM: the guest may write
+ * a file that is open for reading only.
  */
+#define PALACIOS_FILE_DISK	0
+#define PALACIOS_FILE_TAP	1
 struct palacios_file {
 	char name[PALACIOS_FILE_NAME_SIZE]; /* in: as in the definition */
 	__s32 fd;			    /* in */
-	__u32 reserved[3];
+	__u32 kind;			    /* in: PALACIOS_FILE_* */
+	__u32 reserved[2];
 };
 
 struct palacios_create_files {

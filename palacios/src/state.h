@@ -128,6 +128,7 @@ struct v3_vm {
 	uint32_t want;	  /* V3_WANT_* of vm/vm.h, atomic: what the vcpus are asked to do */
 	uint32_t arrived; /* vcpus that have reached the rendezvous, atomic */
 	uint32_t alive;	  /* vcpu threads that have not returned, atomic */
+	uint32_t inside;  /* threads between v3_vm_enter() and v3_vm_leave(), atomic */
 	uint64_t stop;	  /* enum v3_stop_reason, status << 32; the first one wins, atomic */
 	const char *reset_why;
 	uint32_t resets; /* how often the VM was reset */

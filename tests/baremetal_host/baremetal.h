@@ -3,7 +3,7 @@
  * @file baremetal.h
  * What the files of the bare-metal host share. The host is the smallest complete embedder of libpalacios: a
  * multiboot kernel that starts every CPU, gives the library memory, threads, locks and timers (hostops.c),
- * runs the one guest image its boot loader passed as a module (main.c) and switches the machine off.
+ * runs the guest images its boot loader passed as modules (main.c) and switches the machine off.
  *
  * Contexts are named as in palacios/host.h: any, atomic, thread.
  */
@@ -128,6 +128,12 @@ bool bm_option_is(const char *text);
 void bm_exit(int status) __attribute__((noreturn));
 
 /* ---- console.c ---- */
+/** What v3_vm_create() is given for one of several guests. NULL: it is the only one. */
+struct bm_guest_tag {
+	char prefix[8]; /* of its lines */
+	bool first;	/* all input is for the first one */
+};
+
 /** Set up COM1 (or port 0xe9 with "console=e9"); polled output works from here on. */
 void bm_console_init(void);
 /** Open the receive interrupt; needs the local APIC. */

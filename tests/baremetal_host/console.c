@@ -5,13 +5,14 @@
  * Bochs and QEMU. Guests' console streams and the host's log lines share it. Follows the PC16550D data sheet.
  *
  * Guest output goes out as it comes; a log line that arrives in the middle of a guest's line starts on a new
- * one, so that every log line stays whole.
+ * one, so that every log line stays whole. Of several guests whole lines go out, each with the guest's prefix.
  */
 #include "baremetal.h"
 #include "cpu.h"
 #include "hostops.h"
 
 #include "palacios/util/fmt.h"
+#include "palacios/util/str.h"
 
 #include <stdarg.h>
 
@@ -27,12 +28,16 @@ enum { RBR = 0, THR = 0, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define TX_WAIT                                                                                    \
 	2000000 /* status reads before a write gives up: a stuck receiver must not hang us */
 #define INPUT_SIZE 1024 /* power of two */
-#define NSTREAMS   8
+#define NSTREAMS   16
+#define LINE_SIZE  256 /* longer ones of one of several guests are cut in two */
 
 struct console_stream {
 	bool open;
 	void (*ready)(void *arg);
 	void *arg;
+	const struct bm_guest_tag *tag; /* not owned, outlives the stream; NULL: the only guest's */
+	size_t nline;			/* bytes of a line that is not complete */
+	char line[LINE_SIZE];
 };
 
 static struct {
@@ -95,15 +100,50 @@ static size_t console_put(const char *buf, size_t len)
 	return done;
 }
 
+/* A line of its own; lock held. */
+static void console_put_line(const char *prefix, const char *line, size_t len)
+{
+	if (!console.at_line_start)
+		console_put("\r\n", 2);
+	console_put(prefix, v3_strlen(prefix));
+	console_put(line, len);
+	console_put("\r\n", 2);
+	console.at_line_start = true;
+}
+
+/* Lock held. */
+static void console_flush(struct console_stream *s)
+{
+	if (s->nline)
+		console_put_line(s->tag->prefix, s->line, s->nline);
+	s->nline = 0;
+}
+
+/* Lock held. */
+static void console_collect(struct console_stream *s, const char *p, size_t len)
+{
+	for (; len; len--, p++) {
+		if (*p != '\r' && *p != '\n')
+			s->line[s->nline++] = *p;
+		if (*p == '\n' || s->nline == LINE_SIZE)
+			console_flush(s);
+	}
+}
+
 static size_t console_write(void *stream, const void *buf, size_t len)
 {
+	struct console_stream *s = stream;
 	const char *p = buf;
 	unsigned long flags = bm_spin_lock(&console.lock);
-	size_t done = console_put(p, len);
+	size_t done = len;
 
-	(void)stream;
-	if (done)
-		console.at_line_start = p[done - 1] == '\n';
+	if (s->tag) {
+		console_collect(s, p, len);
+	} else {
+		done = console_put(p, len);
+		if (done)
+			console.at_line_start = p[done - 1] == '\n';
+	}
 	bm_spin_unlock(&console.lock, flags);
 	return done;
 }
@@ -111,15 +151,8 @@ static size_t console_write(void *stream, const void *buf, size_t len)
 void bm_print_line(const char *line)
 {
 	unsigned long flags = bm_spin_lock(&console.lock);
-	size_t len = 0;
 
-	while (line[len])
-		len++;
-	if (!console.at_line_start)
-		console_put("\r\n", 2);
-	console_put(line, len);
-	console_put("\r\n", 2);
-	console.at_line_start = true;
+	console_put_line("", line, v3_strlen(line));
 	bm_spin_unlock(&console.lock, flags);
 }
 
@@ -183,11 +216,13 @@ static size_t console_read(void *stream, void *buf, size_t len)
 static void *console_open(void *host_ctx, const char *name, void (*ready)(void *arg), void *arg)
 {
 	unsigned long flags = bm_spin_lock(&console.lock);
+	const struct bm_guest_tag *tag = host_ctx;
 	struct console_stream *s = NULL;
 	unsigned i;
 
-	(void)host_ctx;
 	(void)name;
+	if (tag && !tag->first)
+		ready = NULL;
 	for (i = 0; i < NSTREAMS && !s; i++) {
 		if (console.stream[i].open)
 			continue;
@@ -195,6 +230,8 @@ static void *console_open(void *host_ctx, const char *name, void (*ready)(void *
 		s->open = true;
 		s->ready = ready;
 		s->arg = arg;
+		s->tag = tag;
+		s->nline = 0;
 		if (ready && console.in_head != console.in_tail)
 			ready(arg);
 	}
@@ -207,6 +244,7 @@ static void console_close(void *stream)
 	struct console_stream *s = stream;
 	unsigned long flags = bm_spin_lock(&console.lock);
 
+	console_flush(s);
 	s->open = false;
 	s->ready = NULL;
 	bm_spin_unlock(&console.lock, flags);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file main.c
- * From the multiboot information to the verdict: bring the machine up, hand the first module (an image
- * container of v3-mkimage) to the library, run it, switch off. Multiboot Specification 0.6.96, section 3.3.
+ * From the multiboot information to the verdict: bring the machine up, hand the modules (each an image container of
+ * v3-mkimage, and a VM) to the library, run them, switch off. Multiboot Specification 0.6.96, section 3.3.
  *
  * Command line:
  *   cpus=N       number of CPUs of this machine; else those that answer within 100 ms
  *   tsc_khz=N    frequency of the time stamp counter; else measured
  *   console=e9   console on port 0xe9 (Bochs) instead of COM1
  *   stats        print the exit statistics at the end of each run
- *   repeat=N     create, run and destroy the guest N times
+ *   repeat=N     create, run and destroy the guests N times
  *   hook=GPA     intercept reads and writes of this page of guest RAM, and perform them
  *   view=GPA     vcpu 0 sees another page there, full of 0x5a and read-only; its first write ends that
  *   dirty        the guest can track its written pages, by ports (dirty.c)
@@ -20,14 +20,17 @@
  *   vmxcaps      print the VMX capability MSRs instead of running a guest
  *   crash        write through a null pointer: tests that a crash is reported
  *
- * The last line printed is "palacios-host: exit STATUS": 0 power-off, the guest's own isa-debug-exit status,
- * 125 when the VMM failed or this host crashed.
+ * What is done to a guest beside running it is done to the first one.
+ *
+ * The last line printed is "palacios-host: exit STATUS": 0 power-off, the guest's own isa-debug-exit status, of several
+ * guests that of the first one that is not 0; 125 when the VMM failed or this host crashed.
  */
 #include "baremetal.h"
 #include "cpu.h"
 #include "hostops.h"
 
 #include "palacios/palacios.h"
+#include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 #include "palacios/view.h"
@@ -40,6 +43,7 @@
 
 #define LOW_MEMORY 0x100000ull /* below: firmware, trampoline */
 #define MAX_RANGES 32
+#define MAX_VMS	   4
 
 struct mbi {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4];
@@ -57,7 +61,8 @@ struct mbi_mmap {
 } __attribute__((packed));
 
 static char main_cmdline[512];
-static struct bm_range main_module; /* the guest's image container */
+static struct bm_range main_module[MAX_VMS]; /* the guests' image containers */
+static unsigned main_nvms;
 
 /* Does the word at @p begin with @name, and end there or at '='? @return what follows, or NULL. */
 static const char *option_match(const char *p, const char *name)
@@ -144,14 +149,18 @@ static unsigned main_read_ram(const struct mbi *mbi, struct bm_range *ram)
 static void main_init_memory(const struct mbi *mbi)
 {
 	const struct mbi_module *mods = (const struct mbi_module *)(uint64_t)mbi->mods_addr;
-	struct bm_range ram[MAX_RANGES], taken[3];
+	struct bm_range ram[MAX_RANGES], taken[2 + MAX_VMS];
 	unsigned nram = main_read_ram(mbi, ram), ntaken = 0;
 
 	taken[ntaken++] = (struct bm_range){0, LOW_MEMORY};
 	taken[ntaken++] = (struct bm_range){(uint64_t)bm_image_start, (uint64_t)bm_image_end};
-	if (mbi->flags & MBI_MODULES && mbi->mods_count) {
-		main_module = (struct bm_range){mods[0].start, mods[0].end};
-		taken[ntaken++] = main_module;
+	if (mbi->flags & MBI_MODULES)
+		main_nvms = mbi->mods_count;
+	if (main_nvms > MAX_VMS)
+		bm_panic("more than %u modules", MAX_VMS);
+	for (unsigned i = 0; i < main_nvms; i++) {
+		main_module[i] = (struct bm_range){mods[i].start, mods[i].end};
+		taken[ntaken++] = main_module[i];
 	}
 	if (!nram)
 		bm_panic("the boot loader names no memory");
@@ -262,51 +271,102 @@ static int main_drop_view(struct v3_vm *vm, const struct main_view *v)
 	return err;
 }
 
-static int main_wait(struct v3_vm *vm)
+/* A guest, from create to destroy. */
+struct main_guest {
+	struct bm_guest_tag tag;
+	struct v3_vm *vm;      /* owned; NULL: not created */
+	struct main_view view; /* of the first one */
+};
+
+static int main_wait(struct v3_vm *vm, bool first)
 {
 	int err = V3_OK;
 
-	if (bm_option_is("mirror"))
+	if (first && bm_option_is("mirror"))
 		err = bm_mirror_run(vm);
 	else
 		v3_vm_wait(vm);
 	return err ? BM_EXIT_BROKEN : main_verdict(vm);
 }
 
-static int main_run_guest(void)
+static int main_create(struct main_guest *guest, unsigned i)
 {
-	const void *image = (const void *)main_module.start;
-	struct main_view view;
-	struct v3_vm *vm;
-	int err, status;
+	size_t len = main_module[i].end - main_module[i].start;
+	int err;
 
-	err = v3_vm_create(image, main_module.end - main_module.start, NULL, &vm);
-	if (err) {
+	guest->view.page = V3_HPA_NONE;
+	guest->tag.first = !i;
+	v3_snprintf(guest->tag.prefix, sizeof(guest->tag.prefix), "vm%u: ", i + 1);
+	err = v3_vm_create((const void *)main_module[i].start, len,
+			   main_nvms > 1 ? &guest->tag : NULL, &guest->vm);
+	if (err)
 		bm_print("palacios-host: cannot create the VM: %s", v3_strerror(err));
-		return BM_EXIT_BROKEN;
-	}
-	err = main_make_view(vm, &view);
+	return err;
+}
+
+/* What is done to the first guest beside running it. */
+static int main_prepare(struct main_guest *guest)
+{
+	int err = main_make_view(guest->vm, &guest->view);
+
 	if (!err)
-		err = main_hook(vm);
+		err = main_hook(guest->vm);
 	if (!err && bm_option_is("dirty"))
-		err = bm_dirty_init(vm);
+		err = bm_dirty_init(guest->vm);
 	if (!err && bm_option_is("mirror"))
-		err = bm_mirror_start(vm);
+		err = bm_mirror_start(guest->vm);
+	return err;
+}
+
+static int main_start(struct main_guest *guest, bool first)
+{
+	int err = first ? main_prepare(guest) : V3_OK;
+
 	if (!err)
-		err = v3_vm_start(vm);
-	if (err) {
+		err = v3_vm_start(guest->vm);
+	if (err)
 		bm_print("palacios-host: cannot start the VM: %s", v3_strerror(err));
-		status = BM_EXIT_BROKEN;
-	} else {
-		status = main_wait(vm);
-	}
-	bm_mirror_end();
+	return err;
+}
+
+/* @return 0, or BM_EXIT_BROKEN */
+static int main_destroy(struct main_guest *guest, bool first)
+{
+	int status = 0;
+
+	if (!guest->vm)
+		return 0;
+	if (first)
+		bm_mirror_end();
 	if (bm_option_is("stats"))
-		v3_vm_print_stats(vm);
-	if (main_drop_view(vm, &view))
+		v3_vm_print_stats(guest->vm);
+	if (first && main_drop_view(guest->vm, &guest->view))
 		status = BM_EXIT_BROKEN;
-	v3_vm_destroy(vm);
+	v3_vm_destroy(guest->vm);
 	return status;
+}
+
+/* All of them at once. @return the status of the first one whose status is not 0 */
+static int main_run_guests(void)
+{
+	static struct main_guest guest[MAX_VMS];
+	int err = V3_OK, status = 0, result;
+	unsigned i;
+
+	memset(guest, 0, sizeof(guest));
+	for (i = 0; i < main_nvms && !err; i++)
+		err = main_create(&guest[i], i);
+	for (i = 0; i < main_nvms && !err; i++)
+		err = main_start(&guest[i], !i);
+	for (i = 0; i < main_nvms && !err; i++) {
+		result = main_wait(guest[i].vm, !i);
+		status = status ? status : result;
+	}
+	for (i = 0; i < main_nvms; i++) {
+		if (main_destroy(&guest[i], !i))
+			err = V3_EINVAL;
+	}
+	return err ? BM_EXIT_BROKEN : status;
 }
 
 /* @return status, or BM_EXIT_BROKEN if the library kept anything */
@@ -334,7 +394,7 @@ static int main_use_library(void)
 	struct bm_usage before, inside;
 	int err, status = 0;
 
-	if (!main_module.end) {
+	if (!main_nvms) {
 		bm_print("palacios-host: the boot loader passed no module: nothing to run");
 		return BM_EXIT_BROKEN;
 	}
@@ -346,7 +406,7 @@ static int main_use_library(void)
 	}
 	bm_mem_usage(&inside);
 	for (; runs && status != BM_EXIT_BROKEN; runs--)
-		status = main_check_leaks(&inside, main_run_guest());
+		status = main_check_leaks(&inside, main_run_guests());
 	err = v3_fini();
 	if (err) {
 		bm_print("palacios-host: cannot leave the library: %s", v3_strerror(err));

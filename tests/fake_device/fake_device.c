@@ -5,12 +5,15 @@
  * three VMs from the start and those made by CREATE, all gone with the process. What a guest does follows from its
  * VM's name. FAKE_DEVICE in the environment makes it differ: "missing", "denied", "old" (another ABI), "pool",
  * "plain" (no CAP_SYS_ADMIN), "empty" (no VM). FAKE_LOG names a file that
- * gets a line per call that changes something.
+ * gets a line per call that changes something. A /dev/net/tun is there, too ("no-tun": it is not), with the TAP
+ * interfaces tap0, busy, alien (another user's) and eth0, which is none.
  */
 #include "../../linux_module/uapi/palacios.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -234,7 +238,8 @@ static int fake_create_files(const struct palacios_create_files *c)
 	const struct palacios_file *file = (const void *)(uintptr_t)c->files;
 
 	for (uint32_t i = 0; i < c->nfiles; i++)
-		fake_note("file %s %s", file[i].name,
+		fake_note("%s %s %s", file[i].kind == PALACIOS_FILE_TAP ? "tap" : "file",
+			  file[i].name,
 			  (fcntl(file[i].fd, F_GETFL) & O_ACCMODE) == O_RDWR ? "rw" : "ro");
 	return fake_create(&c->create);
 }
@@ -428,8 +433,40 @@ static int fake_vm_ioctl(struct fake_vm *vm, unsigned long request, void *arg)
 
 /* ---- what the linker puts in the place of the C library's ---- */
 
+/* ---- TAP interfaces ---- */
+
+static const struct {
+	const char *name;
+	int err; /* of TUNSETIFF */
+} fake_taps[] = {{"tap0", 0}, {"busy", EBUSY}, {"alien", EPERM}, {"eth0", EINVAL}};
+
+/* Requests of sockets and of /dev/net/tun. */
+static int fake_tap_ioctl(int fd, unsigned long request, void *arg)
+{
+	struct ifreq *r = arg;
+	size_t i;
+
+	if (request == TUNSETOFFLOAD) {
+		fake_note("offload %#lx", (unsigned long)arg);
+		return 0;
+	}
+	if (request != SIOCGIFFLAGS && request != TUNSETIFF)
+		return __real_ioctl(fd, request, arg);
+	for (i = 0; i < sizeof(fake_taps) / sizeof(fake_taps[0]); i++) {
+		if (strcmp(fake_taps[i].name, r->ifr_name))
+			continue;
+		if (request == SIOCGIFFLAGS || !fake_taps[i].err)
+			return 0;
+		return fake_refuse(fake_taps[i].err);
+	}
+	return fake_refuse(ENODEV);
+}
+
 int __wrap_open(const char *path, int flags, ...)
 {
+	if (!strcmp(path, "/dev/net/tun"))
+		return fake_mode("no-tun") ? fake_refuse(ENOENT)
+					   : __real_open("/dev/null", flags, 0);
 	if (strcmp(path, PALACIOS_DEVICE))
 		return __real_open(path, flags, 0);
 	if (fake_mode("missing"))
@@ -451,7 +488,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	arg = va_arg(ap, void *);
 	va_end(ap);
 	if (_IOC_TYPE(request) != PALACIOS_IOC)
-		return __real_ioctl(fd, request, arg);
+		return fake_tap_ioctl(fd, request, arg);
 	if (fd >= FAKE_FDS)
 		return fake_device_ioctl(request, arg);
 	return fd >= 0 && fake.of_fd[fd] ? fake_vm_ioctl(fake.of_fd[fd], request, arg)

@@ -30,7 +30,11 @@ static struct {
 	int error;
 	bool held;
 	pthread_cond_t released;
-} files = {.lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
+	unsigned busy; /* workers that run or were asked to */
+	pthread_cond_t settled;
+} files = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	   .released = PTHREAD_COND_INITIALIZER,
+	   .settled = PTHREAD_COND_INITIALIZER};
 
 void fake_file_reset(void)
 {
@@ -92,6 +96,22 @@ void fake_worker_hold(bool hold)
 	pthread_mutex_lock(&files.lock);
 	files.held = hold;
 	pthread_cond_broadcast(&files.released);
+	pthread_mutex_unlock(&files.lock);
+}
+
+void fake_worker_settle(void)
+{
+	pthread_mutex_lock(&files.lock);
+	while (files.busy)
+		pthread_cond_wait(&files.settled, &files.lock);
+	pthread_mutex_unlock(&files.lock);
+}
+
+static void file_count_busy(int n)
+{
+	pthread_mutex_lock(&files.lock);
+	files.busy += (unsigned)n;
+	pthread_cond_broadcast(&files.settled);
 	pthread_mutex_unlock(&files.lock);
 }
 
@@ -227,6 +247,8 @@ static void *worker_main(void *arg)
 		worker_call(w);
 		pthread_mutex_lock(&w->lock);
 		w->running = false;
+		if (!w->asked)
+			file_count_busy(-1);
 		pthread_cond_broadcast(&w->cond);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -258,6 +280,8 @@ static void worker_wake(void *worker)
 	struct fake_worker *w = worker;
 
 	pthread_mutex_lock(&w->lock);
+	if (!w->asked && !w->running)
+		file_count_busy(1);
 	w->asked = true;
 	pthread_cond_broadcast(&w->cond);
 	pthread_mutex_unlock(&w->lock);

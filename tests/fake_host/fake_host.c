@@ -25,8 +25,8 @@ struct fake_record {
 };
 
 static const char *const kind_name[FAKE_NKINDS] = {
-	"allocation", "page block", "RAM piece", "thread", "wait queue",
-	"mutex",      "spinlock",   "timer",	 "stream", "file"};
+	"allocation", "page block", "RAM piece", "thread", "wait queue", "mutex",
+	"spinlock",   "timer",	    "stream",	 "file",   "interface"};
 
 static struct {
 	pthread_mutex_t lock; /* guards all below */
@@ -394,6 +394,7 @@ void fake_host_test_begin(void)
 	fake_console_reset();
 	fake_trace_reset();
 	fake_file_reset();
+	fake_packet_reset();
 	fake_random_limit(SIZE_MAX);
 	if (fake_arch_reset)
 		fake_arch_reset();
@@ -527,4 +528,6 @@ const struct v3_host_ops fake_host_ops = {
 	.trace = &fake_trace_ops,
 	.random = host_random,
 	.file = &fake_file_ops,
+	.packet = &fake_packet_ops,
+	.owner = fake_op_owner,
 };

@@ -31,6 +31,7 @@ enum fake_kind {
 	FAKE_TIMER,
 	FAKE_STREAM, /* console streams; "refused" means "no such stream" */
 	FAKE_FILE,   /* open files */
+	FAKE_PACKET, /* open interfaces */
 	FAKE_NKINDS
 };
 
@@ -194,6 +195,29 @@ void fake_file_fail_at(unsigned k, int error);
 unsigned fake_file_flushes(void);
 /** While held, workers do not begin what they were woken for. */
 void fake_worker_hold(bool hold);
+/** Wait until no worker runs or was asked to; none is held. */
+void fake_worker_settle(void);
+
+/* ---- an interface of the host's network, "tap0" ---- */
+
+struct v3_net_offload;
+
+/** Let it be there, with no frame in it. It is not there at the beginning of each test. */
+void fake_packet_add(void);
+/** A frame comes in; at most 64 may wait. */
+void fake_packet_send(const struct v3_net_offload *offload, const void *bytes, uint32_t len);
+/** The oldest frame that went out. @return its length, -1: none */
+long fake_packet_receive(struct v3_net_offload *offload, void *bytes, uint32_t size);
+/** Frames that came in and were not read. */
+unsigned fake_packet_unread(void);
+/** How many frames that went out may wait to be received (default: 64). */
+void fake_packet_room(unsigned frames);
+/** Switch it on or off. */
+void fake_packet_up(bool up);
+/** It is gone for good. */
+void fake_packet_remove(void);
+/** Whose VM is that with this embedder's pointer? Default: all are 0's. */
+void fake_owner_set(uint64_t (*owner)(void *host_ctx));
 
 /* ---- trace ---- */
 

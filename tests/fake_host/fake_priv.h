@@ -48,6 +48,7 @@ void fake_clock_reset(void);
 void fake_console_reset(void);
 void fake_trace_reset(void);
 void fake_file_reset(void);
+void fake_packet_reset(void);
 
 /* The simulated CPU, fake_instr.c. */
 void fake_instr_reset(void);
@@ -99,5 +100,7 @@ void fake_timer_cancel(void *timer);
 extern const struct v3_host_console_ops fake_console_ops;
 extern const struct v3_host_trace_ops fake_trace_ops;
 extern const struct v3_host_file_ops fake_file_ops;
+extern const struct v3_host_packet_ops fake_packet_ops;
+uint64_t fake_op_owner(void *host_ctx);
 
 #endif

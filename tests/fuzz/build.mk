@@ -45,7 +45,7 @@ $(eval $(call fuzz-target,virtio_net,virtio,$(call fuzz-device,virtio_net,"queue
 $(eval $(call fuzz-target,virtio_console,virtio,$(call fuzz-device,virtio_console,"console = \"console\"")))
 $(eval $(call fuzz-target,ide,ide))
 # The rows of fuzz_machine.c's table.
-FUZZ_MACHINE := uart i8254 i8259 hpet rtc ioapic lapic chipset piix4_pm i8042 vga fw_cfg pci msr exits
+FUZZ_MACHINE := uart i8254 i8259 hpet rtc ioapic lapic chipset piix4_pm i8042 vga fw_cfg pci msr exits save
 $(foreach t,$(FUZZ_MACHINE),$(eval $(call fuzz-target,$(t),machine,-DFUZZ_TARGET='"$(t)"')))
 all-objs += $(patsubst %,$(B)/fuzz/obj/%.o,$(FUZZ_TARGETS)) $(patsubst %,$(B)/replay/obj/%.o,$(FUZZ_TARGETS))
 

@@ -3,21 +3,24 @@
  * @file fuzz_machine.c
  * A whole PC and its guest for libFuzzer: the input is a program of port, memory and MSR accesses, exits and time.
  * Compiled once per row of the table below, which says where that program may go. The VM is made once; each input
- * begins with a power-on. Sanitizers and the fake host judge; so does an access that is not served.
+ * begins with a power-on. One row's program also changes bytes of its saved state and loads it. Sanitizers and the fake host judge; so does an access that is not served.
  */
 #include "fuzz.h"
 
 #include "fake_vm.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/timer.h"
 #include "palacios/vm.h"
+#include "save_tamper.h"
 #include "state.h"
 #include "tap.h"
 #include "vm/vm.h"
 
 #define FUZZ_RAM_MB    4
 #define FUZZ_MAX_STEPS 300
+#define FUZZ_MAX_LOADS 4
 #define FUZZ_CODE      0x9000	  /* where the instructions of exits lie */
 #define FUZZ_BARS      0xc0000000 /* where the corpus puts PCI devices */
 
@@ -31,23 +34,26 @@ struct range {
 struct target {
 	const char *name;
 	const char *devices; /* lines of the definition beyond those of a PC */
-	struct range range[6];
+	struct range range[20];
 	bool exits; /* any exit, too */
+	bool loads; /* saved state, too */
 };
 
 static const struct target targets[] = {
-	{"uart", "", {{PORT, V3_PC_PORT_COM1, 8}}, false},
-	{"i8254", "", {{PORT, V3_PC_PORT_PIT, 4}, {PORT, V3_PC_PORT_SPEAKER, 1}}, false},
+	{"uart", "", {{PORT, V3_PC_PORT_COM1, 8}}, false, false},
+	{"i8254", "", {{PORT, V3_PC_PORT_PIT, 4}, {PORT, V3_PC_PORT_SPEAKER, 1}}, false, false},
 	{"i8259",
 	 "",
 	 {{PORT, V3_PC_PORT_PIC1, 2}, {PORT, V3_PC_PORT_PIC2, 2}, {PORT, V3_PC_PORT_ELCR, 2}},
+	 false,
 	 false},
-	{"hpet", "[[device]]\nclass = \"hpet\"\n", {{MMIO, V3_PC_HPET_BASE, 0x160}}, false},
-	{"rtc", "", {{PORT, V3_PC_PORT_RTC, 2}}, false},
-	{"ioapic", "", {{MMIO, V3_PC_IOAPIC_BASE, 0x80}}, false},
+	{"hpet", "[[device]]\nclass = \"hpet\"\n", {{MMIO, V3_PC_HPET_BASE, 0x160}}, false, false},
+	{"rtc", "", {{PORT, V3_PC_PORT_RTC, 2}}, false, false},
+	{"ioapic", "", {{MMIO, V3_PC_IOAPIC_BASE, 0x80}}, false, false},
 	{"lapic",
 	 "",
 	 {{MMIO, V3_PC_LAPIC_BASE, 0x400}, {MSR, 0x800, 0x40}, {MSR, 0x1b, 1}, {MSR, 0x6e0, 1}},
+	 false,
 	 false},
 	{"chipset",
 	 "",
@@ -57,25 +63,29 @@ static const struct target targets[] = {
 	  {PORT, V3_PC_PORT_RESET, 1},
 	  {PORT, V3_PC_PORT_DEBUGCON, 1},
 	  {PORT, V3_PC_PORT_DEBUGEXIT, 4}},
+	 false,
 	 false},
 	{"piix4_pm",
 	 "",
 	 {{PORT, V3_PC_PORT_PCI_ADDR, 8},
 	  {PORT, V3_PC_PM_BASE, V3_PC_PM_LEN},
 	  {PORT, V3_PC_SMBUS_BASE, V3_PC_SMBUS_LEN}},
+	 false,
 	 false},
-	{"i8042", "", {{PORT, V3_PC_PORT_KBC_DATA, 1}, {PORT, V3_PC_PORT_KBC, 1}}, false},
+	{"i8042", "", {{PORT, V3_PC_PORT_KBC_DATA, 1}, {PORT, V3_PC_PORT_KBC, 1}}, false, false},
 	{"vga",
 	 "[[device]]\nclass = \"vga\"\nconsole = \"console\"\n",
 	 {{PORT, 0x3c0, 16},
 	  {PORT, 0x3d4, 2},
 	  {PORT, 0x3da, 1},
 	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE}},
+	 false,
 	 false},
-	{"fw_cfg", "", {{PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN}}, false},
+	{"fw_cfg", "", {{PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN}}, false, false},
 	{"pci",
 	 "[[device]]\nclass = \"virtio_rng\"\n[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\n",
 	 {{PORT, V3_PC_PORT_PCI_ADDR, 8}, {MMIO, FUZZ_BARS, 0x8000}},
+	 false,
 	 false},
 	{"msr",
 	 "",
@@ -85,8 +95,31 @@ static const struct target targets[] = {
 	  {MSR, 0x4b564d00, 8},
 	  {MSR, 0xc0000080, 0x90},
 	  {MSR, 0xc0010000, 0x200}},
+	 false,
 	 false},
-	{"exits", "", {{PORT, 0, 0x10000}}, true},
+	{"exits", "", {{PORT, 0, 0x10000}}, true, false},
+	{"save",
+	 "[[device]]\nclass = \"hpet\"\n[[device]]\nclass = \"vga\"\nconsole = \"console\"\n"
+	 "[[device]]\nclass = \"virtio_blk\"\nsize = \"64K\"\n[[device]]\nclass = \"virtio_net\"\n"
+	 "[[device]]\nclass = \"ide\"\nsize = \"64K\"\n",
+	 {{PORT, V3_PC_PORT_COM1, 8},
+	  {PORT, V3_PC_PORT_PIT, 4},
+	  {PORT, V3_PC_PORT_PIC1, 2},
+	  {PORT, V3_PC_PORT_PIC2, 2},
+	  {MMIO, V3_PC_HPET_BASE, 0x160},
+	  {PORT, V3_PC_PORT_RTC, 2},
+	  {MMIO, V3_PC_IOAPIC_BASE, 0x80},
+	  {MMIO, V3_PC_LAPIC_BASE, 0x400},
+	  {PORT, V3_PC_PM_BASE, 0x30},
+	  {PORT, V3_PC_PORT_KBC_DATA, 5},
+	  {PORT, 0x3c0, 0x1b},
+	  {MMIO, V3_PC_VGA_BASE, V3_PC_VGA_SIZE},
+	  {PORT, V3_PC_PORT_FW_CFG, V3_PC_PORT_FW_CFG_LEN},
+	  {PORT, V3_PC_PORT_PCI_ADDR, 8},
+	  {MMIO, V3_PC_PCI_MMIO_BASE, 0x8000},
+	  {PORT, 0x1f0, 8}},
+	 false,
+	 true},
 };
 
 static const struct target *target;
@@ -138,7 +171,8 @@ static void served(int err)
 static void step_access(uint8_t op)
 {
 	static const uint8_t sizes[] = {1, 2, 4, 8};
-	const struct range *r = &target->range[(op & 7) % nranges];
+	unsigned n = nranges > 8 ? (unsigned)take(1) : op & 7;
+	const struct range *r = &target->range[n % nranges];
 	struct v3_vcpu *vcpu = vm->vcpu[op >> 6 & 1];
 	unsigned size = sizes[op >> 4 & 3];
 	bool write = op & 8;
@@ -257,8 +291,46 @@ static void step_world(void)
 	fake_take_interrupt(vm->vcpu[1]);
 }
 
+/* Change a few bytes of the saved state: each by the number of its field and its place in it. */
+static void change_image(uint8_t *image, size_t len)
+{
+	for (unsigned n = (unsigned)take(1) % 8; n--;) {
+		unsigned field = (unsigned)take(2);
+		uint8_t *p = image, *bytes = NULL;
+		uint32_t bytes_len = 0, at = (uint32_t)take(2);
+
+		do
+			p = save_record(p, &bytes, &bytes_len);
+		while (field-- && p < image + len);
+		if (bytes_len)
+			bytes[at % bytes_len] = (uint8_t)take(1);
+	}
+}
+
+/* The machine is saved, changed behind its back, switched on anew and loaded; or what is refused leaves it reset. */
+static void step_load(void)
+{
+	struct v3_save_buf buf = {.data = NULL};
+	uint8_t *image;
+
+	v3_time_pause(vm);
+	v3_devices_save(vm, &buf);
+	image = malloc(buf.pos);
+	buf = (struct v3_save_buf){.data = image, .size = buf.pos};
+	if (!image || v3_devices_save(vm, &buf) || buf.pos != buf.size)
+		abort();
+	change_image(image, buf.size);
+	power_on();
+	buf.pos = 0;
+	v3_devices_load(vm, &buf);
+	free(image);
+	v3_time_continue(vm);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	unsigned loads = 0;
+
 	fuzz_begin(data, size);
 	power_on();
 	for (unsigned i = 0; fuzz_in.left && i < FUZZ_MAX_STEPS; i++) {
@@ -268,6 +340,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			step_access(op);
 		else if ((op & 3) == 3 && target->exits)
 			step_exit();
+		else if ((op & 3) == 3 && target->loads && loads++ < FUZZ_MAX_LOADS)
+			step_load();
 		else if (op & 1)
 			step_memory();
 		else

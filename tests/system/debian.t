@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Debian kernel as guest: to user space, its own checks, disks, network cards, power-off. TAP; V3_BUILD names the build folder."""
+"""The Debian kernel as guest: to user space, its own checks, disks, network cards, power-off; two of them on one network.
+TAP; V3_BUILD names the build folder."""
 import os
 import re
 import subprocess
@@ -23,10 +24,10 @@ def result(ok, title, notes=""):
             print(f"# {line}", file=sys.stderr)
 
 
-def boot(name, smp, timeout, *args):
-    """Run one definition: (status, output)."""
+def boot(names, smp, timeout, *args):
+    """Run definitions, at once if there are several: (status, output)."""
     cmd = [os.path.join(TOP, "tests", "run_guest.sh"), "--smp", str(smp), "--timeout", str(timeout), *args,
-           os.path.join(DEBIAN, f"{name}.toml")]
+           *(os.path.join(DEBIAN, f"{name}.toml") for name in names.split())]
     env = {**os.environ, "V3_BUILD": BUILD, "B": BUILD}
     p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
                        check=False, timeout=timeout + 60)
@@ -64,6 +65,22 @@ def test_selftest(name, title, smp, *args):
     result(re.search(r"^selftest: 0 failed$", out, re.M), f"{title}: all checks of the guest ran", out)
     result(status == 0, f"{title}: status 0 (is {status})", out)
     return out
+
+
+def test_pair():
+    """Two guests, a CPU for each, transfer a file by a switch of the VMM; tests/system/debian/peer is what they do."""
+    status, out = boot("serve fetch", 2, 600, "--stats")
+    for guest, name in (("vm1", "serve"), ("vm2", "fetch")):
+        for m in re.finditer(rf"^{guest}: selftest: (ok|FAILED) (.*)$", out, re.M):
+            result(m.group(1) == "ok", f"two guests: {name}: {m.group(2)}", out)
+        result(re.search(rf"^{guest}: selftest: 0 failed", out, re.M), f"two guests: {name}: all checks ran", out)
+    result(status == 0, f"two guests: status 0 (is {status})", out)
+    frames = sum(int(n) for pair in re.findall(r"net: .* in all (\d+) \+ (\d+)", out) for n in pair)
+    exits = sum(int(n) for n in re.findall(r"stats: vcpu \d+: entries (\d+)", out))
+    packets = 2 * (50 << 20) / 1500
+    result(frames and exits / packets < 2,
+           f"two guests: less than 2 exits per packet of 1500 bytes (are {exits / packets:.2f}, both boots included)", out)
+    print(f"# two guests: {exits} exits, {frames} frames: {exits / max(frames, 1):.1f} per frame")
 
 
 def test_shell():
@@ -113,5 +130,6 @@ result("net: printed at hvc0\n" in net and "net: printed at port debug\n" in net
 frames = sum(int(n) for n in re.findall(r"(\d+) frames\b", net))
 exits = sum(int(n) for n in re.findall(r"stats: vcpu \d+: entries (\d+)", net))
 print(f"# network cards: {exits} exits, boot included, for {frames} frames: {exits / max(frames, 1):.1f} per frame")
+test_pair()
 print(f"1..{count}")
 sys.exit(1 if failures else 0)

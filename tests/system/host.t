@@ -4,6 +4,7 @@
 # self test and passes its TAP lines on, renumbered.
 use strict;
 use warnings;
+use File::Temp 'tempfile';
 use FindBin;
 
 my $run = "$FindBin::Bin/../run_guest.sh";
@@ -40,6 +41,15 @@ selftest('QEMU, 4 CPUs, counted instructions', '--smp', 4, '--icount');
 selftest('Bochs with SVM, 2 CPUs', '--machine', 'bochs-svm', '--smp', 2);
 selftest('Bochs with VMX, 1 CPU', '--machine', 'bochs-vmx', '--smp', 1);
 selftest('Bochs without 1 GiB pages', '--machine', 'bochs-vmx', '--model', 'corei5_lynnfield_750');
+
+# Several modules are several guests; here they share a CPU.
+my $hello = ($ENV{V3_BUILD} // "$FindBin::Bin/../../build") . '/guests/hello.elf';
+my ($file, $definition) = tempfile(UNLINK => 1);
+print $file qq([vm]\nname = "hello"\nmemory = "16M"\n[boot]\ntype = "multiboot"\nkernel = "$hello"\n);
+close $file;
+my $both = `$run --memory 128 --timeout 60 --smp 1 $definition $definition`;
+report(($? >> 8) == 33 && $both =~ /^vm1: 2 checks, 0 failed$/m && $both =~ /^vm2: 2 checks, 0 failed$/m,
+	"two guests on one CPU run to their end");
 
 my $dump = `$run --memory 128 --timeout 30 --selftest --append crash`;
 report(($? >> 8) == 125 && $dump =~ /crash: exception 14 \(page fault\)/,

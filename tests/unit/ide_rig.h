@@ -192,4 +192,25 @@ static inline void rig_fill(uint8_t byte, uint32_t len)
 	CHECK_EQ(v3_mem_set(bench.vm, RIG_DATA, byte, len), V3_OK);
 }
 
+static uint8_t buf[0x20000]; /* of the test */
+
+/* Fill a sector through PIO so that tests can tell it from others. */
+static inline void rig_put_sector(uint32_t lba, uint8_t byte)
+{
+	memset(buf, byte, 512);
+	rig_lba28(0x30, lba, 1);
+	CHECK_EQ(rig_status(), RIG_DRQ);
+	rig_pio_out(buf, 512);
+	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
+}
+
+/* First byte of a sector read by PIO. */
+static inline uint8_t rig_get_sector(uint32_t lba)
+{
+	rig_lba28(0x20, lba, 1);
+	CHECK_EQ(reg_in(IDE_STATUS), RIG_DRQ);
+	rig_pio_in(buf, 512);
+	return buf[0];
+}
+
 #endif

@@ -61,16 +61,16 @@ static inline void save_rig_memory(bool out)
 /* @return false: reported */
 static inline bool save_rig_save(void)
 {
-	struct v3_save_buf buf = {.data = rig_saved.image, .size = sizeof(rig_saved.image)};
+	struct v3_save_buf state = {.data = rig_saved.image, .size = sizeof(rig_saved.image)};
 	int err;
 
 	v3_time_pause(bench.vm);
 	bench.vm->ndevices = rig_saved.n;
-	err = v3_devices_save(bench.vm, &buf);
+	err = v3_devices_save(bench.vm, &state);
 	bench.vm->ndevices = 0;
 	rig_saved.now = bench.vm->time.paused_ns;
 	v3_time_continue(bench.vm);
-	rig_saved.len = buf.pos;
+	rig_saved.len = state.pos;
 	memcpy(rig_saved.level, bench.level, sizeof(bench.level));
 	save_rig_memory(true);
 	return CHECK_EQ(err, V3_OK);
@@ -86,7 +86,7 @@ static inline void save_rig_power_on(void)
 /* @return as v3_devices_load() */
 static inline int save_rig_load(void)
 {
-	struct v3_save_buf buf = {.data = rig_saved.image, .size = rig_saved.len};
+	struct v3_save_buf state = {.data = rig_saved.image, .size = rig_saved.len};
 	int err;
 
 	save_rig_power_on();
@@ -94,10 +94,10 @@ static inline int save_rig_load(void)
 	v3_time_pause(bench.vm);
 	bench.vm->time.paused_ns = rig_saved.now;
 	bench.vm->ndevices = rig_saved.n;
-	err = v3_devices_load(bench.vm, &buf);
+	err = v3_devices_load(bench.vm, &state);
 	bench.vm->ndevices = 0;
 	v3_time_continue(bench.vm);
-	strcpy(rig_saved.why, buf.why);
+	strcpy(rig_saved.why, state.why);
 	return err;
 }
 

@@ -11,8 +11,6 @@
 #define MODE_PIO 0
 #define MODE_DMA 1
 
-static uint8_t buf[0x10000];
-
 /* The drive alone on its channel, unit attention taken; block n is filled with n. */
 static bool open_cdrom(void)
 {

@@ -15,30 +15,11 @@
 static void test_devices_list_is_complete(void)
 {
 	static const char *const names[] = {
-		"lapic",
-		"ioapic",
-		"i8259",
-		"i8254",
-		"rtc",
-		"hpet",
-		"uart",
-		"acpi_pm",
-		"reset",
-		"pci_host",
-		"fw_cfg",
-		"debugcon",
-		"debugexit",
-		"pci_bridge",
-		"virtio_blk",
-		"virtio_net",
-		"virtio_console",
-		"virtio_rng",
-		"piix3",
-		"piix4_pm",
-		"i8042",
-		"vga",
-		"flash",
-		"ide",
+		"lapic",      "ioapic",		"i8259",      "i8254",	    "rtc",
+		"hpet",	      "uart",		"acpi_pm",    "reset",	    "pci_host",
+		"fw_cfg",     "debugcon",	"debugexit",  "pci_bridge", "virtio_blk",
+		"virtio_net", "virtio_console", "virtio_rng", "uplink",	    "piix3",
+		"piix4_pm",   "i8042",		"vga",	      "flash",	    "ide",
 	};
 	unsigned n = 0;
 

@@ -351,11 +351,11 @@ static void test_file_disk_definition(void)
 		   V3_OK);
 	REQUIRE_EQ(cfg->nhost_files, 4);
 	CHECK_STR(cfg->host_files[0].name, "a");
-	CHECK(cfg->host_files[0].write);
+	CHECK_EQ(cfg->host_files[0].use, V3_CFG_HOST_WRITE);
 	CHECK_STR(cfg->host_files[1].name, "b");
-	CHECK(!cfg->host_files[1].write);
+	CHECK_EQ(cfg->host_files[1].use, V3_CFG_HOST_READ);
 	CHECK_STR(cfg->host_files[3].name, "d");
-	CHECK(!cfg->host_files[3].write);
+	CHECK_EQ(cfg->host_files[3].use, V3_CFG_HOST_READ);
 	CHECK_EQ(cfg->nfiles, 1); /* the kernel: nothing else is packed */
 	v3_vm_cfg_free(cfg);
 	CHECK_EQ(parse(DISK "file = \"a\"\n" DISK "file = \"a\"\n", &cfg, &err), V3_EBADMSG);

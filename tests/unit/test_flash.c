@@ -5,6 +5,7 @@
  * the disk behind it, also if that is slow, through resets and to the end.
  */
 #include "device_bench.h"
+#include "palacios/save.h"
 #include "slow_disk.h"
 
 #define ROM_LEN 0x10000
@@ -366,6 +367,53 @@ static void test_flash_hostile(void)
 		CHECK_EQ(on_disk(off), get(off));
 }
 
+/* What a slow disk does not have yet is in the saved state, and a command that waits for its second cycle goes on. */
+static void test_flash_saved(void)
+{
+	static uint8_t bytes[1u << 18];
+	struct v3_save_buf buf = {.data = bytes, .size = sizeof(bytes)};
+	const struct v3_save_table *table = v3_device_flash.save;
+
+	REQUIRE(flash_open());
+	slow.on = true;
+	program(0x100, 1);
+	program(0x2fff, 2);
+	put(0x300, 0x40);
+	v3_save_settle(table, bench.dev);
+	CHECK_EQ(slow.n, 0);
+	REQUIRE_EQ(v3_save_write(table, "flash", bench.dev, &buf), V3_OK);
+	fake_vm_destroy(bench.vm);
+
+	REQUIRE(flash_open_as("size = \"16K\"\n"));
+	buf = (struct v3_save_buf){.data = bytes, .size = buf.pos};
+	CHECK_MSG(v3_save_read(table, "flash", bench.dev, &buf) == V3_OK, "%s", buf.why);
+	put(0x300, 3);
+	CHECK_EQ(get(0), 0x80);
+	put(0, 0xff);
+	CHECK_EQ(get(0x100), 1);
+	CHECK_EQ(get(0x101), 0xff);
+	CHECK_EQ(get(0x2fff), 2);
+	CHECK_EQ(get(0x300), 3);
+}
+
+static void test_flash_saved_refused(void)
+{
+	static uint8_t bytes[1u << 18];
+	struct v3_save_buf buf = {.data = bytes, .size = sizeof(bytes)};
+	const struct v3_save_table *table = v3_device_flash.save;
+	static const char path[] = "flash.mode";
+	uint8_t *at;
+
+	REQUIRE(flash_open());
+	REQUIRE_EQ(v3_save_write(table, "flash", bench.dev, &buf), V3_OK);
+	at = memmem(bytes, buf.pos, path, strlen(path));
+	REQUIRE(at);
+	at[strlen(path) + 4] = 4;
+	buf = (struct v3_save_buf){.data = bytes, .size = buf.pos};
+	CHECK_EQ(v3_save_read(table, "flash", bench.dev, &buf), V3_EINVAL);
+	CHECK_STR(buf.why, "flash: the device cannot be in such a state");
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_flash_erase_and_program),
 	TAP(test_flash_wide_accesses),
@@ -382,5 +430,7 @@ static const struct tap_test tests[] = {
 	TAP(test_flash_unreadable),
 	TAP(test_flash_oom),
 	TAP(test_flash_hostile),
+	TAP(test_flash_saved),
+	TAP(test_flash_saved_refused),
 };
 TAP_MAIN(tests)

@@ -72,9 +72,9 @@ static const struct {
 
 static void test_host_init_refuses_each_missing_function_by_name(void)
 {
-	/* Beside api, size, the groups console, trace and file and the random source there is nothing else. */
+	/* Beside api, size, the groups console, trace, file and packet, random source and owner there is nothing else. */
 	CHECK_EQ(V3_ARRAY_SIZE(members) * sizeof(void *),
-		 sizeof(struct v3_host_ops) - 2 * sizeof(uint32_t) - 4 * sizeof(void *));
+		 sizeof(struct v3_host_ops) - 2 * sizeof(uint32_t) - 6 * sizeof(void *));
 	for (unsigned i = 0; i < V3_ARRAY_SIZE(members); i++) {
 		struct v3_host_ops ops = fake_host_ops;
 		char text[64];
@@ -210,6 +210,22 @@ static void test_host_init_refuses_half_a_file_group(void)
 	}
 }
 
+static void test_host_init_refuses_half_a_packet_group(void)
+{
+	unsigned i, n = sizeof(struct v3_host_packet_ops) / sizeof(void *);
+
+	for (i = 0; i < n; i++) {
+		struct v3_host_packet_ops packet = *fake_host_ops.packet;
+		struct v3_host_ops ops = fake_host_ops;
+
+		memset((char *)&packet + i * sizeof(void *), 0, sizeof(void *));
+		ops.packet = &packet;
+		fake_log_clear();
+		CHECK_EQ(init_with(&ops), V3_EINVAL);
+		CHECK(fake_log_contains("v3_host_ops.packet"));
+	}
+}
+
 static void test_host_calls_before_init(void)
 {
 	struct v3_vm *vm = NULL;
@@ -247,6 +263,7 @@ static const struct tap_test tests[] = {
 	TAP(test_host_init_without_console),
 	TAP(test_host_init_refuses_half_a_trace_group),
 	TAP(test_host_init_refuses_half_a_file_group),
+	TAP(test_host_init_refuses_half_a_packet_group),
 	TAP(test_host_calls_before_init),
 	TAP(test_host_locks),
 };

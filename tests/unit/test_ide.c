@@ -9,30 +9,9 @@
 #define DISK	"size = \"1M\"\n"
 #define SECTORS 2048u
 
-static uint8_t buf[0x20000];
-
 static uint16_t word(const uint8_t *id, unsigned n)
 {
 	return (uint16_t)(id[2 * n] | id[2 * n + 1] << 8);
-}
-
-/* Fill a sector through PIO so that tests can tell it from others. */
-static void put_sector(uint32_t lba, uint8_t byte)
-{
-	memset(buf, byte, 512);
-	rig_lba28(0x30, lba, 1);
-	CHECK_EQ(rig_status(), RIG_DRQ);
-	rig_pio_out(buf, 512);
-	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
-}
-
-/* First byte of a sector read by PIO. */
-static uint8_t get_sector(uint32_t lba)
-{
-	rig_lba28(0x20, lba, 1);
-	CHECK_EQ(reg_in(IDE_STATUS), RIG_DRQ);
-	rig_pio_in(buf, 512);
-	return buf[0];
 }
 
 static void test_ide_pci_function(void)
@@ -205,7 +184,7 @@ static void test_ide_multiple(void)
 static void test_ide_chs(void)
 {
 	REQUIRE(rig_open(DISK, NULL));
-	put_sector(63 * 16 + 63 + 1, 0x77); /* cylinder 1, head 1, sector 2 */
+	rig_put_sector(63 * 16 + 63 + 1, 0x77); /* cylinder 1, head 1, sector 2 */
 	reg_out(IDE_COUNT, 1);
 	reg_out(IDE_LBA_LOW, 2);
 	reg_out(IDE_LBA_MID, 1);
@@ -317,8 +296,8 @@ static void test_ide_dma_written_pages(void)
 static void test_ide_dma_long_table(void)
 {
 	REQUIRE(rig_open(DISK, NULL));
-	put_sector(0, 0x44);
-	put_sector(128, 0x45);
+	rig_put_sector(0, 0x44);
+	rig_put_sector(128, 0x45);
 	rig_region(0, RIG_DATA, 0);
 	rig_region(1, RIG_DATA + 0x10000, RIG_LAST);
 	rig_lba28(0xc8, 0, 129);
@@ -346,7 +325,7 @@ static void test_ide_dma_short_table(void)
 	out8(0x3f6, 4);
 	out8(0x3f6, 0);
 	CHECK_EQ(rig_status(), RIG_OK);
-	CHECK_EQ(get_sector(0), 0);
+	CHECK_EQ(rig_get_sector(0), 0);
 }
 
 static void test_ide_dma_bad_descriptors(void)
@@ -425,12 +404,12 @@ static void test_ide_bus_master_registers(void)
 static void test_ide_two_drives(void)
 {
 	REQUIRE(rig_open(DISK, "size = \"2M\"\nunit = 1\n"));
-	put_sector(1, 0x0a);
+	rig_put_sector(1, 0x0a);
 	rig_select(0x10);
-	put_sector(1, 0x0b);
-	CHECK_EQ(get_sector(1), 0x0b);
+	rig_put_sector(1, 0x0b);
+	CHECK_EQ(rig_get_sector(1), 0x0b);
 	rig_select(0);
-	CHECK_EQ(get_sector(1), 0x0a);
+	CHECK_EQ(rig_get_sector(1), 0x0a);
 	rig_command(0x90); /* EXECUTE DEVICE DIAGNOSTIC */
 	CHECK(rig_intrq());
 	CHECK_EQ(reg_in(IDE_ERROR), 1);
@@ -530,19 +509,19 @@ static void test_ide_set_features(void)
 static void test_ide_write_cache(void)
 {
 	REQUIRE(rig_open(DISK, NULL));
-	put_sector(0, 1);
+	rig_put_sector(0, 1);
 	CHECK(!(slow.ops & 1u << V3_BLK_FLUSH));
 	rig_command(0xe7);
 	CHECK(slow.ops & 1u << V3_BLK_FLUSH);
 	reg_out(IDE_ERROR, 0x82);
 	rig_command(0xef);
 	slow.ops = 0;
-	put_sector(0, 1);
+	rig_put_sector(0, 1);
 	CHECK(slow.ops & 1u << V3_BLK_FLUSH);
 	reg_out(IDE_ERROR, 0x02);
 	rig_command(0xef);
 	slow.ops = 0;
-	put_sector(0, 1);
+	rig_put_sector(0, 1);
 	CHECK(!(slow.ops & 1u << V3_BLK_FLUSH));
 }
 
@@ -631,7 +610,7 @@ static void test_ide_slow_vm_reset(void)
 	CHECK_EQ(rig_status(), RIG_OK);
 	CHECK(!rig_intrq());
 	slow.on = false;
-	CHECK_EQ(get_sector(0), 0);
+	CHECK_EQ(rig_get_sector(0), 0);
 	slow.on = true;
 	rig_lba28(0x20, 0, 1); /* pending when the VM ends */
 	CHECK_EQ(slow.n, 1);
@@ -654,11 +633,11 @@ static void test_ide_read_only(void)
 		 fake_pc_toml(1, 16), RIG_SLOT);
 	REQUIRE_EQ(fake_vm_create(toml, &file, 1, &bench.vm), V3_OK);
 	rig_pci();
-	CHECK_EQ(get_sector(0), 0x5a);
+	CHECK_EQ(rig_get_sector(0), 0x5a);
 	rig_lba28(0x30, 0, 1);
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_ERR);
 	CHECK_EQ(reg_in(IDE_ERROR), 0x04);
-	CHECK_EQ(get_sector(0), 0x5a);
+	CHECK_EQ(rig_get_sector(0), 0x5a);
 }
 
 static void test_ide_create_refuses(void)

@@ -597,6 +597,189 @@ static void test_net_ports_come_and_go(void)
 	close_cards(&from, 1);
 }
 
+/* ---- several VMs ---- */
+
+static uint64_t owner_by_ctx(void *host_ctx)
+{
+	return (uintptr_t)host_ctx;
+}
+
+/* What is a VM's here is its embedder's pointer. */
+static int owned_vm(uintptr_t owner, struct v3_vm **out)
+{
+	size_t len;
+	const void *image = fake_image(fake_pc_toml(1, 16), NULL, 0, &len);
+
+	return v3_vm_create(image, len, (void *)owner, out);
+}
+
+/* VMs of one owner meet in a network, another's do not, whatever the name. */
+static void test_net_owners_are_apart(void)
+{
+	struct v3_vm *vms[3];
+	struct card a, b, other;
+
+	REQUIRE_EQ(fake_lib_init(), V3_OK);
+	fake_owner_set(owner_by_ctx);
+	for (unsigned i = 0; i < 3; i++)
+		REQUIRE_EQ(owned_vm(i < 2 ? 1000 : 1001, &vms[i]), V3_OK);
+	vm = vms[0];
+	REQUIRE(open_cards(&a, 1, "lan"));
+	vm = vms[1];
+	REQUIRE(open_cards(&b, 1, "lan"));
+	vm = vms[2];
+	REQUIRE(open_cards(&other, 1, "lan"));
+	CHECK_EQ(send_frame(&a, 0, 0xff, 60, 0), V3_OK);
+	CHECK_EQ(take(&b, NULL), 60);
+	CHECK_EQ(take(&other, NULL), 0);
+	CHECK_EQ(send_frame(&other, 1, 0, 61, 0), V3_OK); /* knows the address, but not the way */
+	CHECK_EQ(take(&a, NULL), 0);
+	close_cards(&a, 1);
+	close_cards(&b, 1);
+	close_cards(&other, 1);
+	CHECK(v3_lib.nets.first == NULL);
+	for (unsigned i = 0; i < 3; i++)
+		v3_vm_destroy(vms[i]);
+}
+
+/* VMs with a card come and go while one of another VM sends to them; what is left of the network is the sender's. */
+static void test_net_vm_destroyed_while_another_sends(void)
+{
+	struct v3_vm *first, *second;
+	struct v3_net_stats stats;
+	struct card from;
+	pthread_t thread;
+	char toml[1024];
+
+	snprintf(toml, sizeof(toml), "%s[[device]]\nclass = \"virtio_net\"\n", fake_pc_toml(1, 16));
+	REQUIRE_EQ(fake_vm_create(fake_pc_toml(1, 16), NULL, 0, &first), V3_OK);
+	vm = first;
+	REQUIRE(open_cards(&from, 1, "lan"));
+	stop = false;
+	REQUIRE_EQ(pthread_create(&thread, NULL, sender, &from), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		if (!CHECK_EQ(fake_vm_create(toml, NULL, 0, &second), V3_OK))
+			break;
+		fake_service(second);
+		fake_vm_destroy(second);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	v3_net_get_stats(from.port, &stats);
+	CHECK(stats.sent > 0);
+	CHECK(v3_lib.nets.first != NULL);
+	close_cards(&from, 1);
+	CHECK(v3_lib.nets.first == NULL);
+	fake_vm_destroy(first);
+}
+
+/* ---- polling ---- */
+
+static struct card polled; /* the card that is */
+static unsigned polls;	   /* atomic */
+static bool poll_held;	   /* the card takes its time; atomic */
+
+static bool card_poll(void *arg)
+{
+	unsigned n = __atomic_add_fetch(&polls, 1, __ATOMIC_SEQ_CST);
+
+	CHECK(arg == &polled);
+	CHECK(v3_net_polled(polled.port));
+	while (__atomic_load_n(&poll_held, __ATOMIC_SEQ_CST))
+		sched_yield();
+	return n & 1;
+}
+
+static void test_net_poll_on_a_cable(void)
+{
+	struct card poller, third;
+
+	vm = fake_vm_bare(1, 16);
+	polls = 0;
+	REQUIRE(open_cards(&poller, 1, "lan"));
+	CHECK_EQ(v3_net_poll(poller.port), V3_ENOENT); /* nobody is there */
+	REQUIRE(open_cards(&polled, 1, "lan"));
+	CHECK_EQ(v3_net_poll(poller.port), V3_ENOENT); /* it cannot be polled */
+	CHECK(!v3_net_polled(polled.port));
+	v3_net_on_poll(polled.port, card_poll);
+	CHECK_EQ(v3_net_poll(poller.port), 1);
+	CHECK_EQ(v3_net_poll(poller.port), 0);
+	CHECK(v3_net_polled(polled.port));
+	CHECK_EQ(polled.ready, 0);
+	v3_net_poll_end(poller.port);
+	CHECK(!v3_net_polled(polled.port));
+	CHECK_EQ(polled.ready, 1); /* told that it has to see for itself */
+	v3_net_poll_end(poller.port);
+	CHECK_EQ(polled.ready, 1);
+	/* A third one: nobody is polled on a switch. */
+	CHECK_EQ(v3_net_poll(poller.port), 1);
+	REQUIRE(open_cards(&third, 1, "lan"));
+	CHECK(!v3_net_polled(polled.port));
+	CHECK_EQ(polled.ready, 2);
+	CHECK_EQ(v3_net_poll(poller.port), V3_ENOENT);
+	close_cards(&third, 1);
+	/* The poller goes. */
+	CHECK_EQ(v3_net_poll(poller.port), 0);
+	close_cards(&poller, 1);
+	CHECK(!v3_net_polled(polled.port));
+	CHECK_EQ(polled.ready, 3);
+	CHECK_EQ(polls, 4);
+	close_cards(&polled, 1);
+}
+
+static void *poll_thread(void *arg)
+{
+	CHECK_EQ(v3_net_poll(((struct card *)arg)->port), 1);
+	return NULL;
+}
+
+static bool is_polling(void *arg)
+{
+	(void)arg;
+	return __atomic_load_n(&polls, __ATOMIC_SEQ_CST);
+}
+
+static void *close_thread(void *arg)
+{
+	close_cards(arg, 1);
+	return NULL;
+}
+
+static bool has_left(void *arg)
+{
+	unsigned long flags = v3_lock_acquire(&v3_lib.nets.lock);
+	bool left = !v3_net_link(((struct card *)arg)->port) || !v3_lib.nets.first;
+
+	v3_lock_release(&v3_lib.nets.lock, flags);
+	return left;
+}
+
+/* A card that is being polled is closed when that is over. */
+static void test_net_close_waits_for_the_poller(void)
+{
+	pthread_t poll, closer;
+	struct card poller;
+
+	vm = fake_vm_bare(1, 16);
+	REQUIRE(open_cards(&poller, 1, "lan") && open_cards(&polled, 1, "lan"));
+	v3_net_on_poll(polled.port, card_poll);
+	polls = 0;
+	poll_held = true;
+	REQUIRE_EQ(pthread_create(&poll, NULL, poll_thread, &poller), 0);
+	CHECK(fake_wait_until(is_polling, NULL, 10000));
+	v3_net_set_link(polled.port,
+			false); /* so that it shows when that card has left the network */
+	CHECK(!v3_net_link(poller.port));
+	REQUIRE_EQ(pthread_create(&closer, NULL, close_thread, &polled), 0);
+	while (has_left(&poller))
+		sched_yield();
+	CHECK(fake_host_live(FAKE_PAGES) >= 2); /* both queues are still there */
+	__atomic_store_n(&poll_held, false, __ATOMIC_SEQ_CST);
+	pthread_join(poll, NULL);
+	pthread_join(closer, NULL);
+	close_cards(&poller, 1);
+}
+
 static struct card oom_card;
 
 static int oom_open(void *arg)
@@ -781,10 +964,14 @@ static const struct tap_test tests[] = {
 	TAP(test_net_offload_passes),
 	TAP(test_net_offload_validity),
 	TAP(test_net_oom),
+	TAP(test_net_poll_on_a_cable),
+	TAP(test_net_close_waits_for_the_poller),
 	TAP(test_net_checksum_completed),
 	TAP(test_net_segments_tcp),
 	TAP(test_net_segments_refuse),
 	TAP(test_net_ports_come_and_go),
+	TAP(test_net_owners_are_apart),
+	TAP(test_net_vm_destroyed_while_another_sends),
 	TAP(test_net_flow_kinds),
 	TAP(test_net_flow_short_frames),
 	TAP(test_net_queues_are_one_card),

@@ -12,7 +12,6 @@
 #define SLAVE "unit = 1\nsize = \"64K\"\n"
 #define BLOCK 2048u
 
-static uint8_t buf[0x20000];
 static const char *second; /* keys of the other drive */
 
 static bool open_drives(void)
@@ -45,21 +44,8 @@ static bool move(void)
 /* Sector @p lba + i of the disk is filled with @p byte + i. */
 static void put_sectors(uint32_t lba, unsigned n, uint8_t byte)
 {
-	for (unsigned i = 0; i < n; i++) {
-		memset(buf, byte + i, 512);
-		rig_lba28(0x30, lba + i, 1);
-		rig_pio_out(buf, 512);
-		CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
-	}
-}
-
-/* First byte of a sector read by PIO. */
-static uint8_t get_sector(uint32_t lba)
-{
-	rig_lba28(0x20, lba, 1);
-	CHECK_EQ(reg_in(IDE_STATUS), RIG_DRQ);
-	rig_pio_in(buf, 512);
-	return buf[0];
+	for (unsigned i = 0; i < n; i++)
+		rig_put_sector(lba + i, (uint8_t)(byte + i));
 }
 
 /* A step is done, and vcpu 0 looks after it. */
@@ -85,7 +71,9 @@ static void test_save_ide_pio_read(void)
 	CHECK(!rig_intrq());
 	rig_pio_in(buf + 612, 412);
 	CHECK(rig_intrq()); /* the third block */
+	reg_in(IDE_STATUS);
 	rig_pio_in(buf + 1024, 512);
+	CHECK(!rig_intrq()); /* none at the end */
 	for (unsigned i = 0; i < 1536; i++)
 		CHECK_EQ(buf[i], 0x40 + i / 512);
 	CHECK_EQ(rig_status(), RIG_OK);
@@ -104,9 +92,9 @@ static void test_save_ide_pio_write(void)
 	rig_pio_out(buf, 512 * 9 + 476);
 	CHECK(rig_intrq());
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
-	CHECK_EQ(get_sector(100), 0x33);
-	CHECK_EQ(get_sector(179), 0x33);
-	CHECK_EQ(get_sector(180), 0);
+	CHECK_EQ(rig_get_sector(100), 0x33);
+	CHECK_EQ(rig_get_sector(179), 0x33);
+	CHECK_EQ(rig_get_sector(180), 0);
 }
 
 /* What SET MULTIPLE MODE said, and a block of it under way. */
@@ -156,7 +144,7 @@ static void test_save_ide_slow_pio(void)
 	CHECK(rig_intrq());
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
-	CHECK_EQ(get_sector(9), 0x77);
+	CHECK_EQ(rig_get_sector(9), 0x77);
 }
 
 #define REGIONS 100u /* of a sector each: two steps */
@@ -206,26 +194,30 @@ static void test_save_ide_dma_write(void)
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
 	for (unsigned i = 0; i < REGIONS; i++)
-		CHECK_EQ(get_sector(i), i + 1);
-	CHECK_EQ(get_sector(REGIONS), 0);
+		CHECK_EQ(rig_get_sector(i), i + 1);
+	CHECK_EQ(rig_get_sector(REGIONS), 0);
 }
 
-/* A region that a step ends within: the rest of it is the next step's. */
+/* A step ends within the fifth region: the rest of it is the next step's. */
 static void test_save_ide_dma_within_region(void)
 {
+	const uint32_t len = 0xfe00, end = IDE_STEP - 4 * len; /* of a region; in the fifth one */
+
 	REQUIRE(open_with(CDROM));
+	put_sectors(IDE_STEP / 512, 1, 0x6b);
+	put_sectors(5 * len / 512 - 1, 1, 0x5a);
 	slow.on = true;
-	for (unsigned i = 0; i < 63; i++)
-		rig_region(i, RIG_DATA, 512);
-	rig_region(63, RIG_DATA + 0xff0, 0x3000 | RIG_LAST); /* one piece, in one step */
-	rig_lba28(0xc8, 0, 63 + 24);
+	for (unsigned i = 0; i < 5; i++)
+		rig_region(i, RIG_DATA + 0x10000 * i, len | (i == 4 ? RIG_LAST : 0));
+	rig_lba48(0x25, 0, (uint16_t)(5 * len / 512));
 	rig_bm_start(RIG_READ);
 	REQUIRE(move());
 	fake_service(bench.vm);
-	while (slow.n)
-		finish();
+	finish();
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	CHECK_EQ(rig_bm_status(), 4);
+	CHECK_EQ(rig_ram(0x40000 + end), 0x6b);
+	CHECK_EQ(rig_ram(0x40000 + len - 1), 0x5a);
 }
 
 /* The VM that was saved goes on, too. */
@@ -293,7 +285,7 @@ static void test_save_ide_stalled(void)
 	CHECK_EQ(rig_status(), RIG_BUSY);
 	out8(0x3f6, 4);
 	out8(0x3f6, 0);
-	CHECK_EQ(get_sector(0), 0);
+	CHECK_EQ(rig_get_sector(0), 0);
 }
 
 /* A software reset waits for the step that comes after the move. */
@@ -333,7 +325,14 @@ static void test_save_ide_flush_follows(void)
 	finish();
 	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
 	slow.on = false;
-	CHECK_EQ(get_sector(0), 0x44);
+	CHECK_EQ(rig_get_sector(0), 0x44);
+	rig_lba28(0x30, 0, 2); /* while the guest still sends */
+	rig_pio_out(buf, 600);
+	REQUIRE(move());
+	slow.ops = 0;
+	rig_pio_out(buf, 424);
+	CHECK_EQ(reg_in(IDE_STATUS), RIG_OK);
+	CHECK(slow.ops & 1u << V3_BLK_FLUSH);
 }
 
 /* ---- settings ---- */
@@ -411,7 +410,7 @@ static void test_save_ide_slave(void)
 	CHECK_EQ(buf[0], 0x22);
 	rig_select(0x40);
 	slow.on = false;
-	CHECK_EQ(get_sector(0), 0x11);
+	CHECK_EQ(rig_get_sector(0), 0x11);
 }
 
 /* ---- packets ---- */
@@ -575,7 +574,7 @@ static void test_save_ide_hostile(void)
 		rig.ch = 0;
 		save_rig_power_on();
 		rig_pci();
-		get_sector(0);
+		rig_get_sector(0);
 	}
 	CHECK(taken);
 }

@@ -4,81 +4,15 @@
  * Virtio console and network devices that move to another VM: bytes that are half sent or half received, control
  * messages that are not told yet, the card's address, filters and queues; images that somebody has changed.
  */
-#include "fake_priv.h"
 #include "palacios/net.h"
-#include "virtio_rig.h"
+#include "virtio_console_rig.h"
+#include "virtio_net_rig.h"
 
-#include "save_rig.h"
+#include "save_virtio.h"
 
 #define V1	  VIRTIO_BIT(VIRTIO_F_VERSION_1)
 #define PACKED	  VIRTIO_BIT(VIRTIO_F_RING_PACKED)
 #define MULTIPORT VIRTIO_BIT(1)
-#define RX	  0
-#define TX	  1
-#define CTL_RX	  2
-#define CTL_TX	  3
-#define RX1	  4
-#define TX1	  5
-
-#define BUF(q, i) (RIG_DATA + 0x100000 + 0x10000 * (q) + 0x1000 * (i))
-
-static struct {
-	const struct v3_device_class *cls;
-	const char *keys;
-	uint64_t features;
-} what;
-
-/* With streams of the host that are new, too. */
-static bool open_what(void)
-{
-	void *dev;
-
-	fake_console_reset();
-	fake_console_add("debug");
-	if (!rig_open(what.cls, what.keys, what.features, &dev))
-		return false;
-	save_rig_has(1, what.cls, dev);
-	return true;
-}
-
-static bool open_as(const struct v3_device_class *cls, const char *keys, uint64_t features)
-{
-	what.cls = cls;
-	what.keys = keys;
-	what.features = features;
-	return open_what();
-}
-
-/* The driver does not notice. */
-static bool move(void)
-{
-	uint8_t driver[sizeof(rig_q)];
-	bool moved;
-
-	memcpy(driver, rig_q, sizeof(rig_q));
-	moved = save_rig_move(open_what);
-	memcpy(rig_q, driver, sizeof(rig_q));
-	return moved;
-}
-
-static void send(unsigned q, const void *bytes, uint32_t len)
-{
-	CHECK_EQ(v3_mem_write(bench.vm, BUF(q, 0), bytes, len), V3_OK);
-	rig_desc(q, 0, BUF(q, 0), len, 0, 0);
-	rig_offer(q, 0);
-	rig_kick(q);
-	fake_service(bench.vm);
-}
-
-static void offer(unsigned q, unsigned first, unsigned n, uint32_t len)
-{
-	for (unsigned i = first; i < first + n; i++) {
-		rig_desc(q, i, BUF(q, i), len, RIG_WRITE, 0);
-		rig_offer(q, (uint16_t)i);
-	}
-	rig_kick(q);
-	fake_service(bench.vm);
-}
 
 /* ---- console ---- */
 
@@ -86,39 +20,7 @@ static void offer(unsigned q, unsigned first, unsigned n, uint32_t len)
 
 static bool open_console(const char *keys, uint64_t features)
 {
-	return open_as(&v3_device_virtio_console, keys, features);
-}
-
-static void control(uint32_t port, uint16_t event, uint16_t value)
-{
-	uint64_t message = port | (uint64_t)event << 32 | (uint64_t)value << 48;
-
-	send(CTL_TX, &message, 8);
-	CHECK_EQ(rig_used(CTL_TX, NULL), 0);
-}
-
-/* The next control message: port << 16 | event; -1: none. */
-static long told(void)
-{
-	uint32_t head;
-	uint64_t m;
-
-	if (rig_used(CTL_RX, &head) < 0)
-		return -1;
-	m = rig_peek(BUF(CTL_RX, head), 8);
-	return (long)((m & 0xffff) << 16 | (m >> 32 & 0xffff));
-}
-
-/* The text of the next used buffer of @p q. */
-static void check_received(unsigned q, const char *want)
-{
-	char text[256] = "";
-	uint32_t head;
-	long n = rig_used(q, &head);
-
-	if (CHECK(n > 0 && n < (long)sizeof(text)))
-		CHECK_EQ(v3_mem_read(bench.vm, BUF(q, head), text, (size_t)n), V3_OK);
-	CHECK_STR(text, want);
+	return save_virtio_open(&v3_device_virtio_console, keys, features);
 }
 
 /* A chain of which the stream took a part is sent on where it was, and used once; after it the next one. */
@@ -136,12 +38,12 @@ static void test_save_net_console_half_sent(void)
 		rig_desc(TX, 1, BUF(TX, 0), 3, 0, 0);
 		rig_offer(TX, 1);
 		CHECK_EQ(strlen(fake_console_output("console")), 300);
-		REQUIRE(move());
+		REQUIRE(save_virtio_move());
 		fake_console_limit("console", 100);
 		bench_run(3 * BENCH_MS);
 		CHECK_EQ(rig_used(TX, NULL), -1);
 		CHECK_MEM(fake_console_output("console"), text + 300, 100);
-		REQUIRE(move());
+		REQUIRE(save_virtio_move());
 		bench_run(3 * BENCH_MS);
 		CHECK_EQ(rig_used(TX, NULL), 0);
 		CHECK_EQ(rig_used(TX, NULL), 0);
@@ -157,18 +59,16 @@ static void test_save_net_console_half_sent(void)
 static void test_save_net_console_half_received(void)
 {
 	REQUIRE(open_console("console = \"console\"\n", 0));
-	fake_console_feed("console", "abcdefghij");
-	fake_service(bench.vm);
+	feed("console", "abcdefghij");
 	offer(RX, 0, 1, 4);
-	check_received(RX, "abcd");
-	REQUIRE(move());
+	CHECK_STR(received(RX), "abcd");
+	REQUIRE(save_virtio_move());
 	offer(RX, 1, 1, 4);
-	check_received(RX, "efgh");
-	fake_console_feed("console", "klm");
-	fake_service(bench.vm);
+	CHECK_STR(received(RX), "efgh");
+	feed("console", "klm");
 	offer(RX, 2, 2, 4);
-	check_received(RX, "ijkl");
-	check_received(RX, "m");
+	CHECK_STR(received(RX), "ijkl");
+	CHECK_STR(received(RX), "m");
 }
 
 /* Messages that the driver had no buffer for are told, once, and open ports stay open. */
@@ -179,32 +79,26 @@ static void test_save_net_console_control(void)
 	control(0, 0, 1);
 	CHECK_EQ(told(), 0 << 16 | 1);
 	control(1, 6, 1);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(told(), -1);
 	offer(CTL_RX, 1, 2, 64);
 	CHECK_EQ(told(), 1 << 16 | 1);
 	CHECK_EQ(told(), -1);
 	offer(RX1, 0, 1, 64);
-	fake_console_feed("debug", "open");
-	fake_service(bench.vm);
-	check_received(RX1, "open");
+	feed("debug", "open");
+	CHECK_STR(received(RX1), "open");
 	send(TX1, "from port 1", 11);
 	CHECK_STR(fake_console_output("debug"), "from port 1");
 }
 
 /* ---- network ---- */
 
-#define HDR   12
-#define BCAST "\xff\xff\xff\xff\xff\xff"
-#define OWN   "\x02\x00\x00\x00\x00\x01"
-#define OTHER "\x02\x00\x00\x00\x00\x02"
-#define GROUP "\x01\x00\x5e\x00\x00\x01"
-#define CTRL_BITS                                                                                  \
-	(VIRTIO_BIT(17) | VIRTIO_BIT(18) | VIRTIO_BIT(19) | VIRTIO_BIT(20) | VIRTIO_BIT(23))
-#define MQ	   VIRTIO_BIT(22)
+#define HDR	   12
+#define BCAST	   "\xff\xff\xff\xff\xff\xff"
+#define OWN	   "\x02\x00\x00\x00\x00\x01"
+#define OTHER	   "\x02\x00\x00\x00\x00\x02"
+#define GROUP	   "\x01\x00\x5e\x00\x00\x01"
 #define GUEST_CSUM VIRTIO_BIT(1)
-#define CTRL	   2 /* with one pair of queues */
-#define CMD	   (RIG_DATA + 0x40000)
 #define CARD	   "mac = \"02:00:00:00:00:01\"\n"
 
 static struct v3_net_port *peer;
@@ -223,26 +117,12 @@ static bool join(void)
 static bool move_net(void)
 {
 	v3_net_close(peer);
-	return move() && join();
+	return save_virtio_move() && join();
 }
 
 static bool open_net(const char *keys, uint64_t features)
 {
-	return open_as(&v3_device_virtio_net, keys, features) && join();
-}
-
-/* @return the acknowledgement: 0 done, 1 refused; -1: the command was not taken */
-static int command(unsigned q, uint8_t class, uint8_t cmd, const void *data, uint32_t len)
-{
-	rig_poke(CMD, class | cmd << 8, 2);
-	CHECK_EQ(v3_mem_write(bench.vm, CMD + 2, data, len), V3_OK);
-	rig_poke(CMD + 0x1000, 0xee, 1);
-	rig_desc(q, 0, CMD, 2, RIG_NEXT, 1);
-	rig_desc(q, 1, CMD + 2, len, RIG_NEXT, 2);
-	rig_desc(q, 2, CMD + 0x1000, 1, RIG_WRITE, 0);
-	rig_offer(q, 0);
-	rig_kick(q);
-	return rig_used(q, NULL) < 0 ? -1 : (int)rig_peek(CMD + 0x1000, 1);
+	return save_virtio_open(&v3_device_virtio_net, keys, features) && join();
 }
 
 static void peer_send(const char *to, unsigned vlan, uint8_t flow, bool partial)
@@ -283,10 +163,10 @@ static bool arrives(const char *to, unsigned vlan)
 static void test_save_net_filters(void)
 {
 	REQUIRE(open_net(CARD, CTRL_BITS));
-	CHECK_EQ(command(CTRL, 0, 0, "\0", 1), 0); /* not promiscuous */
-	CHECK_EQ(command(CTRL, 1, 0, "\1\0\0\0" OTHER "\1\0\0\0" GROUP, 20), 0);
-	CHECK_EQ(command(CTRL, 2, 0, "\5", 2), 0);
-	CHECK_EQ(command(CTRL, 1, 1, "\x02\0\0\0\0\x77", 6), 0);
+	CHECK_EQ(net_control(CTRL, 0, 0, "\0", 1), 0); /* not promiscuous */
+	CHECK_EQ(net_control(CTRL, 1, 0, "\1\0\0\0" OTHER "\1\0\0\0" GROUP, 20), 0);
+	CHECK_EQ(net_control(CTRL, 2, 0, "\5", 2), 0);
+	CHECK_EQ(net_control(CTRL, 1, 1, "\x02\0\0\0\0\x77", 6), 0);
 	REQUIRE(move_net());
 	CHECK_EQ(rig_read(RIG_CONFIG + 5, 1), 0x77);
 	CHECK(!arrives(OWN, 0));
@@ -302,14 +182,42 @@ static void test_save_net_filters(void)
 	v3_net_close(peer);
 }
 
+/* Where it is loaded nobody polls the card: its driver is asked to notify again. */
+static void test_save_net_polled(void)
+{
+	REQUIRE(open_net(CARD, 0));
+	bench.vm->state = V3_VM_RUNNING;
+	CHECK_EQ(v3_net_poll(peer), 0);
+	CHECK_EQ(rig_peek(RIG_USED(TX), 2), 1); /* no need to notify */
+	bench.vm->state = V3_VM_PAUSED;
+	REQUIRE(move_net());
+	fake_service(bench.vm);
+	CHECK_EQ(rig_peek(RIG_USED(TX), 2), 0);
+	v3_net_close(peer);
+}
+
+/* There the link may be another one. */
+static void test_save_net_link(void)
+{
+	REQUIRE(open_net(CARD, 0));
+	offer(RX, 0, 1, 2048);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	REQUIRE(move_net());
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	v3_net_close(peer);
+}
+
 /* More addresses than there is room for: all are let through. */
 static void test_save_net_filter_overflow(void)
 {
 	static const uint8_t macs[8 + 33 * 6] = {33};
 
 	REQUIRE(open_net(CARD, CTRL_BITS));
-	CHECK_EQ(command(CTRL, 0, 0, "\0", 1), 0);
-	CHECK_EQ(command(CTRL, 1, 0, macs, sizeof(macs)), 0);
+	CHECK_EQ(net_control(CTRL, 0, 0, "\0", 1), 0);
+	CHECK_EQ(net_control(CTRL, 1, 0, macs, sizeof(macs)), 0);
 	REQUIRE(move_net());
 	CHECK(arrives("\x02\0\0\0\0\3", 0));
 	CHECK(!arrives("\x01\0\x5e\0\0\2", 0));
@@ -322,7 +230,7 @@ static void test_save_net_queues(void)
 	unsigned used = 0;
 
 	REQUIRE(open_net(CARD "queues = 4\n", CTRL_BITS | MQ | GUEST_CSUM));
-	CHECK_EQ(command(8, 4, 0, "\4", 2), 0);
+	CHECK_EQ(net_control(8, 4, 0, "\4", 2), 0);
 	REQUIRE(move_net());
 	for (unsigned q = 0; q < 8; q += 2)
 		offer(q, 0, 16, 2048);
@@ -383,8 +291,7 @@ static void refuse(const char *path, uint32_t value)
 static void test_save_net_refuses(void)
 {
 	REQUIRE(open_console(TWO_PORTS, 0));
-	fake_console_feed("console", "abcdefghij");
-	fake_service(bench.vm);
+	feed("console", "abcdefghij");
 	offer(RX, 0, 1, 4);
 	REQUIRE(save_rig_save());
 	refuse(".port[0].in.len", 257);
@@ -399,6 +306,29 @@ static void test_save_net_refuses(void)
 	v3_net_close(peer);
 }
 
+/* Of a state that was refused nothing is left behind. */
+static void test_save_net_console_after_refusal(void)
+{
+	uint8_t *pos;
+
+	REQUIRE(open_console(TWO_PORTS, 0));
+	fake_console_feed("console", "abcdefghij");
+	fake_service(bench.vm);
+	offer(RX, 0, 1, 4);
+	REQUIRE(save_rig_save());
+	pos = save_rig_field(".port[0].in.pos");
+	REQUIRE(pos);
+	*pos = 11;
+	CHECK_EQ(save_rig_load(), V3_EINVAL);
+	rig_pci(true);
+	REQUIRE(rig_init(V1));
+	fake_console_feed("console", "z");
+	fake_service(bench.vm);
+	offer(RX, 0, 1, 4);
+	CHECK_EQ(rig_used(RX, NULL), 1);
+	CHECK_EQ(rig_peek(BUF(RX, 0), 1), 'z');
+}
+
 static void test_save_net_hostile(void)
 {
 	unsigned taken = 0;
@@ -409,7 +339,7 @@ static void test_save_net_hostile(void)
 		save_rig_power_on();
 		rig_pci(true);
 		REQUIRE(rig_init(V1 | CTRL_BITS | MQ | (i & 1 ? PACKED : 0)));
-		command(4, 1, 0, "\1\0\0\0" OTHER "\1\0\0\0" GROUP, 20);
+		net_control(4, 1, 0, "\1\0\0\0" OTHER "\1\0\0\0" GROUP, 20);
 		REQUIRE(save_rig_save());
 		save_tamper(rig_saved.image, rig_saved.len, 2 + (unsigned)(tap_rand() % 100));
 		taken += save_rig_load() == V3_OK;
@@ -451,10 +381,18 @@ static void test_save_net_console_hostile(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_save_net_console_half_sent), TAP(test_save_net_console_half_received),
-	TAP(test_save_net_console_control),   TAP(test_save_net_filters),
-	TAP(test_save_net_filter_overflow),   TAP(test_save_net_queues),
-	TAP(test_save_net_both_ways),	      TAP(test_save_net_refuses),
-	TAP(test_save_net_hostile),	      TAP(test_save_net_console_hostile),
+	TAP(test_save_net_console_half_sent),
+	TAP(test_save_net_console_half_received),
+	TAP(test_save_net_console_control),
+	TAP(test_save_net_filters),
+	TAP(test_save_net_filter_overflow),
+	TAP(test_save_net_polled),
+	TAP(test_save_net_link),
+	TAP(test_save_net_queues),
+	TAP(test_save_net_both_ways),
+	TAP(test_save_net_refuses),
+	TAP(test_save_net_console_after_refusal),
+	TAP(test_save_net_hostile),
+	TAP(test_save_net_console_hostile),
 };
 TAP_MAIN(tests)

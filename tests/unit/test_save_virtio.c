@@ -5,61 +5,22 @@
  * position, requests that the disk has or that wait, half an initialisation; images that somebody has changed.
  */
 #include "slow_disk.h"
+#include "virtio_blk_rig.h"
 #include "virtio_echo.h"
 
-#include "save_rig.h"
+#include "save_virtio.h"
 
-#define T_IN	  0
-#define T_OUT	  1
-#define T_FLUSH	  4
-#define T_DISCARD 11
-
-#define NREQS	  4 /* chains of four descriptors each */
-#define HEADER(i) (RIG_DATA + (i)*0x1000u)
-#define STATUS(i) (HEADER(i) + 0x800u)
-#define DATA(i)	  (RIG_DATA + 0x10000u + (i)*0x4000u)
-#define TABLE(i)  (RIG_DATA + 0x40000u + (i)*0x100u)
+#define TABLE(i) (RIG_DATA + 0x40000u + (i)*0x100u)
 
 /* Features of the rings: each driver works with each of them. */
 static const uint64_t rings[] = {0,	 EVENT,		 INDIRECT | EVENT,
 				 PACKED, PACKED | EVENT, PACKED | INDIRECT | EVENT};
 
-static struct {
-	const struct v3_device_class *cls;
-	const char *keys;
-	uint64_t features;
-} what;
-
-static bool open_what(void)
-{
-	void *dev;
-
-	if (!rig_open(what.cls, what.keys, what.features, &dev))
-		return false;
-	save_rig_has(1, what.cls, dev);
-	return true;
-}
-
 static bool open_as(const struct v3_device_class *cls, const char *keys, uint64_t features)
 {
 	memset(&slow, 0, sizeof(slow));
 	memset(&echo, 0, sizeof(echo));
-	what.cls = cls;
-	what.keys = keys;
-	what.features = features;
-	return open_what();
-}
-
-/* The driver does not notice. */
-static bool move(void)
-{
-	uint8_t driver[sizeof(rig_q)];
-	bool moved;
-
-	memcpy(driver, rig_q, sizeof(rig_q));
-	moved = save_rig_move(open_what);
-	memcpy(rig_q, driver, sizeof(rig_q));
-	return moved;
+	return save_virtio_open(cls, keys, features);
 }
 
 /* ---- rings and transport, by a device whose state is all the transport's ---- */
@@ -80,7 +41,7 @@ static void echo_many(unsigned n)
 
 		rig_poke(RIG_DATA, i * 0x01010101u, 4);
 		rig_poke(RIG_DATA + 0x1000, 0, 4);
-		if (what.features & INDIRECT) {
+		if (save_virtio.features & INDIRECT) {
 			rig_desc_at(TABLE(0), RIG_DATA, 4, rig_packed ? 0 : RIG_NEXT, 1);
 			rig_desc_at(TABLE(0) + 16, RIG_DATA + 0x1000, 4, RIG_WRITE, 0);
 			rig_desc(0, head, TABLE(0), 32, RIG_INDIRECT, 0);
@@ -103,7 +64,7 @@ static void test_save_virtio_rings(void)
 		REQUIRE(open_as(&echo_saved, "", rings[i]));
 		for (unsigned k = 0; k < 7; k++) {
 			echo_many(k + 1);
-			REQUIRE(move());
+			REQUIRE(save_virtio_move());
 			CHECK_EQ(rig_status(), 0x0f);
 			CHECK_EQ(rig_used(0, NULL), -1);
 		}
@@ -120,7 +81,7 @@ static void test_save_virtio_events(void)
 		rig_poke(RIG_AVAIL(0) + 4 + 2 * RIG_QSIZE, 5, 2); /* used_event */
 		rig_request(0, 4, 0);
 		CHECK_EQ(pci_bench_vector(), -1);
-		REQUIRE(move());
+		REQUIRE(save_virtio_move());
 	}
 	rig_request(0, 4, 0);
 	CHECK_EQ(pci_bench_vector(), -1);
@@ -136,12 +97,12 @@ static void test_save_virtio_due(void)
 	REQUIRE(open_as(&echo_saved, "", 0));
 	rig_desc(0, 0, RIG_DATA, 4, 0, 0);
 	rig_offer(0, 0);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	fake_service(bench.vm);
 	CHECK_EQ(rig_used(0, NULL), -1);
 	v3_virtio_run_later(&echo.dev->queue[0]);
-	REQUIRE(move());
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
+	REQUIRE(save_virtio_move());
 	fake_service(bench.vm);
 	CHECK_EQ(rig_used(0, NULL), 0);
 	CHECK_EQ(rig_used(0, NULL), -1);
@@ -159,7 +120,7 @@ static void test_save_virtio_polled(void)
 	echo.inside = echo_poll;
 	rig_request(0, 4, 0);
 	CHECK_EQ(rig_peek(RIG_USED(0), 2), 1);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	echo.inside = NULL;
 	rig_request(0, 4, 0);
 	CHECK_EQ(rig_peek(RIG_USED(0), 2), 1);
@@ -174,18 +135,16 @@ static void test_save_virtio_half_initialised(void)
 	rig_write(RIG_DFSELECT, 4, 1);
 	rig_write(RIG_GFSELECT, 4, 1);
 	rig_write(RIG_GF, 4, V1 >> 32);
-	rig_write(RIG_GFSELECT, 4, 0);
 	rig_write(RIG_CFGVEC, 2, 2);
 	rig_write(RIG_QSEL, 2, 1);
 	rig_write(RIG_QLEN, 2, 8);
 	rig_write(RIG_QVEC, 2, 1);
 	rig_write(RIG_QDESC, 8, RIG_DESC(1));
 	rig_write(RIG_QAVAIL, 8, RIG_AVAIL(1));
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(rig_status(), 3);
 	CHECK_EQ(rig_read(RIG_DFSELECT, 4), 1);
-	CHECK_EQ(rig_read(RIG_GFSELECT, 4), 0);
-	rig_write(RIG_GFSELECT, 4, 1);
+	CHECK_EQ(rig_read(RIG_GFSELECT, 4), 1);
 	CHECK_EQ(rig_read(RIG_GF, 4), V1 >> 32);
 	CHECK_EQ(rig_read(RIG_CFGVEC, 2), 2);
 	CHECK_EQ(rig_read(RIG_QSEL, 2), 1);
@@ -200,7 +159,7 @@ static void test_save_virtio_half_initialised(void)
 	rig_write(RIG_STATUS, 1, 0x0f);
 	CHECK_EQ(rig_status(), 0x0f);
 	CHECK(echo.dev->queue[1].enabled);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK(echo.dev->queue[1].enabled);
 }
 
@@ -212,14 +171,14 @@ static void test_save_virtio_configuration(void)
 	v3_virtio_set_config(echo.dev, 4, "abcd", 4);
 	rig_request(0, 4, 0);
 	CHECK(bench.level[V3_PC_INTX_GSI(RIG_SLOT, 1)]);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(rig_read(RIG_CONFIG + 4, 4), 0x64636261);
 	CHECK_EQ(rig_read(RIG_GEN, 1), 1);
 	CHECK_EQ(rig_read(RIG_ISR, 1), 3);
 	CHECK(!bench.level[V3_PC_INTX_GSI(RIG_SLOT, 1)]);
 	CHECK_EQ(rig_read(RIG_ISR, 1), 0);
 	v3_virtio_fail(echo.dev, "a test");
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(rig_status(), 0x4f);
 	CHECK_EQ(rig_request(0, 4, 0), -1);
 	REQUIRE(rig_init(V1));
@@ -239,7 +198,7 @@ static bool open_disk(uint64_t features)
 /* Offer request @p i with @p len bytes of data, in a table of its own if the driver may have one. */
 static void ask(unsigned i, uint32_t type, uint64_t sector, uint32_t len)
 {
-	const bool indirect = what.features & INDIRECT, packed = rig_packed;
+	const bool indirect = save_virtio.features & INDIRECT, packed = rig_packed;
 	unsigned d = 4 * i;
 
 	rig_poke(HEADER(i), type, 8);
@@ -294,7 +253,7 @@ static void test_save_virtio_blk_under_way(void)
 		ask(2, T_IN, 7, 512);
 		ask(3, T_FLUSH, 0, 0);
 		CHECK_EQ(slow.n, 3);
-		REQUIRE(move());
+		REQUIRE(save_virtio_move());
 		CHECK_EQ(slow.n, 0);
 		fake_service(bench.vm);
 		CHECK_EQ(done(), 15);
@@ -323,7 +282,7 @@ static void test_save_virtio_blk_interrupt(void)
 	ask(1, T_FLUSH, 0, 0);
 	CHECK_EQ(slow.n, 1);
 	cfg_write(RIG_SLOT, cfg_cap(RIG_SLOT, V3_PCI_CAP_MSIX) + 2, 2, 0);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK(bench.level[V3_PC_INTX_GSI(RIG_SLOT, 1)]);
 	CHECK_EQ(rig_read(RIG_ISR, 1), 1);
 	CHECK_EQ(done(), 2);
@@ -343,7 +302,7 @@ static void test_save_virtio_blk_steps(void)
 	}
 	ask(0, T_DISCARD, 0, 48);
 	CHECK_EQ(slow.n, 1);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(done(), 3);
 	slow.on = false;
 	ask(1, T_IN, 0, 0x1000);
@@ -360,7 +319,7 @@ static void test_save_virtio_blk_waiting(void)
 		ask(i, T_FLUSH, i, 0);
 	CHECK_EQ(slow.n, 1);
 	fake_host_fail_at(0);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(done(), 1);
 	slow.on = false;
 	fake_service(bench.vm);
@@ -374,7 +333,7 @@ static void test_save_virtio_blk_reset(void)
 	ask(0, T_FLUSH, 0, 0);
 	rig_write(RIG_STATUS, 1, 0);
 	CHECK_EQ(rig_status(), 0x0f);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(rig_status(), 0);
 	fake_service(bench.vm);
 	CHECK_EQ(done(), 0);
@@ -391,7 +350,7 @@ static void test_save_virtio_rng(void)
 	REQUIRE(open_as(&v3_device_virtio_rng, "", 0));
 	fake_random_limit(0);
 	CHECK_EQ(rig_request(0, 0, 16), -1);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	fake_random_limit(7);
 	bench_run(9 * BENCH_MS);
 	CHECK_EQ(rig_used(0, NULL), -1);
@@ -446,10 +405,10 @@ static void test_save_virtio_hostile(void)
 	REQUIRE(open_disk(0));
 	v3_log_set_level(bench.vm, V3_LOG_ERR);
 	for (unsigned i = 0; i < 200 && !tap.failures; i++) {
-		what.features = rings[i % V3_ARRAY_SIZE(rings)];
+		save_virtio.features = rings[i % V3_ARRAY_SIZE(rings)];
 		save_rig_power_on();
 		rig_pci(true);
-		REQUIRE(rig_init(V1 | what.features));
+		REQUIRE(rig_init(V1 | save_virtio.features));
 		slow.on = true;
 		ask(0, T_OUT, 1, 512);
 		ask(1, T_IN, 1, 512);

@@ -5,6 +5,7 @@
  */
 #include "device_bench.h"
 #include "palacios/display.h"
+#include "palacios/save.h"
 #include "palacios/fw_cfg.h"
 
 #define TEXT 0xb8000
@@ -369,6 +370,25 @@ static void test_vga_mirror(void)
 		  "\x1b[H\x1b[2J\x1b[2;1Hone\x1b[K\x1b[3;1H  two\x1b[K");
 }
 
+/* Whoever loads a screen has a stream that has shown nothing of it. */
+static void test_vga_mirror_begins_anew_after_load(void)
+{
+	static uint8_t image[0x50000];
+	struct v3_save_buf buf = {.data = image, .size = sizeof(image)};
+
+	REQUIRE(bench_open(&v3_device_vga, "console = \"console\"\n"));
+	put(1, 0, "one");
+	bench_run(BENCH_S);
+	CHECK_STR(fake_console_output("console"), "\x1b[H\x1b[2J\x1b[2;1Hone\x1b[K");
+	REQUIRE_EQ(v3_save_write(v3_device_vga.save, "vga", bench.dev, &buf), V3_OK);
+	bench.cls->reset(bench.dev);
+	buf = (struct v3_save_buf){.data = image, .size = sizeof(image)};
+	REQUIRE_EQ(v3_save_read(v3_device_vga.save, "vga", bench.dev, &buf), V3_OK);
+	bench_run(BENCH_S);
+	CHECK_STR(fake_console_output("console"), "\x1b[H\x1b[2J\x1b[2;1Hone\x1b[K"
+						  "\x1b[H\x1b[2J\x1b[2;1Hone\x1b[K");
+}
+
 static void test_vga_without_mirror(void)
 {
 	REQUIRE(bench_open(&v3_device_vga, ""));
@@ -450,6 +470,7 @@ static const struct tap_test tests[] = {
 	TAP(test_vga_chain_4),
 	TAP(test_vga_dispi),
 	TAP(test_vga_mirror),
+	TAP(test_vga_mirror_begins_anew_after_load),
 	TAP(test_vga_without_mirror),
 	TAP(test_vga_reset),
 	TAP(test_vga_takes_the_window),

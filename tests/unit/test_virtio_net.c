@@ -5,7 +5,7 @@
  * buffers, offloads, and drivers that are wrong.
  */
 #include "palacios/net.h"
-#include "virtio_rig.h"
+#include "virtio_net_rig.h"
 
 #define V1   VIRTIO_BIT(VIRTIO_F_VERSION_1)
 #define CSUM VIRTIO_BIT(0)
@@ -361,31 +361,9 @@ static void test_virtio_net_two_cards(void)
 
 /* ---- control queue ---- */
 
-#define CTRL 2 /* with one pair of queues */
-#define CTRL_BITS                                                                                  \
-	(VIRTIO_BIT(17) | VIRTIO_BIT(18) | VIRTIO_BIT(19) | VIRTIO_BIT(20) | VIRTIO_BIT(23))
-#define MQ  VIRTIO_BIT(22)
-#define CMD (RIG_DATA + 0x40000)
-
-/* @return the acknowledgement: 0 done, 1 refused; -1: the command was not taken */
-static int control(unsigned q, uint8_t class, uint8_t command, const void *data, uint32_t len)
-{
-	rig_poke(CMD, class | command << 8, 2);
-	CHECK_EQ(v3_mem_write(bench.vm, CMD + 2, data, len), V3_OK);
-	rig_poke(CMD + 0x1000, 0xee, 1);
-	rig_desc(q, 0, CMD, 2, RIG_NEXT, 1);
-	rig_desc(q, 1, CMD + 2, len, RIG_NEXT, 2);
-	rig_desc(q, 2, CMD + 0x1000, 1, RIG_WRITE, 0);
-	rig_offer(q, 0);
-	rig_kick(q);
-	if (rig_used(q, NULL) < 0)
-		return -1;
-	return (int)rig_peek(CMD + 0x1000, 1);
-}
-
 static int control_byte(uint8_t class, uint8_t command, uint8_t value)
 {
-	return control(CTRL, class, command, &value, 1);
+	return net_control(CTRL, class, command, &value, 1);
 }
 
 /* Is a frame to this address received, with this VLAN tag (0: none)? */
@@ -435,7 +413,7 @@ static void test_virtio_net_receive_modes(void)
 	CHECK_EQ(control_byte(0, 4, 1), 0); /* none */
 	CHECK(!arrives(OWN, 0));
 	CHECK_EQ(control_byte(0, 6, 1), 1); /* no such command */
-	CHECK_EQ(control(CTRL, 0, 0, NULL, 0), 1);
+	CHECK_EQ(net_control(CTRL, 0, 0, NULL, 0), 1);
 	CHECK_EQ(control_byte(9, 0, 1), 1); /* no such class */
 	REQUIRE(rig_init(V1 | CTRL_BITS));
 	CHECK(arrives(OTHER, 0));
@@ -449,26 +427,26 @@ static void test_virtio_net_address_tables(void)
 
 	REQUIRE(open_net("mac = \"02:00:00:00:00:01\"\n", CTRL_BITS));
 	CHECK_EQ(control_byte(0, 0, 0), 0);
-	CHECK_EQ(control(CTRL, 1, 0, tables, sizeof(tables) - 1), 0);
+	CHECK_EQ(net_control(CTRL, 1, 0, tables, sizeof(tables) - 1), 0);
 	CHECK(arrives(OTHER, 0));
 	CHECK(arrives(GROUP, 0));
 	CHECK(!arrives("\x02\0\0\0\0\x03", 0));
-	CHECK_EQ(control(CTRL, 1, 0, tables, sizeof(tables) - 2),
+	CHECK_EQ(net_control(CTRL, 1, 0, tables, sizeof(tables) - 2),
 		 1); /* cut short: nothing changes */
 	CHECK(arrives(OTHER, 0));
-	CHECK_EQ(control(CTRL, 1, 0, "\xff\xff\xff\xff", 4), 1);
-	CHECK_EQ(control(CTRL, 1, 0, many, sizeof(many)),
+	CHECK_EQ(net_control(CTRL, 1, 0, "\xff\xff\xff\xff", 4), 1);
+	CHECK_EQ(net_control(CTRL, 1, 0, many, sizeof(many)),
 		 0); /* too many to remember: all of the kind */
 	CHECK(arrives(OTHER, 0));
 	CHECK(!arrives(GROUP, 0));
-	CHECK_EQ(control(CTRL, 1, 0, "\0\0\0\0\0\0\0", 8), 0);
+	CHECK_EQ(net_control(CTRL, 1, 0, "\0\0\0\0\0\0\0", 8), 0);
 	CHECK(!arrives(OTHER, 0));
-	CHECK_EQ(control(CTRL, 1, 1, OTHER, 6), 0); /* the card's own */
+	CHECK_EQ(net_control(CTRL, 1, 1, OTHER, 6), 0); /* the card's own */
 	CHECK(arrives(OTHER, 0));
 	CHECK(!arrives(OWN, 0));
 	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0200);
-	CHECK_EQ(control(CTRL, 1, 1, GROUP, 6), 1);
-	CHECK_EQ(control(CTRL, 1, 2, OTHER, 6), 1);
+	CHECK_EQ(net_control(CTRL, 1, 1, GROUP, 6), 1);
+	CHECK_EQ(net_control(CTRL, 1, 2, OTHER, 6), 1);
 	rig_write(RIG_STATUS, 1, 0);
 	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0100); /* a reset gives it its own back */
 	close_net();
@@ -479,15 +457,15 @@ static void test_virtio_net_vlans(void)
 	REQUIRE(open_net("", CTRL_BITS));
 	CHECK(!arrives(ALL, 5)); /* the driver will say which */
 	CHECK(arrives(ALL, 0));
-	CHECK_EQ(control(CTRL, 2, 0, "\5", 2), 0);
+	CHECK_EQ(net_control(CTRL, 2, 0, "\5", 2), 0);
 	CHECK(arrives(ALL, 5));
 	CHECK(!arrives(ALL, 0x105));
-	CHECK_EQ(control(CTRL, 2, 0, "\xff\x0f", 2), 0);
+	CHECK_EQ(net_control(CTRL, 2, 0, "\xff\x0f", 2), 0);
 	CHECK(arrives(ALL, 4095));
-	CHECK_EQ(control(CTRL, 2, 1, "\5", 2), 0);
+	CHECK_EQ(net_control(CTRL, 2, 1, "\5", 2), 0);
 	CHECK(!arrives(ALL, 5));
-	CHECK_EQ(control(CTRL, 2, 0, "\0\x10", 2), 1); /* 4096 */
-	CHECK_EQ(control(CTRL, 2, 2, "\5", 2), 1);
+	CHECK_EQ(net_control(CTRL, 2, 0, "\0\x10", 2), 1); /* 4096 */
+	CHECK_EQ(net_control(CTRL, 2, 2, "\5", 2), 1);
 	REQUIRE(rig_init(V1)); /* without the feature all are received */
 	CHECK(arrives(ALL, 5));
 	close_net();
@@ -496,15 +474,15 @@ static void test_virtio_net_vlans(void)
 static void test_virtio_net_control_needs_negotiation(void)
 {
 	REQUIRE(open_net("queues = 2\n", 0));
-	CHECK_EQ(control(CTRL, 0, 0, "", 1), -1); /* no control queue at all */
+	CHECK_EQ(net_control(CTRL, 0, 0, "", 1), -1); /* no control queue at all */
 	REQUIRE(rig_init(V1 | VIRTIO_BIT(17)));
-	CHECK_EQ(control(CTRL, 0, 0, "", 1), 1);
-	CHECK_EQ(control(CTRL, 0, 2, "", 1), 1);
-	CHECK_EQ(control(CTRL, 1, 0, "\0\0\0\0\0\0\0", 8), 1);
-	CHECK_EQ(control(CTRL, 1, 1, OTHER, 6), 1);
-	CHECK_EQ(control(CTRL, 2, 0, "\5", 2), 1);
-	CHECK_EQ(control(CTRL, 4, 0, "\2", 2), 1);
-	CHECK_EQ(control(4, 0, 0, "", 1), -1); /* its place with several pairs */
+	CHECK_EQ(net_control(CTRL, 0, 0, "", 1), 1);
+	CHECK_EQ(net_control(CTRL, 0, 2, "", 1), 1);
+	CHECK_EQ(net_control(CTRL, 1, 0, "\0\0\0\0\0\0\0", 8), 1);
+	CHECK_EQ(net_control(CTRL, 1, 1, OTHER, 6), 1);
+	CHECK_EQ(net_control(CTRL, 2, 0, "\5", 2), 1);
+	CHECK_EQ(net_control(CTRL, 4, 0, "\2", 2), 1);
+	CHECK_EQ(net_control(4, 0, 0, "", 1), -1); /* its place with several pairs */
 	rig_offer(3, 0);
 	rig_kick(3); /* a queue that means nothing now */
 	CHECK_EQ(rig_status(), 0x0f);
@@ -564,10 +542,10 @@ static void test_virtio_net_queues(void)
 		flow_frame(0, port);
 	for (unsigned i = 0; i < 5; i++)
 		CHECK_EQ(rig_used(0, NULL), HDR + 60);
-	CHECK_EQ(control(8, 4, 0, "\0", 2), 1);
-	CHECK_EQ(control(8, 4, 0, "\5", 2), 1);
-	CHECK_EQ(control(8, 4, 1, "\4", 2), 1);
-	CHECK_EQ(control(8, 4, 0, "\4", 2), 0);
+	CHECK_EQ(net_control(8, 4, 0, "\0", 2), 1);
+	CHECK_EQ(net_control(8, 4, 0, "\5", 2), 1);
+	CHECK_EQ(net_control(8, 4, 1, "\4", 2), 1);
+	CHECK_EQ(net_control(8, 4, 0, "\4", 2), 0);
 	for (uint8_t port = 1; port <= 40; port++)
 		flow_frame(0, port);
 	for (unsigned q = 0; q < 4; q++) {
@@ -579,7 +557,7 @@ static void test_virtio_net_queues(void)
 	CHECK_EQ(count[0] + count[1] + count[2] + count[3], 40);
 	/* where a flow's frames are sent, its answers arrive, with that queue's vector */
 	REQUIRE(rig_init(V1 | CTRL_BITS | MQ));
-	CHECK_EQ(control(8, 4, 0, "\4", 2), 0);
+	CHECK_EQ(net_control(8, 4, 0, "\4", 2), 0);
 	offer_rx_all();
 	for (unsigned q = 0; q < 4; q++) {
 		flow_frame(2 * q + 1, 77);
@@ -588,7 +566,7 @@ static void test_virtio_net_queues(void)
 		CHECK_EQ(rig_used(2 * q, NULL), HDR + 60);
 		CHECK_EQ(pci_bench_vector(), (int)(0x51 + 2 * q));
 	}
-	CHECK_EQ(control(8, 4, 0, "\2", 2),
+	CHECK_EQ(net_control(8, 4, 0, "\2", 2),
 		 0); /* fewer: no flow goes to those that are not in use */
 	for (uint8_t port = 70; port <= 79; port++)
 		flow_frame(0, port);
@@ -649,6 +627,135 @@ static void test_virtio_net_legacy(void)
 	CHECK_EQ(fake_in(bench.vm, 0xc018, 2), 0x0900);
 	fake_out(bench.vm, 0xc01a, 1, 0); /* the link's state is not the driver's */
 	CHECK_EQ(fake_in(bench.vm, 0xc01a, 1), 1);
+	close_net();
+}
+
+/* On a cable the link is what the other end says; the driver is told by an interrupt. */
+static void test_virtio_net_link(void)
+{
+	struct v3_net_port *third;
+
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_CFGVEC, 2, 0);
+	offer_rx(0, 2, 2048);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	CHECK_EQ(pci_bench_vector(), 0x50);
+	fake_service(bench.vm);
+	CHECK_EQ(pci_bench_vector(), -1); /* once */
+	REQUIRE_EQ(v3_net_open(bench.vm, "lan", peer_ready, NULL, &third), V3_OK);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1); /* a switch now */
+	CHECK_EQ(pci_bench_vector(), 0x50);
+	v3_net_close(third);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	v3_net_set_link(peer, true);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 1);
+	CHECK_EQ(peer_send(60, NULL), V3_OK);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	close_net();
+}
+
+/* What changes before there is a driver it learns when it begins. */
+static void test_virtio_net_link_before_driver(void)
+{
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_STATUS, 1, 0);
+	v3_net_set_link(peer, false);
+	fake_service(bench.vm);
+	REQUIRE(rig_init(V1));
+	offer_rx(0, 1, 2048);
+	CHECK_EQ(rig_read(RIG_CONFIG + 6, 2), 0);
+	close_net();
+}
+
+/* ---- polled ---- */
+
+#define EVENT_IDX VIRTIO_BIT(VIRTIO_F_EVENT_IDX)
+
+/* A frame of @p len bytes in descriptor @p i, without notification. */
+static void offer_tx(unsigned i, uint32_t len)
+{
+	v3_mem_set(bench.vm, BUF(i), 0, HDR);
+	v3_mem_set(bench.vm, BUF(i) + HDR, 0xff, len);
+	rig_desc(TX, i, BUF(i), HDR + len, 0, 0);
+	rig_offer(TX, (uint16_t)i);
+}
+
+/* Does the driver have to notify of the next frame? Split rings: by flag or by event. */
+static bool must_notify(uint64_t features)
+{
+	if (features & EVENT_IDX)
+		return rig_peek(RIG_USED(TX) + 4 + 8 * RIG_QSIZE, 2) == rig_q[TX].avail;
+	return !(rig_peek(RIG_USED(TX), 2) & 1);
+}
+
+static uint32_t peer_gets(void)
+{
+	struct v3_net_offload o;
+	uint32_t len = 0;
+
+	if (v3_net_peek(peer, &o, &len))
+		v3_net_drop(peer);
+	return len;
+}
+
+/* The network polls: frames leave the guest without an exit, and it is asked to notify again when that ends. */
+static void check_polled(uint64_t features)
+{
+	REQUIRE(open_net("", features));
+	bench.vm->state = V3_VM_RUNNING;
+	offer_tx(0, 60);
+	rig_kick(TX);
+	CHECK_EQ(peer_gets(), 60);
+	CHECK(must_notify(features));
+	CHECK_EQ(v3_net_poll(peer), 0); /* nothing there, but from now on we look */
+	if (!(features & EVENT_IDX))
+		CHECK(!must_notify(features));
+	for (unsigned i = 1; i < 5; i++) {
+		offer_tx(i, 60 + i);
+		CHECK(!must_notify(features));
+		CHECK_EQ(v3_net_poll(peer), 1);
+		CHECK_EQ(peer_gets(), 60 + i);
+		CHECK_EQ(rig_used(TX, NULL), 0);
+	}
+	CHECK_EQ(v3_net_poll(peer), 0);
+	offer_tx(5, 70); /* comes just when it ends */
+	v3_net_poll_end(peer);
+	fake_service(bench.vm);
+	CHECK_EQ(peer_gets(), 70);
+	CHECK(must_notify(features));
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
+static void test_virtio_net_is_polled(void)
+{
+	check_polled(0);
+}
+
+static void test_virtio_net_is_polled_with_events(void)
+{
+	check_polled(EVENT_IDX);
+}
+
+/* A VM that stands still is left alone; its driver is asked to notify before it runs on. */
+static void test_virtio_net_is_not_polled_while_paused(void)
+{
+	REQUIRE(open_net("", 0));
+	bench.vm->state = V3_VM_PAUSED;
+	offer_tx(0, 60);
+	CHECK_EQ(v3_net_poll(peer), 0);
+	CHECK_EQ(peer_gets(), 0);
+	CHECK_EQ(rig_used(TX, NULL), -1);
+	v3_net_poll_end(peer);
+	rig_kick(TX);
+	CHECK_EQ(peer_gets(), 60);
+	CHECK(must_notify(0));
 	close_net();
 }
 
@@ -736,6 +843,11 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_packed),
 	TAP(test_virtio_net_packed_merges_buffers),
 	TAP(test_virtio_net_legacy),
+	TAP(test_virtio_net_link),
+	TAP(test_virtio_net_link_before_driver),
+	TAP(test_virtio_net_is_polled),
+	TAP(test_virtio_net_is_polled_with_events),
+	TAP(test_virtio_net_is_not_polled_while_paused),
 	TAP(test_virtio_net_oom),
 	TAP(test_virtio_net_hostile),
 };

@@ -298,6 +298,21 @@ def files():
     result(r.status == 3 and r.said("cannot open there/disk.*No such file") and not r.log, "create: a file is missing", r)
 
 
+def taps():
+    """Interfaces of the host: they exist, belong to the user, and are free."""
+    for name, device, status, *wanted in (
+            ("tap0", "", 0, "made"), ("nosuch", "", 3, "no network interface nosuch", "ip tuntap add dev"),
+            ("busy", "", 3, "busy is in use", "v3 list"), ("alien", "", 3, "alien does not belong to you", "user USER"),
+            ("eth0", "", 3, "eth0 is no TAP interface", "ip tuntap shows"),
+            ("much-longer-than-a-name", "", 3, "is no name of a network interface"),
+            ("tap0", "no-tun", 3, "cannot open /dev/net/tun", "modprobe tun")):
+        with open("tap.toml", "w", encoding="ascii") as f:
+            f.write(DEFINITION + f'[[device]]\nclass = "uplink"\ninterface = "{name}"\n')
+        r = Run("create", "--name", "made", "tap.toml", device=device)
+        notes = r.log[:2] == ["offload 0xf", f"tap {name} rw"] if status == 0 else not r.log
+        result(r.status == status and notes and r.said(*wanted), f"interface {name} {device}: status {status}", r)
+
+
 def main():
     if not os.access(V3, os.X_OK):
         print(f"Bail out! {V3} is not built")
@@ -312,7 +327,7 @@ def main():
         subprocess.run([os.path.join(BUILD, "bin", "v3-mkimage"), "-q", "-o", "guest.v3i", "guest.toml"], check=True)
         with open("guest.v3i", "rb") as f, open("damaged.v3i", "wb") as g:
             g.write(f.read()[:40])
-        for group in (command_line, device, facts, looking, control, making, running, files, terminal):
+        for group in (command_line, device, facts, looking, control, making, running, files, taps, terminal):
             group()
         os.chdir("/")
     print(f"1..{count}")

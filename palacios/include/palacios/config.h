@@ -22,11 +22,12 @@ enum v3_cfg_type {
 	V3_CFG_TABLES /* list of tables in braces, or, if high is not 0, of numbers; not for devices */
 };
 
-/** A text, or each of a list, that names a file of the host, which is not packed; and what the disk does to it. */
+/** A text, or each of a list, that names a file or a network interface of the host, which is not packed; and its use. */
 enum v3_cfg_host_file {
 	V3_CFG_HOST_NONE,
 	V3_CFG_HOST_READ,
-	V3_CFG_HOST_WRITE /* unless the table has a key read_only, which is true */
+	V3_CFG_HOST_WRITE, /* unless the table has a key read_only, which is true */
+	V3_CFG_HOST_INTERFACE
 };
 
 /** One allowed key of a table. Arrays of these end with name NULL. */
@@ -37,7 +38,7 @@ struct v3_cfg_key {
 	uint64_t low, high;		 /* inclusive limits of UINT and SIZE; high 0 = no limit */
 	uint64_t def;			 /* value of an absent UINT, SIZE or BOOL */
 	const char *def_str;		 /* value of an absent STRING; NULL = "" */
-	enum v3_cfg_host_file host_file; /* STRING, STRINGS: names files of the host */
+	enum v3_cfg_host_file host_file; /* STRING, STRINGS: names something of the host */
 };
 
 /* Values of a checked table: the key must be one of its v3_cfg_key list, with the matching type; an absent

@@ -80,6 +80,42 @@ struct v3_host_file_ops {
 	void (*worker_destroy)(void *worker);
 };
 
+struct v3_net_offload;
+
+/**
+ * Optional group: interfaces of the host's own network, which networks of guests lead to (palacios/net.h). Frames come and
+ * go with what is left undone of them. A host that has it has the group of files, too: its workers move the frames.
+ * All members are mandatory within the group.
+ */
+struct v3_host_packet_ops {
+	/**
+	 * Open the interface @p name (from the guest definition) of a VM. Which one that is the embedder decides. thread.
+	 * @param host_ctx  the embedder's pointer given to v3_vm_create()
+	 * @param ready     called by the host (context: any) when there is a frame to read, or when up() may have changed;
+	 *                  only wakes a worker; perhaps inside open()
+	 * @param arg       passed to @p ready
+	 * @return V3_OK; V3_ENOENT: none of that name; V3_ENOMEM
+	 */
+	int (*open)(void *host_ctx, const char *name, void (*ready)(void *arg), void *arg,
+		    void **interface);
+	/** Stop calling @p ready and free the handle. thread. NULL is never passed. */
+	void (*close)(void *interface);
+	/** Is it connected and switched on? thread. */
+	bool (*up)(void *interface);
+	/**
+	 * Take the next frame, never waits. One caller at a time, thread.
+	 * @param frame  gets at most @p size bytes of it, at least V3_NET_FRAME_MAX
+	 * @return its length; V3_EAGAIN: none now; V3_ENODEV: there will never be one again
+	 */
+	int (*read)(void *interface, struct v3_net_offload *offload, void *frame, uint32_t size);
+	/**
+	 * Give it a frame, never waits. One caller at a time, thread.
+	 * @return V3_OK; V3_EAGAIN: no room now, the frame is lost; another error: it is not taken
+	 */
+	int (*write)(void *interface, const struct v3_net_offload *offload, const void *frame,
+		     uint32_t len);
+};
+
 /**
  * Optional group: trace of what vcpus do. Called only while v3_trace_enable() has switched it on, on the vcpu's
  * thread, interrupts on, no lock of the library held: atomic. All members are mandatory within the group.
@@ -238,6 +274,12 @@ struct v3_host_ops {
 	 */
 	size_t (*random)(void *buf, size_t len);
 	const struct v3_host_file_ops *file;
+	const struct v3_host_packet_ops *packet;
+	/**
+	 * Whose VM is it? Network cards of VMs with the same number meet in networks of the same name, others never do. thread.
+	 * @param host_ctx  the embedder's pointer given to v3_vm_create(). NULL: all VMs are one owner's.
+	 */
+	uint64_t (*owner)(void *host_ctx);
 };
 
 #endif

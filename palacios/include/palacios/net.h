@@ -2,7 +2,11 @@
 /**
  * @file net.h
  * Networks that guests' network cards are plugged into. A network is a learning switch inside the VMM, made when
- * the first card names it and gone with the last one; cards of several VMs of one host may name the same.
+ * the first card names it and gone with the last one. Cards of several VMs of one host that name the same one meet in
+ * it if the VMs have one owner (struct v3_host_ops).
+ *
+ * A network of two cards is a cable: the link of each is what the other says of its own, and a sender may wait until the
+ * other has room. With more of them it is a switch: links are up, and nobody waits for one that does not read.
  *
  * A frame travels with what the sender left undone (checksum, segmentation). A port says what its card can take;
  * for those that cannot, checksums are completed and TCP frames cut into segments.
@@ -55,7 +59,8 @@ struct v3_net_stats {
 /**
  * Plug a card into the network @p name. thread.
  *
- * @param ready  called when a frame has arrived for an empty queue: any context, under the network's lock; only
+ * @param ready  called when a frame has arrived for an empty queue, when there is room again after
+ *               v3_net_try_send(), when v3_net_link() may have changed: any context, under the network's lock; only
  *               queues work
  * @param arg    passed to @p ready; must outlive the port
  * @return V3_OK; V3_ENOMEM.
@@ -88,6 +93,41 @@ void v3_net_set_takes(struct v3_net_port *port, unsigned takes);
  */
 int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 		const struct v3_net_piece *piece, unsigned npieces);
+
+/**
+ * The same for a sender that can wait: if the network has one other card, and that has no room, nothing is sent.
+ * @return V3_EAGAIN then, and the port's ready() is called when it is worth trying again; or as v3_net_send().
+ */
+int v3_net_try_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		    const struct v3_net_piece *piece, unsigned npieces);
+
+/** Is what is behind the card of the port @p first connected? At first it is. any. */
+void v3_net_set_link(struct v3_net_port *first, bool up);
+/** Is somebody, or a switch, at the other end? any. */
+bool v3_net_link(const struct v3_net_port *first);
+
+/*
+ * Polling. At one end of a cable somebody may have a thread of the host's to spend: it asks the card at the other end again
+ * and again what it has to send. Meanwhile that one does not ask its driver to notify, so that sending costs no exit.
+ */
+
+/**
+ * The card of the port @p first can be polled. thread.
+ * @param poll  sends what its driver has made available, and v3_net_polled() says whether to ask the driver to
+ *              notify. Called by any thread, no lock held, with the argument of ready(), which is called when polling has
+ *              ended. @return did it send anything?
+ */
+void v3_net_on_poll(struct v3_net_port *first, bool (*poll)(void *arg));
+/** Is the card of the port @p first being polled? any. */
+bool v3_net_polled(const struct v3_net_port *first);
+/**
+ * Poll the card at the other end of the cable. From the first call on it relies on that, until v3_net_poll_end() or until
+ * either end goes or a third one comes. thread.
+ * @return V3_ENOENT: there is none that can be polled; 0: it had nothing to send; 1: it had
+ */
+int v3_net_poll(struct v3_net_port *self);
+/** No longer. thread. */
+void v3_net_poll_end(struct v3_net_port *self);
 
 /**
  * The oldest frame that waits at the port. One caller at a time, atomic.

@@ -162,7 +162,8 @@ struct v3_vm;
  * the host is in those files, and there when v3_devices_save() returns. Frames on their way through a network are not
  * saved: they are lost, as frames may be.
  *
- * @return V3_OK; V3_ENOSPC (saving) and V3_EINVAL (loading), as above: after the latter the devices have been reset.
+ * @return V3_OK; V3_ENOSPC (saving) and V3_EINVAL (loading), as above: after the latter the devices have been reset, and
+ *         what disks in memory hold is of no use.
  */
 int v3_devices_save(struct v3_vm *vm, struct v3_save_buf *buf);
 int v3_devices_load(struct v3_vm *vm, struct v3_save_buf *buf);

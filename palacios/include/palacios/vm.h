@@ -46,6 +46,16 @@ void v3_vm_request_stop(struct v3_vm *vm, enum v3_stop_reason reason, int status
  */
 void v3_vm_request_reset(struct v3_vm *vm, const char *why);
 
+/**
+ * A thread that is no vcpu's wants to do what vcpus do for a device, such as running its queues: not while the VM is
+ * paused, reset or stopped, all of which wait for v3_vm_leave(). thread; in between it must not sleep, and keeps the
+ * device from being destroyed by means of its own.
+ * @return false: the VM does not run, or is about to stand still; nothing to leave
+ */
+bool v3_vm_enter(struct v3_vm *vm);
+/** thread. */
+void v3_vm_leave(struct v3_vm *vm);
+
 /** Zeroed small memory from the host, 1..32768 bytes. atomic. @return NULL if none is left. */
 void *v3_alloc(size_t size);
 /** Free what v3_alloc() returned; NULL is allowed. atomic. */

@@ -135,25 +135,36 @@ static int build_file(struct build *b, const char *name, const char *key, uint32
 	return V3_OK;
 }
 
-/* Note that a file of the host is used; who writes one has it alone. */
-static int build_host_file(struct build *b, const char *name, bool write, const char *key,
-			   uint32_t line)
+/* May one thing of the host be used so twice? @return NULL or why not */
+static const char *build_host_conflict(enum v3_cfg_host_file a, enum v3_cfg_host_file b)
+{
+	if (a == V3_CFG_HOST_INTERFACE)
+		return "the interface is used twice";
+	return a == V3_CFG_HOST_READ && b == V3_CFG_HOST_READ
+		       ? NULL
+		       : "the file is used twice, and written at least once";
+}
+
+/* Note that something of the host is used; an interface and a file may have the same name. */
+static int build_host_file(struct build *b, const char *name, enum v3_cfg_host_file use,
+			   const char *key, uint32_t line)
 {
 	struct v3_vm_cfg *cfg = b->cfg;
+	const char *conflict;
 	uint32_t i;
 
 	for (i = 0; i < cfg->nhost_files; i++) {
-		if (v3_strcmp(b->host_files[i].name, name))
+		if (v3_strcmp(b->host_files[i].name, name) ||
+		    (b->host_files[i].use == V3_CFG_HOST_INTERFACE) !=
+			    (use == V3_CFG_HOST_INTERFACE))
 			continue;
-		if (!write && !b->host_files[i].write)
-			return V3_OK;
-		return v3_cfg_fail(b->err, line,
-				   "%s: the file is used twice, and written at least once", key);
+		conflict = build_host_conflict(use, b->host_files[i].use);
+		return conflict ? v3_cfg_fail(b->err, line, "%s: %s", key, conflict) : V3_OK;
 	}
 	if (cfg->nhost_files == V3_VM_CFG_MAX_HOST_FILES)
 		return v3_cfg_fail(b->err, line, "%s: more than %u files of the host", key,
 				   V3_VM_CFG_MAX_HOST_FILES);
-	b->host_files[cfg->nhost_files++] = (struct v3_host_file_cfg){.name = name, .write = write};
+	b->host_files[cfg->nhost_files++] = (struct v3_host_file_cfg){.name = name, .use = use};
 	return V3_OK;
 }
 
@@ -161,18 +172,20 @@ static int build_host_file(struct build *b, const char *name, bool write, const 
 static int build_key_files(struct build *b, const struct v3_cfg *table,
 			   const struct v3_cfg_key *key)
 {
-	bool write = key->host_file == V3_CFG_HOST_WRITE && !v3_cfg_bool(table, "read_only");
+	enum v3_cfg_host_file use = key->host_file;
 	uint32_t line = v3_cfg_line(table, key->name), i;
 	int err = V3_OK;
 
 	if (key->type == V3_CFG_FILE)
 		return build_file(b, v3_cfg_string(table, key->name), key->name, line);
-	if (!key->host_file)
+	if (!use)
 		return V3_OK;
+	if (use == V3_CFG_HOST_WRITE && v3_cfg_bool(table, "read_only"))
+		use = V3_CFG_HOST_READ;
 	if (key->type == V3_CFG_STRING)
-		return build_host_file(b, v3_cfg_string(table, key->name), write, key->name, line);
+		return build_host_file(b, v3_cfg_string(table, key->name), use, key->name, line);
 	for (i = 0; i < v3_cfg_count(table, key->name) && !err; i++)
-		err = build_host_file(b, v3_cfg_string_at(table, key->name, i), write, key->name,
+		err = build_host_file(b, v3_cfg_string_at(table, key->name, i), use, key->name,
 				      line);
 	return err;
 }

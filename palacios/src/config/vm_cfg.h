@@ -56,10 +56,10 @@ struct v3_node_cfg {
 	int host_node;	 /* where it comes from; -1: any */
 };
 
-/** A file of the host that a device uses in place. */
+/** A file or a network interface of the host that a device uses in place. */
 struct v3_host_file_cfg {
 	const char *name; /* as written */
-	bool write;
+	enum v3_cfg_host_file use;
 };
 
 struct v3_vm_cfg {
@@ -94,7 +94,7 @@ struct v3_vm_cfg {
 	uint32_t nfiles;
 	const char *const *files;
 
-	/* Every file of the host that it names, each once: not packed. */
+	/* Every file and network interface of the host that it names, each once: not packed. */
 	uint32_t nhost_files;
 	const struct v3_host_file_cfg *host_files;
 

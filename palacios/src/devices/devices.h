@@ -27,6 +27,7 @@ extern const struct v3_device_class v3_device_piix4_pm;
 extern const struct v3_device_class v3_device_reset;
 extern const struct v3_device_class v3_device_rtc;
 extern const struct v3_device_class v3_device_uart;
+extern const struct v3_device_class v3_device_uplink;
 extern const struct v3_device_class v3_device_vga;
 extern const struct v3_device_class v3_device_virtio_blk;
 extern const struct v3_device_class v3_device_virtio_console;

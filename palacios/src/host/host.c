@@ -58,6 +58,37 @@ static bool host_file_complete(const struct v3_host_file_ops *f)
 		      f->worker_wait && f->worker_destroy);
 }
 
+static bool host_packet_complete(const struct v3_host_packet_ops *p)
+{
+	return !p || (p->open && p->close && p->up && p->read && p->write);
+}
+
+/* The optional groups are whole, or not there at all. */
+static int host_check_groups(const struct v3_host_ops *ops)
+{
+	const struct {
+		bool complete;
+		const char *name;
+	} group[] = {
+		{host_trace_complete(ops->trace), "trace"},
+		{host_file_complete(ops->file), "file"},
+		{host_packet_complete(ops->packet), "packet"},
+	};
+	char line[96];
+	unsigned i;
+
+	for (i = 0; i < V3_ARRAY_SIZE(group); i++) {
+		if (group[i].complete)
+			continue;
+		v3_snprintf(line, sizeof(line),
+			    "v3 host: v3_host_ops.%s lacks a function: all are mandatory",
+			    group[i].name);
+		host_complain(ops, line);
+		return V3_EINVAL;
+	}
+	return V3_OK;
+}
+
 int v3_host_check(const struct v3_host_ops *ops)
 {
 	const char *const *member;
@@ -86,16 +117,7 @@ int v3_host_check(const struct v3_host_ops *ops)
 		host_complain(ops, line);
 		return V3_EINVAL;
 	}
-	if (!host_trace_complete(ops->trace)) {
-		host_complain(ops,
-			      "v3 host: v3_host_ops.trace lacks a function: all are mandatory");
-		return V3_EINVAL;
-	}
-	if (!host_file_complete(ops->file)) {
-		host_complain(ops, "v3 host: v3_host_ops.file lacks a function: all are mandatory");
-		return V3_EINVAL;
-	}
-	return V3_OK;
+	return host_check_groups(ops);
 }
 
 void *v3_alloc(size_t size)

@@ -87,13 +87,25 @@ V3_HOST_CALL(void, fpu_begin, (void), ())
 V3_HOST_CALL(void, fpu_end, (void), ())
 #undef V3_HOST_CALL
 
-/** The host's console group, NULL if it has none. */
 /** The optional file group; NULL if the host has none. */
 static inline const struct v3_host_file_ops *v3_host_files(void)
 {
 	return v3_lib.ops.file;
 }
 
+/** The optional packet group; NULL if the host has none. */
+static inline const struct v3_host_packet_ops *v3_host_packets(void)
+{
+	return v3_lib.ops.packet;
+}
+
+/** Whose VM it is: those of one owner share networks. */
+static inline uint64_t v3_host_owner(void *host_ctx)
+{
+	return v3_lib.ops.owner ? v3_lib.ops.owner(host_ctx) : 0;
+}
+
+/** The host's console group, NULL if it has none. */
 static inline const struct v3_host_console_ops *v3_host_console(void)
 {
 	return v3_lib.ops.console;

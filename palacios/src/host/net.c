@@ -6,7 +6,7 @@
  *
  * One lock per library, held while a frame is copied into the queues of its receivers: at most 64 KiB, so it is
  * held for microseconds, and a port cannot go away meanwhile. A port's queue is a ring of bytes with one reader,
- * which takes no lock.
+ * which takes the lock only if somebody waits for room.
  *
  * A card with several queues has a port for each. The first one is the card's in the network; what is delivered to it
  * goes to the port that last sent something of the same flow, or to one chosen by the flow alone.
@@ -15,71 +15,20 @@
 
 #include "host/host.h"
 #include "host/net_flow.h"
+#include "host/net_port.h"
 #include "host/net_segment.h"
 #include "palacios/error.h"
 #include "palacios/util/str.h"
 
-#define NET_QUEUE_PAGES 128u
-#define NET_QUEUE_BYTES (NET_QUEUE_PAGES * (uint32_t)V3_PAGE_SIZE)
-#define NET_ALIGN	8u
-#define NET_NAME_LEN	32
-#define NET_MACS	64 /* addresses a network remembers; a power of two */
-#define NET_FLOWS	64 /* flows a card with several queues remembers; a power of two */
-
-/* Before each frame in a queue. */
-struct net_record {
-	uint32_t len; /* of the frame; NET_WRAP: the next record is at the beginning of the queue */
-	struct v3_net_offload offload;
-};
-#define NET_WRAP ~0u
-
-/* The ports of one card. The lock of the library guards it. */
-struct net_card {
-	uint32_t nports, active;
-	struct v3_net_port *port[V3_NET_QUEUES]; /* owned but for the first, which owns this */
-	uint8_t flow[NET_FLOWS]; /* port that sent it last, from 1 on; 0: none has */
-};
-
-struct v3_net_port {
-	struct v3_net *net;	  /* not owned; outlives the port */
-	struct v3_net_port *next; /* of the network */
-	struct net_card *card;	  /* owned by its first port; NULL: the port is all of its card */
-	uint8_t index;		  /* in the card */
-	void (*ready)(void *arg);
-	void *arg;
-	uint32_t takes; /* V3_NET_TAKES_* */
-	uint8_t *queue; /* owned */
-	uint32_t in,
-		out; /* bytes ever put in and taken out, modulo 2^32; in: senders, out: the reader */
-	struct v3_net_stats stats;
-};
-
-struct v3_net {
-	struct v3_net *next;
-	struct v3_net_port *ports;
-	uint32_t steered; /* cards with several queues: flows count */
-	char name[NET_NAME_LEN];
-	struct {
-		uint8_t mac[V3_NET_MAC_LEN];
-		struct v3_net_port *port; /* NULL: free */
-	} seen[NET_MACS];
-};
-
-int v3_net_init(void)
-{
-	return v3_lock_init(&v3_lib.nets.lock);
-}
-
-void v3_net_fini(void)
-{
-	v3_lock_destroy(&v3_lib.nets.lock);
-}
+/* Bytes in a queue: with more, who can wait does, until there are no more than that. One frame fits above, cut or not. */
+#define NET_HIGH (V3_NET_QUEUE_BYTES / 2)
+#define NET_LOW	 (V3_NET_QUEUE_BYTES / 4)
 
 /* ---- addresses ---- */
 
 static unsigned net_hash(const uint8_t *mac)
 {
-	return (mac[5] ^ mac[4] << 1 ^ mac[3] << 2) & (NET_MACS - 1);
+	return (mac[5] ^ mac[4] << 1 ^ mac[3] << 2) & (V3_NET_MACS - 1);
 }
 
 /* Remember where a sender is. Two addresses with one hash push each other out: their frames are flooded. */
@@ -103,62 +52,29 @@ static struct v3_net_port *net_find(struct v3_net *net, const uint8_t *mac)
 	return net->seen[i].port;
 }
 
-/* ---- queues ---- */
+/* ---- a port's reader ---- */
 
-static uint32_t net_record_len(uint32_t frame)
+/* The reader has made room: tell who waits for it. */
+static void net_made_room(struct v3_net_port *port)
 {
-	return ((uint32_t)sizeof(struct net_record) + frame + NET_ALIGN - 1) & ~(NET_ALIGN - 1);
-}
+	struct v3_net_port *sender;
+	unsigned long flags;
 
-/* Room for a record of @p need bytes in one piece, or NULL. The record counts from net_commit() on. */
-static struct net_record *net_reserve(struct v3_net_port *port, uint32_t need)
-{
-	uint32_t used = port->in - __atomic_load_n(&port->out, __ATOMIC_ACQUIRE);
-	uint32_t at = port->in % NET_QUEUE_BYTES, tail = NET_QUEUE_BYTES - at;
-	uint32_t skip = tail < need ? tail : 0;
-
-	if (NET_QUEUE_BYTES - used < need + skip)
-		return NULL;
-	if (skip) {
-		((struct net_record *)(port->queue + at))->len = NET_WRAP;
-		__atomic_store_n(&port->in, port->in + skip, __ATOMIC_RELEASE);
+	if (!__atomic_load_n(&port->awaited, __ATOMIC_SEQ_CST) ||
+	    v3_net_queue_used(&port->queue) > NET_LOW)
+		return;
+	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	__atomic_store_n(&port->awaited, false, __ATOMIC_RELAXED);
+	for (sender = port->net->ports; sender; sender = sender->next) {
+		if (sender->waits)
+			v3_net_tell(sender);
 	}
-	return (struct net_record *)(port->queue + port->in % NET_QUEUE_BYTES);
-}
-
-/* @param before  port->in before the record was reserved */
-static void net_commit(struct v3_net_port *port, uint32_t before, uint32_t need)
-{
-	uint32_t start = port->in, out;
-
-	__atomic_store_n(&port->in, start + need, __ATOMIC_SEQ_CST);
-	port->stats.received++;
-	/* The reader empties the queue, then looks again, so one of the two sees the other. What is skipped at the
-	 * end of the queue may have been read over or not. */
-	out = __atomic_load_n(&port->out, __ATOMIC_SEQ_CST);
-	if (out == before || out == start)
-		port->ready(port->arg);
-}
-
-/* The record at the front, NULL: none. */
-static struct net_record *net_front(struct v3_net_port *port)
-{
-	uint32_t in = __atomic_load_n(&port->in, __ATOMIC_SEQ_CST), at;
-	struct net_record *record;
-
-	while (port->out != in) {
-		at = port->out % NET_QUEUE_BYTES;
-		record = (struct net_record *)(port->queue + at);
-		if (record->len != NET_WRAP)
-			return record;
-		__atomic_store_n(&port->out, port->out + NET_QUEUE_BYTES - at, __ATOMIC_SEQ_CST);
-	}
-	return NULL;
+	v3_lock_release(&v3_lib.nets.lock, flags);
 }
 
 const void *v3_net_peek(struct v3_net_port *port, struct v3_net_offload *offload, uint32_t *len)
 {
-	struct net_record *record = net_front(port);
+	struct v3_net_record *record = v3_net_queue_front(&port->queue);
 
 	if (!record)
 		return NULL;
@@ -169,35 +85,17 @@ const void *v3_net_peek(struct v3_net_port *port, struct v3_net_offload *offload
 
 void v3_net_drop(struct v3_net_port *port)
 {
-	struct net_record *record = net_front(port);
-
-	if (record)
-		__atomic_store_n(&port->out, port->out + net_record_len(record->len),
-				 __ATOMIC_SEQ_CST);
+	v3_net_queue_drop(&port->queue);
+	net_made_room(port);
 }
 
 void v3_net_flush(struct v3_net_port *port)
 {
-	__atomic_store_n(&port->out, __atomic_load_n(&port->in, __ATOMIC_SEQ_CST),
-			 __ATOMIC_SEQ_CST);
+	v3_net_queue_flush(&port->queue);
+	net_made_room(port);
 }
 
 /* ---- frames ---- */
-
-/* The Internet checksum (RFC 1071) the sender left out; its field holds the sum of the pseudo header. */
-static void net_complete_csum(uint8_t *frame, uint32_t len, struct v3_net_offload *offload)
-{
-	uint32_t start = offload->csum_start;
-	uint8_t *field = frame + start + offload->csum_offset;
-	uint32_t sum = ~v3_net_sum(0, frame + start, len - start) & 0xffff;
-
-	if (!sum)
-		sum = 0xffff; /* UDP: 0 means none; in ones' complement both are zero (RFC 768) */
-	field[0] = (uint8_t)(sum >> 8);
-	field[1] = (uint8_t)sum;
-	offload->flags &= (uint8_t)~V3_NET_NEEDS_CSUM;
-	offload->csum_start = offload->csum_offset = 0;
-}
 
 /* Can the port's card take the frame with segmentation undone? */
 static bool net_takes_gso(const struct v3_net_port *port, uint8_t type)
@@ -214,25 +112,25 @@ static bool net_takes_gso(const struct v3_net_port *port, uint8_t type)
 }
 
 /* A record for @p len bytes, not yet seen by the reader; NULL: no room, the frame is dropped. */
-static struct net_record *net_begin(struct v3_net_port *port, uint32_t len)
+static struct v3_net_record *net_begin(struct v3_net_port *port, uint32_t len)
 {
-	struct net_record *record = net_reserve(port, net_record_len(len));
+	struct v3_net_record *record = v3_net_queue_begin(&port->queue, len);
 
-	if (record)
-		record->len = len;
-	else
+	if (!record)
 		port->stats.dropped++;
 	return record;
 }
 
 /* Complete what the port's card cannot, and let the reader see it. */
-static void net_end(struct v3_net_port *port, struct net_record *record, uint32_t before)
+static void net_end(struct v3_net_port *port, struct v3_net_record *record)
 {
 	uint32_t takes = __atomic_load_n(&port->takes, __ATOMIC_RELAXED);
 
 	if ((record->offload.flags & V3_NET_NEEDS_CSUM) && !(takes & V3_NET_TAKES_CSUM))
-		net_complete_csum((uint8_t *)(record + 1), record->len, &record->offload);
-	net_commit(port, before, net_record_len(record->len));
+		v3_net_complete_csum((uint8_t *)(record + 1), record->len, &record->offload);
+	port->stats.received++;
+	if (v3_net_queue_end(&port->queue, record))
+		port->ready(port->arg);
 }
 
 /* Put it into the port's queue in segments: its card takes no longer ones. Lock held. */
@@ -240,20 +138,19 @@ static void net_deliver_segments(struct v3_net_port *port, const struct v3_net_o
 				 const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
 {
 	struct v3_net_segments segments;
-	struct net_record *record;
-	uint32_t i, before;
+	struct v3_net_record *record;
+	uint32_t i;
 
 	if (!v3_net_segments_begin(&segments, offload, piece, npieces, len)) {
 		port->stats.dropped++;
 		return;
 	}
 	for (i = 0; i < segments.count; i++) {
-		before = port->in;
 		record = net_begin(port, v3_net_segment_len(&segments, i));
 		if (!record)
 			return; /* the sender repeats the rest */
 		v3_net_segment_write(&segments, i, (uint8_t *)(record + 1), &record->offload);
-		net_end(port, record, before);
+		net_end(port, record);
 	}
 }
 
@@ -261,8 +158,8 @@ static void net_deliver_segments(struct v3_net_port *port, const struct v3_net_o
 static void net_deliver(struct v3_net_port *port, const struct v3_net_offload *offload,
 			const struct v3_net_piece *piece, unsigned npieces, uint32_t len)
 {
-	uint32_t before = port->in, done = 0;
-	struct net_record *record;
+	struct v3_net_record *record;
+	uint32_t done = 0;
 	unsigned i;
 
 	if (!net_takes_gso(port, offload->gso_type)) {
@@ -275,7 +172,7 @@ static void net_deliver(struct v3_net_port *port, const struct v3_net_offload *o
 	record->offload = *offload;
 	for (i = 0; i < npieces; done += piece[i++].len)
 		memcpy((uint8_t *)(record + 1) + done, piece[i].p, piece[i].len);
-	net_end(port, record, before);
+	net_end(port, record);
 }
 
 /* Does what is left to be done make sense for a frame of @p len bytes? */
@@ -310,29 +207,49 @@ static void net_head(const struct v3_net_piece *piece, uint8_t *head, uint32_t l
 static void net_learn_flow(struct v3_net_port *port, const uint8_t *head, uint32_t len)
 {
 	if (port->card)
-		port->card->flow[v3_net_flow(head, len) % NET_FLOWS] = port->index + 1;
+		port->card->flow[v3_net_flow(head, len) % V3_NET_FLOWS] = port->index + 1;
 }
 
 /* The port of a card that gets the frame. Lock held. */
 static struct v3_net_port *net_steer(struct v3_net_port *to, const uint8_t *head, uint32_t len)
 {
-	struct net_card *card = to->card;
+	struct v3_net_card *card = to->card;
 	uint32_t flow, port;
 
 	if (!card || card->active == 1)
 		return to;
 	flow = v3_net_flow(head, len);
-	port = card->flow[flow % NET_FLOWS];
+	port = card->flow[flow % V3_NET_FLOWS];
 	return card->port[port && port <= card->active ? port - 1 : flow % card->active];
 }
 
-int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
-		const struct v3_net_piece *piece, unsigned npieces)
+static bool net_is_full(const struct v3_net_port *port)
 {
-	struct v3_net_port *to, *only, *self = port->card ? port->card->port[0] : port;
-	uint32_t nhead = 2 * V3_NET_MAC_LEN;
-	uint8_t head[V3_NET_FLOW_HEAD];
-	unsigned long flags;
+	return v3_net_queue_used(&port->queue) > NET_HIGH;
+}
+
+/*
+ * Shall the sender wait for room at the only other card? Its reader removes a frame, then looks whether it is awaited;
+ * so one of the two sees the other. Lock held.
+ */
+static bool net_must_wait(struct v3_net_port *self, const uint8_t *head, uint32_t len)
+{
+	struct v3_net_port *to = v3_net_other(self);
+
+	if (!to)
+		return false;
+	to = net_steer(to, head, len);
+	if (!net_is_full(to))
+		return false;
+	__atomic_store_n(&to->awaited, true, __ATOMIC_SEQ_CST);
+	self->waits = net_is_full(to);
+	return self->waits;
+}
+
+/* Bytes of the frame; 0: it is none, or @p offload does not fit it. */
+static uint32_t net_frame_len(const struct v3_net_offload *offload,
+			      const struct v3_net_piece *piece, unsigned npieces)
+{
 	uint64_t len = 0;
 	unsigned i;
 
@@ -340,22 +257,51 @@ int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
 		len += piece[i].len;
 	if (len < V3_NET_FRAME_MIN || len > V3_NET_FRAME_MAX ||
 	    !net_offload_valid(offload, (uint32_t)len))
+		return 0;
+	return (uint32_t)len;
+}
+
+/* @param waits  can the sender wait? */
+static int net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		    const struct v3_net_piece *piece, unsigned npieces, bool waits)
+{
+	struct v3_net_port *to, *only, *self = port->card ? port->card->port[0] : port;
+	uint32_t nhead = 2 * V3_NET_MAC_LEN, len = net_frame_len(offload, piece, npieces);
+	uint8_t head[V3_NET_FLOW_HEAD];
+	unsigned long flags;
+
+	if (!len)
 		return V3_EINVAL;
 	if (__atomic_load_n(&port->net->steered, __ATOMIC_RELAXED))
-		nhead = len < sizeof(head) ? (uint32_t)len : (uint32_t)sizeof(head);
+		nhead = len < sizeof(head) ? len : (uint32_t)sizeof(head);
 	net_head(piece, head, nhead);
 	flags = v3_lock_acquire(&v3_lib.nets.lock);
+	if (waits && net_must_wait(self, head, nhead)) {
+		v3_lock_release(&v3_lib.nets.lock, flags);
+		return V3_EAGAIN;
+	}
 	port->stats.sent++;
 	net_learn(port->net, head + V3_NET_MAC_LEN, self);
 	net_learn_flow(port, head, nhead);
 	only = net_find(port->net, head);
 	for (to = port->net->ports; to; to = to->next) {
 		if (to != self && (!only || only == to))
-			net_deliver(net_steer(to, head, nhead), offload, piece, npieces,
-				    (uint32_t)len);
+			net_deliver(net_steer(to, head, nhead), offload, piece, npieces, len);
 	}
 	v3_lock_release(&v3_lib.nets.lock, flags);
 	return V3_OK;
+}
+
+int v3_net_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		const struct v3_net_piece *piece, unsigned npieces)
+{
+	return net_send(port, offload, piece, npieces, false);
+}
+
+int v3_net_try_send(struct v3_net_port *port, const struct v3_net_offload *offload,
+		    const struct v3_net_piece *piece, unsigned npieces)
+{
+	return net_send(port, offload, piece, npieces, true);
 }
 
 void v3_net_set_takes(struct v3_net_port *port, unsigned takes)
@@ -366,171 +312,4 @@ void v3_net_set_takes(struct v3_net_port *port, unsigned takes)
 void v3_net_get_stats(const struct v3_net_port *port, struct v3_net_stats *out)
 {
 	*out = port->stats;
-}
-
-/* ---- ports ---- */
-
-static struct v3_net_port *net_make_port(void (*ready)(void *arg), void *arg)
-{
-	struct v3_net_port *port = v3_alloc(sizeof(*port));
-
-	if (!port)
-		return NULL;
-	port->queue = v3_alloc_pages(NET_QUEUE_PAGES);
-	if (!port->queue) {
-		v3_free(port);
-		return NULL;
-	}
-	port->ready = ready;
-	port->arg = arg;
-	return port;
-}
-
-static void net_free_port(struct v3_net_port *port)
-{
-	if (!port)
-		return;
-	v3_free_pages(port->queue, NET_QUEUE_PAGES);
-	v3_free(port);
-}
-
-/* Plug in; @p spare becomes the network if there is none of its name. Lock held. @return @p spare if not used */
-static struct v3_net *net_join(struct v3_net_port *port, struct v3_net *spare)
-{
-	struct v3_net *net = v3_lib.nets.first;
-
-	while (net && v3_strcmp(net->name, spare->name))
-		net = net->next;
-	if (!net) {
-		net = spare;
-		net->next = v3_lib.nets.first;
-		v3_lib.nets.first = net;
-		spare = NULL;
-	}
-	port->net = net;
-	port->next = net->ports;
-	net->ports = port;
-	return spare;
-}
-
-int v3_net_open(struct v3_vm *vm, const char *name, void (*ready)(void *arg), void *arg,
-		struct v3_net_port **out)
-{
-	struct v3_net_port *port = net_make_port(ready, arg);
-	struct v3_net *net = v3_alloc(sizeof(*net));
-	unsigned long flags;
-
-	(void)vm; /* any VM's cards may meet in one network */
-	if (!net || !port) {
-		net_free_port(port);
-		v3_free(net);
-		return V3_ENOMEM;
-	}
-	v3_strlcpy(net->name, name, sizeof(net->name));
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	net = net_join(port, net);
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	v3_free(net);
-	*out = port;
-	return V3_OK;
-}
-
-/* Make the port a card that can have more of them. */
-static int net_make_card(struct v3_net_port *first)
-{
-	struct net_card *card = v3_alloc(sizeof(*card));
-	unsigned long flags;
-
-	if (!card)
-		return V3_ENOMEM;
-	card->nports = card->active = 1;
-	card->port[0] = first;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	first->card = card;
-	__atomic_store_n(&first->net->steered, first->net->steered + 1, __ATOMIC_RELAXED);
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	return V3_OK;
-}
-
-int v3_net_open_queue(struct v3_net_port *first, void (*ready)(void *arg), void *arg,
-		      struct v3_net_port **out)
-{
-	struct v3_net_port *port;
-	struct net_card *card;
-	unsigned long flags;
-	int err;
-
-	err = first->card ? V3_OK : net_make_card(first);
-	if (err)
-		return err;
-	card = first->card;
-	if (card->nports == V3_NET_QUEUES)
-		return V3_ENOSPC;
-	port = net_make_port(ready, arg);
-	if (!port)
-		return V3_ENOMEM;
-	port->net = first->net;
-	port->card = card;
-	port->index = (uint8_t)card->nports;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	card->port[card->nports++] = port;
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	*out = port;
-	return V3_OK;
-}
-
-void v3_net_use_queues(struct v3_net_port *first, unsigned n)
-{
-	unsigned long flags;
-
-	if (!first->card || !n || n > first->card->nports)
-		return;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	first->card->active = n;
-	memset(first->card->flow, 0, sizeof(first->card->flow));
-	v3_lock_release(&v3_lib.nets.lock, flags);
-}
-
-/* Unplug. Lock held. @return the network if that was its last port */
-static struct v3_net *net_leave(struct v3_net_port *port)
-{
-	struct v3_net *net = port->net, **n = &v3_lib.nets.first;
-	struct v3_net_port **p = &net->ports;
-	unsigned i;
-
-	while (*p != port)
-		p = &(*p)->next;
-	*p = port->next;
-	if (port->card)
-		__atomic_store_n(&net->steered, net->steered - 1, __ATOMIC_RELAXED);
-	for (i = 0; i < NET_MACS; i++) {
-		if (net->seen[i].port == port)
-			net->seen[i].port = NULL;
-	}
-	if (net->ports)
-		return NULL;
-	while (*n != net)
-		n = &(*n)->next;
-	*n = net->next;
-	return net;
-}
-
-void v3_net_close(struct v3_net_port *port)
-{
-	struct net_card *card;
-	unsigned long flags;
-	struct v3_net *net;
-	uint32_t i;
-
-	if (!port)
-		return;
-	card = port->card;
-	flags = v3_lock_acquire(&v3_lib.nets.lock);
-	net = net_leave(port);
-	v3_lock_release(&v3_lib.nets.lock, flags);
-	v3_free(net);
-	for (i = 1; card && i < card->nports; i++)
-		net_free_port(card->port[i]);
-	v3_free(card);
-	net_free_port(port);
 }

@@ -14,6 +14,7 @@ struct v3_net;
 struct v3_nets {
 	struct v3_lock lock; /* guards the list, and every network's list of ports */
 	struct v3_net *first;
+	void *wq; /* owned: who closes a port waits here until nobody polls it */
 };
 
 /** thread. @return V3_OK, V3_ENOMEM. */

@@ -178,3 +178,17 @@ void v3_net_segment_write(const struct v3_net_segments *s, uint32_t i, uint8_t *
 	o->csum_start = (uint16_t)s->tcp;
 	o->csum_offset = SEG_TCP_CSUM;
 }
+
+void v3_net_complete_csum(uint8_t *frame, uint32_t len, struct v3_net_offload *offload)
+{
+	uint32_t start = offload->csum_start;
+	uint8_t *field = frame + start + offload->csum_offset;
+	uint32_t sum = ~v3_net_sum(0, frame + start, len - start) & 0xffff;
+
+	if (!sum)
+		sum = 0xffff; /* UDP: 0 means none; in ones' complement both are zero (RFC 768) */
+	field[0] = (uint8_t)(sum >> 8);
+	field[1] = (uint8_t)sum;
+	offload->flags &= (uint8_t)~V3_NET_NEEDS_CSUM;
+	offload->csum_start = offload->csum_offset = 0;
+}

@@ -38,5 +38,10 @@ void v3_net_segment_write(const struct v3_net_segments *s, uint32_t i, uint8_t *
 
 /** Add @p len bytes to a ones' complement sum (RFC 1071) of 16-bit words, the first one at an even place. */
 uint32_t v3_net_sum(uint32_t sum, const uint8_t *bytes, uint32_t len);
+/**
+ * Store the Internet checksum that the sender of a frame left out; its field holds the sum of the pseudo header. The
+ * offload record, which is valid, says where, and that it is done.
+ */
+void v3_net_complete_csum(uint8_t *frame, uint32_t len, struct v3_net_offload *offload);
 
 #endif

@@ -3,7 +3,8 @@
  * @file lifecycle.c
  * Start, pause, continue, reset, stop. v3_vm.want holds what is asked for; each vcpu comes to
  * v3_vm_rendezvous() when it sees V3_REQ_STATE and stays until nothing is wanted any more. vcpu 0 performs a
- * reset once all have come. palacios/doc/locking.md has the order of the steps.
+ * reset once all have come. Threads that run a device's queues in place of a vcpu (v3_vm_enter()) count like vcpus.
+ * palacios/doc/locking.md has the order of the steps.
  */
 #include "cpu/fpu.h"
 #include "host/host.h"
@@ -36,12 +37,18 @@ void v3_vm_want(struct v3_vm *vm, uint32_t bits)
 	lifecycle_wake_all(vm);
 }
 
+static bool lifecycle_nobody_inside(const struct v3_vm *vm)
+{
+	return !__atomic_load_n(&vm->inside, __ATOMIC_SEQ_CST);
+}
+
 /* Sleep conditions; arg is the vcpu or the VM. */
 static bool lifecycle_all_here(void *arg)
 {
 	struct v3_vm *vm = arg;
 
-	return __atomic_load_n(&vm->arrived, __ATOMIC_SEQ_CST) == vm->nvcpus ||
+	return (__atomic_load_n(&vm->arrived, __ATOMIC_SEQ_CST) == vm->nvcpus &&
+		lifecycle_nobody_inside(vm)) ||
 	       (lifecycle_wants(vm) & V3_WANT_STOP);
 }
 
@@ -135,6 +142,26 @@ void v3_vm_request_reset(struct v3_vm *vm, const char *why)
 	v3_vm_want(vm, V3_WANT_RESET);
 }
 
+/* ---- threads that are no vcpu's ---- */
+
+/* Who wants the VM to stand still says so, then looks whether somebody is inside; so one of the two sees the other. */
+bool v3_vm_enter(struct v3_vm *vm)
+{
+	__atomic_add_fetch(&vm->inside, 1, __ATOMIC_SEQ_CST);
+	if (!lifecycle_wants(vm) &&
+	    __atomic_load_n(&vm->state, __ATOMIC_SEQ_CST) == (uint32_t)V3_VM_RUNNING)
+		return true;
+	v3_vm_leave(vm);
+	return false;
+}
+
+void v3_vm_leave(struct v3_vm *vm)
+{
+	__atomic_sub_fetch(&vm->inside, 1, __ATOMIC_SEQ_CST);
+	if (lifecycle_wants(vm))
+		v3_host_wq_wake(vm->wq);
+}
+
 /* ---- the embedder's calls, serialised by v3_vm.lock ---- */
 
 static void lifecycle_set_state(struct v3_vm *vm, enum v3_vm_state state)
@@ -164,7 +191,9 @@ enum v3_stop_reason v3_vm_stop_reason(const struct v3_vm *vm, int *status)
 
 static bool lifecycle_all_ended(void *arg)
 {
-	return !__atomic_load_n(&((struct v3_vm *)arg)->alive, __ATOMIC_SEQ_CST);
+	struct v3_vm *vm = arg;
+
+	return !__atomic_load_n(&vm->alive, __ATOMIC_SEQ_CST) && lifecycle_nobody_inside(vm);
 }
 
 /* With the lock held: wait for the threads and free them. */

@@ -24,6 +24,9 @@ debian-guests := \
 	ide:256:1:job=disk,bus=ide:disk.cpio \
 	net:256:2:job=net:disk.cpio \
 	files:256:1:job=files:disk.cpio \
+	serve:256:1:job=peer,role=serve:disk.cpio \
+	fetch:256:1:job=peer,role=fetch:disk.cpio \
+	tap:256:1:job=peer,role=fetch,back=1:disk.cpio \
 	tsc:256:1:job=tsc,tsc_early_khz=1000000,no_timer_check,lapic=notscdeadline
 debian-field = $(word $(2),$(subst :, ,$(1)))
 debian-tomls := $(foreach g,$(debian-guests),$(DEBIAN)/$(call debian-field,$(g),1).toml)
@@ -32,7 +35,8 @@ debian-modules := $(addprefix $(DEBIAN)/modules/,$(addsuffix .ko,virtio virtio_r
 	virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net virtio_console virtio-rng \
 	scsi_common scsi_mod sd_mod cdrom sr_mod libata ata_piix isofs efivarfs))
 
-$(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) &:
+# The last one is for the Debian host of tests/system/linux_net.t.
+$(DEBIAN)/vmlinuz $(DEBIAN)/busybox $(debian-modules) $(DEBIAN)/modules/tun.ko &:
 	@mkdir -p $(DEBIAN)
 	$(call say,FETCH,$(DEBIAN)/vmlinuz)
 	$(Q)$(debian-src)/fetch.sh $(DEBIAN)
@@ -70,7 +74,7 @@ $(DEBIAN)/smp.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(smp-files) 
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(smp-files)
 
 # For the guests with disks and network cards: modules and file system tools besides, and an image.
-disk-files := $(debian-src)/disk $(debian-src)/net $(debian-src)/files $(debian-modules)
+disk-files := $(addprefix $(debian-src)/,disk net netlib peer files) $(debian-modules)
 $(DEBIAN)/disk.cpio: $(debian-src)/mkinitramfs.sh $(debian-scripts) $(disk-files) $(debian-bins) $(disk-bins) $(DEBIAN)/busybox
 	$(call say,CPIO,$@)
 	$(Q)$(debian-src)/mkinitramfs.sh $(DEBIAN)/busybox $@ $(debian-scripts) $(debian-bins) $(disk-bins) $(disk-files) \

@@ -129,6 +129,44 @@ static void refuse_create(void)
 	abi_expect("unknown command", ioctl(abi.device, 0x12345678), ENOTTY);
 }
 
+/* Descriptors that come along: what they may be. */
+static void refuse_files(void)
+{
+	struct palacios_file file = {.name = "x"};
+	struct palacios_create_files c = {
+		.create = abi_request(), .files = (uintptr_t)&file, .nfiles = 1};
+	int null = open("/dev/null", O_RDWR), regular = open("/init", O_RDONLY);
+
+#define REFUSED(what, want)                                                                        \
+	abi_expect("create with files, " what, ioctl(abi.device, PALACIOS_CREATE_FILES, &c), want)
+	file.fd = -1;
+	REFUSED("no descriptor", EBADF);
+	file.fd = null;
+	REFUSED("a disk on a character device", EINVAL);
+	file.kind = PALACIOS_FILE_TAP;
+	REFUSED("an interface that is another device", EINVAL);
+	file.fd = regular;
+	REFUSED("an interface that is a file", EINVAL);
+	file.kind = PALACIOS_FILE_TAP + 1;
+	REFUSED("an unknown kind", EINVAL);
+	file.kind = PALACIOS_FILE_DISK;
+	file.reserved[1] = 1;
+	REFUSED("reserved", EINVAL);
+	file.reserved[1] = 0;
+	file.name[0] = 0;
+	REFUSED("no name", EINVAL);
+	memset(file.name, 'x', sizeof(file.name));
+	REFUSED("a name without end", EINVAL);
+	c.nfiles = PALACIOS_MAX_FILES + 1;
+	REFUSED("too many", E2BIG);
+	c.nfiles = 1;
+	c.files = (uintptr_t)BAD_POINTER;
+	REFUSED("bad pointer", EFAULT);
+#undef REFUSED
+	close(null);
+	close(regular);
+}
+
 static void refuse_console(int vm)
 {
 	struct palacios_console c = {.flags = 1};
@@ -281,6 +319,7 @@ static void abi_refuse(void)
 	int vm;
 
 	refuse_create();
+	refuse_files();
 	refuse_open_and_list();
 	vm = abi_create();
 	abi_expect("create", vm, 0);

@@ -34,7 +34,7 @@ def pack(definition, image):
 def make_initramfs(work, guests):
     """The files of @p guests and what every host needs, in its /bin. @return the archive, in folder @p work"""
     out = os.path.join(work, "host.cpio")
-    files = [os.path.join(BUILD, "bin", "v3"), *(os.path.join(BUILD, "linux", f) for f in ("palacios.ko", "fuzz", "abi", "ticker")),
+    files = [os.path.join(BUILD, "bin", "v3"), *(os.path.join(BUILD, "linux", f) for f in ("palacios.ko", "fuzz", "abi", "ticker", "tapdev")),
              *(os.path.join(HERE, f) for f in ("init", "steplib", "steps", "host_steps", "bench_steps", "vmx_steps")), *guests]
     subprocess.run([os.path.join(TOP, "tests", "system", "debian", "mkinitramfs.sh"), os.path.join(DEBIAN, "busybox"),
                     out, *files], check=True)

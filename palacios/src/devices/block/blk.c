@@ -51,12 +51,14 @@ static void blk_flushed(struct v3_blk_req *req, int err)
 	*(int *)req->priv = err;
 }
 
+/* A flush is for what was done before: that comes first. */
 static void blk_save_settle(void *state)
 {
 	int err, result = V3_OK;
 	struct v3_blk_req req = {.op = V3_BLK_FLUSH, .done = blk_flushed, .priv = &result};
 	struct v3_blk *blk = state;
 
+	v3_blk_drain(blk);
 	err = v3_blk_submit(blk, &req);
 	v3_blk_drain(blk);
 	if (err == V3_BLK_PENDING)

@@ -292,11 +292,17 @@ static void pm_destroy(void *state)
 }
 
 static const struct v3_save_field pm_fields[] = {
-	V3_SAVE_NOT(struct acpi_pm, vm),   V3_SAVE_TIMER(struct acpi_pm, timer),
-	V3_SAVE_NOT(struct acpi_pm, lock), V3_SAVE(struct acpi_pm, sts),
-	V3_SAVE(struct acpi_pm, en),	   V3_SAVE(struct acpi_pm, cnt),
-	V3_SAVE(struct acpi_pm, gpe),	   V3_SAVE(struct acpi_pm, half),
-	V3_SAVE(struct acpi_pm, sci),	   V3_SAVE_END,
+	V3_SAVE_NOT(struct acpi_pm, vm),
+	V3_SAVE_TIMER(struct acpi_pm, timer),
+	V3_SAVE_NOT(struct acpi_pm, lock),
+	V3_SAVE(struct acpi_pm, sts),
+	V3_SAVE(struct acpi_pm, en),
+	V3_SAVE(struct acpi_pm, cnt),
+	V3_SAVE(struct acpi_pm, gpe),
+	V3_SAVE(struct acpi_pm, half),
+	V3_SAVE(struct acpi_pm, smbus),
+	V3_SAVE(struct acpi_pm, sci),
+	V3_SAVE_END,
 };
 static const struct v3_save_table pm_save = {
 	.fields = pm_fields,

@@ -14,6 +14,7 @@
 #include "palacios/log.h"
 #include "palacios/mem.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 #include "palacios/vcpu.h"
 #include "palacios/vm.h"
@@ -314,21 +315,43 @@ static int flash_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)
 
 /* ---- device ---- */
 
-/* What is programmed stays, and what was not saved yet is saved. */
-static void flash_reset(void *state)
+/*
+ * Wait for the request, and begin what the disk shall do next. thread, while no vcpu runs.
+ * @return true: that is pending
+ */
+static bool flash_next(struct flash *flash)
 {
-	struct flash *flash = state;
 	unsigned long flags;
+	bool busy;
 
 	v3_blk_drain(flash->blk);
 	flags = v3_lock_acquire(&flash->lock);
 	if (flash->io == FLASH_DONE)
 		flash_saved(flash, flash->result);
 	flash->io = FLASH_IDLE;
+	flash_save(flash);
+	busy = flash->io != FLASH_IDLE;
+	v3_lock_release(&flash->lock, flags);
+	return busy;
+}
+
+static void flash_settle(void *state)
+{
+	while (flash_next(state))
+		;
+}
+
+/* What is programmed stays. */
+static void flash_reset(void *state)
+{
+	struct flash *flash = state;
+	unsigned long flags;
+
+	flash_next(flash);
+	flags = v3_lock_acquire(&flash->lock);
 	flash->mode = FLASH_ARRAY;
 	flash->cycle = FLASH_COMMAND;
 	flash->status = FLASH_READY;
-	flash_save(flash);
 	v3_lock_release(&flash->lock, flags);
 }
 
@@ -408,12 +431,7 @@ static void flash_destroy(void *state)
 {
 	struct flash *flash = state;
 
-	v3_blk_drain(flash->blk);
-	if (flash->dirty_from < flash->dirty_to)
-		flash_saved(flash,
-			    flash_sync(flash, V3_BLK_WRITE, flash->dirty_from, flash->dirty_to));
-	if (flash->unflushed || flash->dirty_from < flash->dirty_to)
-		flash_saved(flash, flash_sync(flash, V3_BLK_FLUSH, 0, 0));
+	flash_settle(flash);
 	v3_mmio_unregister(flash->vm, flash->gpa);
 	v3_lock_destroy(&flash->lock);
 	v3_free_pages(flash->data, flash->npages);
@@ -423,8 +441,49 @@ static void flash_destroy(void *state)
 
 static const struct v3_cfg_key flash_keys[] = {V3_BLK_KEYS, {.name = NULL}};
 
+/* ---- saved state ---- */
+
+/* The disk has been loaded: the copy of it is read again. */
+static int flash_loaded(void *state)
+{
+	struct flash *flash = state;
+
+	if (flash->mode > FLASH_QUERY || flash->cycle > FLASH_LOCK)
+		return V3_EINVAL;
+	return flash_sync(flash, V3_BLK_READ, 0, flash->size);
+}
+
+static const struct v3_save_field flash_fields[] = {
+	V3_SAVE_NOT(struct flash, vm),
+	V3_SAVE_PARTS_AT(struct flash, blk, &v3_blk_save),
+	V3_SAVE_NOT(struct flash, gpa),
+	V3_SAVE_NOT(struct flash, size),
+	V3_SAVE_NOT(struct flash, npages),
+	V3_SAVE_NOT(struct flash, data),
+	V3_SAVE_NOT(struct flash, lock),
+	V3_SAVE(struct flash, mode),
+	V3_SAVE(struct flash, cycle),
+	V3_SAVE(struct flash, status),
+	V3_SAVE_NOT(struct flash, dirty_from),
+	V3_SAVE_NOT(struct flash, dirty_to),
+	V3_SAVE_NOT(struct flash, unflushed),
+	V3_SAVE_NOT(struct flash, work),
+	V3_SAVE_NOT(struct flash, io),
+	V3_SAVE_NOT(struct flash, req),
+	V3_SAVE_NOT(struct flash, piece),
+	V3_SAVE_NOT(struct flash, result),
+	V3_SAVE_END,
+};
+static const struct v3_save_table flash_save_table = {
+	.fields = flash_fields,
+	.size = sizeof(struct flash),
+	.settle = flash_settle,
+	.loaded = flash_loaded,
+};
+
 const struct v3_device_class v3_device_flash = {
 	.name = "flash",
+	.save = &flash_save_table,
 	.keys = flash_keys,
 	.create = flash_create,
 	.reset = flash_reset,

@@ -59,7 +59,7 @@ static const struct v3_save_field save_xfer_fields[] = {
 	V3_SAVE(struct ide_xfer, disk),
 	V3_SAVE(struct ide_xfer, packet),
 	V3_SAVE(struct ide_xfer, flush),
-	V3_SAVE(struct ide_xfer, quiet),
+	V3_SAVE_NOT(struct ide_xfer, quiet), /* of the first block, which the guest sees at once */
 	V3_SAVE(struct ide_xfer, silent),
 	V3_SAVE(struct ide_xfer, chunk),
 	V3_SAVE(struct ide_xfer, offset),

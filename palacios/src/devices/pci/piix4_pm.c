@@ -16,6 +16,7 @@
 #include "palacios/io.h"
 #include "palacios/log.h"
 #include "palacios/platform.h"
+#include "palacios/save.h"
 #include "palacios/util/str.h"
 
 #define V3_LOG_TAG "piix4_pm"
@@ -131,23 +132,22 @@ static int piix4_smbus_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 /* ---- places ---- */
 
 /* Ports that other devices have stay theirs: the block does not answer then. Lock held. */
-static void piix4_place(struct piix4_pm *dev, uint16_t *now, uint16_t base, uint32_t count,
-			v3_io_fn fn, void *priv)
+static uint16_t piix4_place(struct piix4_pm *dev, uint16_t base, uint32_t count, v3_io_fn fn,
+			    void *priv)
 {
-	if (*now == base)
-		return;
-	if (*now)
-		v3_io_unregister(dev->vm, *now);
-	*now = 0;
-	if (!base)
-		return;
-	if (v3_io_register(dev->vm, base, count, fn, priv))
-		V3_GUEST_WARN(dev->vm, "ports %#x are taken", base);
-	else
-		*now = base;
+	if (!base || !v3_io_register(dev->vm, base, count, fn, priv))
+		return base;
+	V3_GUEST_WARN(dev->vm, "ports %#x are taken", base);
+	return 0;
 }
 
-/* Both blocks go where the registers say. */
+static void piix4_unplace(struct piix4_pm *dev, uint16_t base)
+{
+	if (base)
+		v3_io_unregister(dev->vm, base);
+}
+
+/* Both blocks go where the registers say, and nothing but those decides: of two at one place it is the first. */
 static void piix4_sync(struct piix4_pm *dev)
 {
 	const uint8_t *config = dev->func->config;
@@ -161,8 +161,12 @@ static void piix4_sync(struct piix4_pm *dev)
 		pm = 0;
 	if (!(config[PIIX4_SMBHSTCFG] & PIIX4_SMB_HST_EN))
 		smbus = 0;
-	piix4_place(dev, &dev->pm, pm, V3_PC_PM_LEN, v3_acpi_pm_io, dev->acpi);
-	piix4_place(dev, &dev->smbus, smbus, V3_PC_SMBUS_LEN, piix4_smbus_io, dev);
+	if (pm != dev->pm || smbus != dev->smbus) {
+		piix4_unplace(dev, dev->pm);
+		piix4_unplace(dev, dev->smbus);
+		dev->pm = piix4_place(dev, pm, V3_PC_PM_LEN, v3_acpi_pm_io, dev->acpi);
+		dev->smbus = piix4_place(dev, smbus, V3_PC_SMBUS_LEN, piix4_smbus_io, dev);
+	}
 	piix4_smbus_update(dev);
 	v3_lock_release(&dev->lock, flags);
 }
@@ -264,17 +268,43 @@ static void piix4_destroy(void *state)
 {
 	struct piix4_pm *dev = state;
 
-	if (dev->pm)
-		v3_io_unregister(dev->vm, dev->pm);
-	if (dev->smbus)
-		v3_io_unregister(dev->vm, dev->smbus);
+	piix4_unplace(dev, dev->pm);
+	piix4_unplace(dev, dev->smbus);
 	v3_pci_remove(dev->func);
 	v3_lock_destroy(&dev->lock);
 	v3_free(dev);
 }
 
+/* ---- saved state ---- */
+
+/* Where the blocks answer follows from configuration space. */
+static int piix4_loaded(void *state)
+{
+	piix4_sync(state);
+	return V3_OK;
+}
+
+static const struct v3_save_field piix4_fields[] = {
+	V3_SAVE_NOT(struct piix4_pm, vm),
+	V3_SAVE_NOT(struct piix4_pm, acpi),
+	V3_SAVE_PARTS_AT(struct piix4_pm, func, &v3_pci_func_save),
+	V3_SAVE_NOT(struct piix4_pm, lock),
+	V3_SAVE_NOT(struct piix4_pm, pm),
+	V3_SAVE_NOT(struct piix4_pm, smbus),
+	V3_SAVE(struct piix4_pm, reg),
+	V3_SAVE(struct piix4_pm, block),
+	V3_SAVE(struct piix4_pm, index),
+	V3_SAVE_END,
+};
+static const struct v3_save_table piix4_save = {
+	.fields = piix4_fields,
+	.size = sizeof(struct piix4_pm),
+	.loaded = piix4_loaded,
+};
+
 const struct v3_device_class v3_device_piix4_pm = {
 	.name = "piix4_pm",
+	.save = &piix4_save,
 	.create = piix4_create,
 	.reset = piix4_reset,
 	.destroy = piix4_destroy,

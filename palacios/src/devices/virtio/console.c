@@ -278,6 +278,12 @@ static void vcon_retry(struct v3_vcpu *vcpu, void *priv)
 
 /* ---- device ---- */
 
+static bool vcon_stage_valid(const struct vcon_stage *stage)
+{
+	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
+}
+
+/* What came from the host stays, unless it is of a saved state that was refused. */
 static void vcon_state(void *priv, bool live)
 {
 	struct vcon *vcon = priv;
@@ -287,6 +293,8 @@ static void vcon_state(void *priv, bool live)
 		vcon->port[i].tell = 0;
 		vcon->port[i].open = 0;
 		vcon->port[i].sent = 0;
+		if (!vcon_stage_valid(&vcon->port[i].in))
+			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
 	}
 }
 
@@ -394,9 +402,7 @@ static int vcon_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 
 static int vcon_stage_loaded(void *state)
 {
-	const struct vcon_stage *stage = state;
-
-	return stage->pos <= stage->len && stage->len <= VCON_STAGE ? V3_OK : V3_EINVAL;
+	return vcon_stage_valid(state) ? V3_OK : V3_EINVAL;
 }
 
 static const struct v3_save_field vcon_stage_fields[] = {

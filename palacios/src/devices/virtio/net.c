@@ -84,12 +84,28 @@ static bool vnet_send(struct vnet_pair *pair, struct v3_vq *q, const struct v3_n
 	return v3_net_send(pair->port, offload, pair->piece, n) == V3_OK;
 }
 
+/*
+ * Need the driver notify? Who ends the polling says so, then looks whether we rely on it (vnet_ready()); so one of the two
+ * sees the other.
+ */
+static void vnet_follow_poll(struct vnet *vnet, struct v3_vq *q)
+{
+	bool polled = v3_net_polled(vnet->pair[0]->port);
+
+	if (polled) {
+		__atomic_store_n(&vnet->polled, true, __ATOMIC_SEQ_CST);
+		polled = v3_net_polled(vnet->pair[0]->port);
+	}
+	v3_vq_poll(q, polled);
+}
+
 static void vnet_send_all(struct vnet_pair *pair, struct v3_vq *q)
 {
 	struct vnet *vnet = pair->vnet;
 	struct v3_net_offload offload;
 	struct vnet_header header;
 
+	vnet_follow_poll(vnet, q);
 	while (v3_vq_pop(q)) {
 		memset(&header, 0, sizeof(header));
 		if (!v3_vq_read(q, &header, vnet_header_len(q->dev)))
@@ -161,6 +177,24 @@ static void vnet_fill_buffers(struct v3_vq *q, struct v3_vq_mark start,
 		v3_virtio_fail(q->dev, "receive buffers changed while they were filled");
 }
 
+/* The link is what the network says it is (5.1.4.2). */
+static uint16_t vnet_link_now(const struct vnet *vnet)
+{
+	return v3_net_link(vnet->pair[0]->port) ? VNET_LINK_UP : 0;
+}
+
+/* By the runner of the first receive queue. */
+static void vnet_follow_link(struct vnet *vnet)
+{
+	uint16_t status = vnet_link_now(vnet);
+
+	if (status == vnet->link)
+		return;
+	vnet->link = status;
+	v3_virtio_set_config(vnet->dev, offsetof(struct vnet_config, status), &status,
+			     sizeof(status));
+}
+
 static void vnet_receive_all(struct vnet_pair *pair, struct v3_vq *q)
 {
 	struct vnet_header header = {0};
@@ -206,18 +240,49 @@ static void vnet_process(void *priv, struct v3_vq *q)
 		return;
 	}
 	pair = vnet->pair[q->index / 2];
+	if (!q->index)
+		vnet_follow_link(vnet);
 	if (q->index & 1)
 		vnet_send_all(pair, q);
 	else
 		vnet_receive_all(pair, q);
 }
 
-/* By the network, in any context. */
+/* By the network, in any context. If polling has ended, drivers must notify again. */
 static void vnet_ready(void *arg)
 {
 	struct vnet_pair *pair = arg;
+	struct vnet *vnet = pair->vnet;
+	unsigned i;
 
-	v3_virtio_run_later(&pair->vnet->dev->queue[2 * pair->index]);
+	v3_virtio_run_later(&vnet->dev->queue[2 * pair->index]);
+	if (!__atomic_load_n(&vnet->polled, __ATOMIC_SEQ_CST) || v3_net_polled(vnet->pair[0]->port))
+		return;
+	__atomic_store_n(&vnet->polled, false, __ATOMIC_SEQ_CST);
+	for (i = 0; i < vnet->npairs; i++)
+		v3_virtio_run_later(&vnet->dev->queue[2 * i + 1]);
+}
+
+/* By the network, on a thread of the host's, in place of the vcpus. */
+static bool vnet_poll(void *arg)
+{
+	struct vnet *vnet = ((struct vnet_pair *)arg)->vnet;
+	uint64_t before = 0, after = 0;
+	struct v3_net_stats stats;
+	unsigned i;
+
+	if (!v3_vm_enter(vnet->vm))
+		return false;
+	for (i = 0; i < vnet->npairs; i++) {
+		v3_net_get_stats(vnet->pair[i]->port, &stats);
+		before += stats.sent;
+		v3_virtio_run(v3_vm_vcpu(vnet->vm, i % v3_vm_vcpu_count(vnet->vm)),
+			      &vnet->dev->queue[2 * i + 1]);
+		v3_net_get_stats(vnet->pair[i]->port, &stats);
+		after += stats.sent;
+	}
+	v3_vm_leave(vnet->vm);
+	return after != before;
 }
 
 /* ---- device ---- */
@@ -329,6 +394,7 @@ static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 		return V3_EINVAL;
 	}
 	memcpy(vnet->own, config.mac, sizeof(vnet->own));
+	vnet->link = config.status;
 	v3_vnet_set_mac(vnet, config.mac);
 	v3_virtio_set_config(vnet->dev, 0, &config, sizeof(config));
 	return V3_OK;
@@ -353,6 +419,7 @@ static int vnet_open_ports(struct vnet *vnet, const char *network)
 		if (err)
 			return err;
 	}
+	v3_net_on_poll(vnet->pair[0]->port, vnet_poll);
 	return V3_OK;
 }
 
@@ -412,13 +479,25 @@ static int vnet_create(struct v3_vm *vm, const struct v3_cfg *cfg, void **state)
 	return V3_OK;
 }
 
-/* The network was told of the driver's choices when it made them: now it is told again. */
+/*
+ * The network was told of the driver's choices when it made them: now it is told again. Another one may have another link,
+ * and it does not poll: the drivers have to be told.
+ */
 static int vnet_save_loaded(void *state)
 {
 	struct vnet *vnet = state;
+	unsigned i;
 
 	if (!vnet->nused || vnet->nused > vnet->npairs)
 		return V3_EINVAL;
+	memcpy(&vnet->link, vnet->dev->config + offsetof(struct vnet_config, status),
+	       sizeof(vnet->link));
+	if (vnet->link != vnet_link_now(vnet))
+		v3_virtio_run_later(&vnet->dev->queue[0]);
+	for (i = 0; i < vnet->npairs; i++) {
+		if (vnet->dev->queue[2 * i + 1].polled)
+			v3_virtio_run_later(&vnet->dev->queue[2 * i + 1]);
+	}
 	vnet_set_takes(vnet, vnet->dev->status & VIRTIO_STATUS_FEATURES_OK);
 	v3_vnet_use_pairs(vnet, vnet->nused);
 	return V3_OK;
@@ -429,6 +508,7 @@ static const struct v3_save_field vnet_fields[] = {
 	V3_SAVE_NOT(struct vnet, lock),	  V3_SAVE(struct vnet, mac),
 	V3_SAVE_NOT(struct vnet, own),	  V3_SAVE_PARTS(struct vnet, filter, &v3_vnet_filter_save),
 	V3_SAVE_NOT(struct vnet, npairs), V3_SAVE(struct vnet, nused),
+	V3_SAVE_NOT(struct vnet, polled), V3_SAVE_NOT(struct vnet, link),
 	V3_SAVE_NOT(struct vnet, pair),	  V3_SAVE_END,
 };
 static const struct v3_save_table vnet_save = {

@@ -63,7 +63,9 @@ struct vnet {
 	struct v3_lock lock;				  /* guards mac and filter */
 	uint8_t mac[V3_NET_MAC_LEN], own[V3_NET_MAC_LEN]; /* now; after a reset */
 	struct vnet_filter filter;
-	unsigned npairs, nused;		       /* pairs there are, and that are in use */
+	unsigned npairs, nused; /* pairs there are, and that are in use */
+	bool polled; /* drivers may not have been asked to notify, because the network polls; atomic */
+	uint16_t link; /* status the driver was told; the first receive queue's runner's */
 	struct vnet_pair *pair[V3_NET_QUEUES]; /* owned */
 };
 

@@ -104,11 +104,8 @@ void v3_virtio_fail(struct v3_virtio *dev, const char *why)
 #define VPCI_RUN_FINISH 1u /* finish chains that are held */
 #define VPCI_RUN_TAKE	2u /* take new ones */
 
-/*
- * Become the one who runs the queue, for no more than @p may.
- * @return VPCI_RUN_*; 0: it cannot run, or somebody does and will come back
- */
-static unsigned vpci_begin_run(struct v3_vq *q, unsigned may)
+/* Become the one who runs the queue. @return VPCI_RUN_*; 0: it cannot run, or somebody does and will come back */
+static unsigned vpci_begin_run(struct v3_vq *q)
 {
 	struct v3_virtio *dev = q->dev;
 	unsigned long flags = v3_lock_acquire(&dev->lock);
@@ -121,7 +118,6 @@ static unsigned vpci_begin_run(struct v3_vq *q, unsigned may)
 			run |= VPCI_RUN_FINISH;
 		if (q->enabled && v3_virtio_live(dev) && v3_pci_may_dma(dev->func))
 			run |= VPCI_RUN_TAKE;
-		run &= may;
 		q->running = run;
 		dev->running += q->running;
 	}
@@ -146,10 +142,10 @@ static bool vpci_end_run(struct v3_vq *q)
 
 /* What is left is done as work of the vcpu, so that a pause or stop of the VM is not kept waiting by a guest that
  * never lets its queue run dry. */
-static void vpci_run(struct v3_vcpu *vcpu, struct v3_vq *q, unsigned may)
+void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
 {
 	const struct v3_virtio_class *cls = q->dev->cls;
-	unsigned run = vpci_begin_run(q, may);
+	unsigned run = vpci_begin_run(q);
 
 	if (!run)
 		return;
@@ -162,11 +158,6 @@ static void vpci_run(struct v3_vcpu *vcpu, struct v3_vq *q, unsigned may)
 	v3_vq_publish(q);
 	if (vpci_end_run(q))
 		v3_vcpu_queue_work(vcpu, &q->work);
-}
-
-void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q)
-{
-	vpci_run(vcpu, q, VPCI_RUN_FINISH | VPCI_RUN_TAKE);
 }
 
 /* ---- chains that are held; each counts as if its queue ran ---- */
@@ -191,13 +182,30 @@ void v3_vq_release(struct v3_vq *q)
 	vpci_count_held(q, -1);
 }
 
+/* A run that takes nothing. Nobody else runs a queue now. */
+static void vpci_finish(struct v3_vq *q)
+{
+	struct v3_virtio *dev = q->dev;
+	unsigned long flags = v3_lock_acquire(&dev->lock);
+
+	q->running = true;
+	dev->running++;
+	v3_lock_release(&dev->lock, flags);
+	q->more = false;
+	dev->cls->finish(dev->priv, q);
+	v3_vq_publish(q);
+	if (vpci_end_run(q))
+		v3_virtio_run_later(q);
+}
+
 bool v3_virtio_finish_held(struct v3_virtio *dev)
 {
 	bool held = false;
 	uint16_t i;
 
 	for (i = 0; i < dev->nqueues; i++) {
-		vpci_run(v3_vm_vcpu(dev->vm, 0), &dev->queue[i], VPCI_RUN_FINISH);
+		if (dev->queue[i].held)
+			vpci_finish(&dev->queue[i]);
 		held |= dev->queue[i].held;
 	}
 	return held;

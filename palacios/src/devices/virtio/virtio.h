@@ -50,7 +50,8 @@ struct v3_virtio_class {
 	uint16_t id;	    /* device type, 5 */
 	uint32_t pci_class; /* as v3_pci_desc.class_code */
 	/**
-	 * The driver made buffers available in @p q, or v3_virtio_run() was called. No lock held; nobody else
+	 * The driver made buffers available in @p q, or v3_virtio_run() was called. No lock held, on a vcpu's thread or
+	 * between v3_vm_enter() and v3_vm_leave(); nobody else
 	 * runs this queue, but other queues may run on other vcpus at the same time. Takes chains with
 	 * v3_vq_pop() and gives them back with v3_vq_put(). Must not sleep.
 	 */
@@ -198,7 +199,8 @@ static inline bool v3_virtio_live(const struct v3_virtio *dev)
 	       !__atomic_load_n(&dev->resetting, __ATOMIC_RELAXED);
 }
 /**
- * Run the queue, or have whoever runs it come back. No device lock held; @p vcpu: the caller's own.
+ * Run the queue, or have whoever runs it come back. No device lock held; @p vcpu: the caller's own, or any one between
+ * v3_vm_enter() and v3_vm_leave().
  */
 void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q);
 /** Have the queue run on a vcpu's thread; pairs of queues are spread over the vcpus. Any context. */
