@@ -37,6 +37,7 @@ $(eval $(call fuzz-target,container,container))
 $(eval $(call fuzz-target,kernel,kernel))
 $(eval $(call fuzz-target,emulator,emulator))
 $(eval $(call fuzz-target,walk,walk))
+$(eval $(call fuzz-target,inflate,inflate))
 $(eval $(call fuzz-target,qcow2,qcow2))
 fuzz-device = -DFUZZ_DEVICE=v3_device_$(1) -DFUZZ_KEYS='$(2)'
 $(eval $(call fuzz-target,virtio_blk,virtio,$(call fuzz-device,virtio_blk,"size = \"256K\"\nqueues = 2")))

@@ -340,7 +340,7 @@ static void test_multiboot_refuses_bad_modules(void)
 	boot_vm_file("m", &byte, 16 << 20); /* never read: it does not fit */
 	memset(&boot_state, 0, sizeof(boot_state));
 	boot_vm_refused(V3_E2BIG, "cannot boot k: module: no room for 0x1000000 bytes between "
-				  "0x103800 and 0x100000000");
+				  "0x100000 and 0x100000000");
 	boot_vm_end();
 }
 

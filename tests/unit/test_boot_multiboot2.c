@@ -217,6 +217,26 @@ static void test_multiboot2_relocation(void)
 	check_relocated((const uint32_t[]){0x100000, 0x7fffff, 0x100000, 2}, 0x600000);
 }
 
+/* Xen goes to the top of RAM and has modules, for which there is room below only. */
+static void test_multiboot2_modules_below(void)
+{
+	static const char one[5000] = "first", two[] = "second";
+
+	make_kernel(10, 0, (const uint32_t[]){0x100000, 0xffffffff, 0x1000, 2}, 4);
+	REQUIRE(boot_vm_begin(TOML("16M", "modules=['a', 'b']\n")));
+	boot_vm_file("k", image, image_len);
+	boot_vm_file("a", one, sizeof(one));
+	boot_vm_file("b", two, sizeof(two));
+	REQUIRE_EQ(v3_boot_load(&boot_vm, &boot_state, boot_vm_cfg), V3_OK);
+	REQUIRE_EQ(v3_boot_setup(&boot_vm, &boot_state), V3_OK);
+	check_segments(0xefc000);
+	CHECK_EQ(info32(info_tag(3, 0) + 8), 0x100000);
+	CHECK_STR(text_at(0x100000), "first");
+	CHECK_EQ(info32(info_tag(3, 1) + 8), 0x102000);
+	CHECK_STR(text_at(0x102000), "second");
+	boot_vm_end();
+}
+
 static void test_multiboot2_tags_to_be_ignored(void)
 {
 	static const uint32_t zeros[4];
@@ -333,10 +353,16 @@ static void test_multiboot2_refuses_what_is_cut_off(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_multiboot2_entry_state), TAP(test_multiboot2_information),
-	TAP(test_multiboot2_modules),	  TAP(test_multiboot2_wins_over_multiboot1),
-	TAP(test_multiboot2_entry_tag),	  TAP(test_multiboot2_flat),
-	TAP(test_multiboot2_relocation),  TAP(test_multiboot2_tags_to_be_ignored),
-	TAP(test_multiboot2_refuses),	  TAP(test_multiboot2_refuses_what_is_cut_off),
+	TAP(test_multiboot2_entry_state),
+	TAP(test_multiboot2_information),
+	TAP(test_multiboot2_modules),
+	TAP(test_multiboot2_wins_over_multiboot1),
+	TAP(test_multiboot2_entry_tag),
+	TAP(test_multiboot2_flat),
+	TAP(test_multiboot2_relocation),
+	TAP(test_multiboot2_modules_below),
+	TAP(test_multiboot2_tags_to_be_ignored),
+	TAP(test_multiboot2_refuses),
+	TAP(test_multiboot2_refuses_what_is_cut_off),
 };
 TAP_MAIN(tests)

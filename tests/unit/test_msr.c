@@ -264,6 +264,22 @@ static void test_msr_xss_is_switched(void)
 	CHECK_EQ(v3_rdmsr(V3_MSR_XSS), host);
 }
 
+/* Xen clears the four counters that every AMD CPU has, and is not prepared for #GP. Nothing counts. */
+static void test_msr_amd_counters_are_there(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 16);
+	uint64_t value;
+
+	REQUIRE(vm);
+	for (uint32_t msr = 0xc0010000; msr < 0xc0010008; msr++) {
+		CHECK(fake_wrmsr(vm, msr, 0x530076));
+		value = 1;
+		CHECK(fake_rdmsr(vm, msr, &value));
+		CHECK_EQ(value, 0);
+	}
+	CHECK(!fake_rdmsr(vm, 0xc0010008, &value));
+}
+
 /* Values no guest should be able to break us with, at every MSR that answers and around. */
 static void test_msr_random_values_everywhere(void)
 {
@@ -300,6 +316,7 @@ static const struct tap_test tests[] = {
 	TAP(test_msr_xss_is_switched),
 	TAP(test_msr_tsc_write_moves_the_guests_clock),
 	TAP(test_msr_misc_enable_is_there),
+	TAP(test_msr_amd_counters_are_there),
 	TAP(test_msr_random_values_everywhere),
 };
 TAP_MAIN(tests)

@@ -93,7 +93,7 @@ static void test_pci_bridge_identity(void)
 	CHECK_EQ(read_at(0, A_SLOT, 0x30, 4), 0);
 	CHECK_EQ(read_at(0, A_SLOT, 0x34, 4), 0);
 	CHECK_EQ(read_at(0, A_SLOT, 0x38, 4), 0);
-	CHECK_EQ(read_at(0, A_SLOT, 0x3c, 4), 0xff);
+	CHECK_EQ(read_at(0, A_SLOT, 0x3c, 4), 0x4000ff);
 }
 
 static void test_pci_bridge_configuration(void)
@@ -226,6 +226,56 @@ static void test_pci_bridge_bus_master(void)
 	v3_pci_remove(func);
 }
 
+static void count_reset(struct v3_pci_func *func, void *priv)
+{
+	(void)func;
+	++*(unsigned *)priv;
+}
+
+/* Bridge control, bit 6: everything behind it is as after power-on, other bridges included; nothing before it is. */
+static void test_pci_bridge_resets_its_bus(void)
+{
+	unsigned near_resets = 0, far_resets = 0, other_resets = 0;
+	struct v3_pci_desc desc = {.vendor = 0x1af4, .device = 0x1042, .bus_reset = count_reset};
+	struct v3_pci_func *near_func, *far_func, *other;
+
+	REQUIRE(open_bridges());
+	desc.bus = "a";
+	desc.priv = &near_resets;
+	REQUIRE_EQ(pci_bench_add(3, &desc, &near_func), V3_OK);
+	desc.bus = "b";
+	desc.priv = &far_resets;
+	REQUIRE_EQ(pci_bench_add(3, &desc, &far_func), V3_OK);
+	desc.bus = NULL;
+	desc.priv = &other_resets;
+	REQUIRE_EQ(pci_bench_add(9, &desc, &other), V3_OK);
+	number();
+	write_at(0, 9, CMD, 2, 4);
+	write_at(1, 3, CMD, 2, 4);
+	write_at(2, 3, CMD, 2, 4);
+	write_at(1, B_SLOT, 0x3e, 2, 0x40); /* the inner one first */
+	CHECK_EQ(far_resets, 1);
+	CHECK_EQ(near_resets, 0);
+	CHECK_EQ(read_at(2, 3, 0, 4), 0xffffffff); /* held in reset */
+	CHECK_EQ(read_at(1, 3, CMD, 2), 4);
+	write_at(1, B_SLOT, 0x3e, 2, 0);
+	CHECK_EQ(read_at(2, 3, CMD, 2), 0);
+	write_at(0, A_SLOT, 0x3c, 4, 0x400000); /* by the whole doubleword */
+	CHECK_EQ(near_resets, 1);
+	CHECK_EQ(far_resets, 2);
+	CHECK_EQ(other_resets, 0);
+	CHECK_EQ(read_at(0, 9, CMD, 2), 4);
+	CHECK_EQ(read_at(1, B_SLOT, 0, 4), 0xffffffff);
+	write_at(0, A_SLOT, 0x3e, 1, 0);
+	CHECK_EQ(far_resets, 2);
+	CHECK_EQ(read_at(0, A_SLOT, BUSES, 4), 0x020100);
+	CHECK_EQ(read_at(1, 3, CMD, 2), 0);
+	CHECK_EQ(read_at(1, B_SLOT, BUSES, 4), 0); /* the bridge behind has forgotten its bus */
+	v3_pci_remove(other);
+	v3_pci_remove(far_func);
+	v3_pci_remove(near_func);
+}
+
 static void test_pci_bridge_swizzles(void)
 {
 	REQUIRE(open_bridges());
@@ -350,15 +400,11 @@ static void test_pci_bridge_hostile(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_pci_bridge_identity),
-	TAP(test_pci_bridge_configuration),
-	TAP(test_pci_bridge_memory_windows),
-	TAP(test_pci_bridge_port_window),
-	TAP(test_pci_bridge_bus_master),
-	TAP(test_pci_bridge_swizzles),
-	TAP(test_pci_bridge_full_bus),
-	TAP(test_pci_bridge_create_refuses),
-	TAP(test_pci_bridge_oom),
+	TAP(test_pci_bridge_identity),	     TAP(test_pci_bridge_configuration),
+	TAP(test_pci_bridge_memory_windows), TAP(test_pci_bridge_port_window),
+	TAP(test_pci_bridge_bus_master),     TAP(test_pci_bridge_resets_its_bus),
+	TAP(test_pci_bridge_swizzles),	     TAP(test_pci_bridge_full_bus),
+	TAP(test_pci_bridge_create_refuses), TAP(test_pci_bridge_oom),
 	TAP(test_pci_bridge_hostile),
 };
 TAP_MAIN(tests)

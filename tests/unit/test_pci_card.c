@@ -153,7 +153,8 @@ static void test_pci_card_moves_under_writes(void)
 	REQUIRE_EQ(v3_card_create(bench.vm, SIZE, &card), V3_OK);
 	REQUIRE_EQ(v3_pci_add(bench.vm, SLOT, 0, &display, &func), V3_OK);
 	REQUIRE_EQ(v3_pci_add_card(func, 0, V3_PCI_BAR_MEM32, card), V3_OK);
-	v3_card_set(card, 0, SIZE, 0x5a); /* what a write that met nothing did not bring is there, too */
+	v3_card_set(card, 0, SIZE,
+		    0x5a); /* what a write that met nothing did not bring is there, too */
 	cfg_write(SLOT, CMD, 2, 2);
 	stop = false;
 	REQUIRE_EQ(pthread_create(&thread, NULL, writer, bench.vm->vcpu[1]), 0);

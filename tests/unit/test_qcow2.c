@@ -442,16 +442,147 @@ static void test_qcow2_refuses_headers(void)
 	drop_all();
 }
 
-static void test_qcow2_refuses_compressed(void)
+/* A disk that qemu-img compressed: some clusters shrink much, some little, some not at all, some are zeros. */
+static bool open_compressed(const struct kind *k)
+{
+	want = calloc(1, k->size);
+	for (uint32_t i = 0; i < k->size; i++) {
+		uint32_t what = i / (24 * KIB) % 4;
+
+		want[i] = what == 0 ? 0
+				    : (uint8_t)(tap_rand() % (what == 1	  ? 4
+							      : what == 2 ? 120
+									  : 256));
+	}
+	rig_file_save("want.raw", want, k->size);
+	if (!CHECK_EQ(rig_run("qemu-img convert -c -f raw -O qcow2 -o %s want.raw disk.img",
+			      k->options),
+		      0))
+		return false;
+	rig_file_load(&file, "disk.img");
+	return CHECK_EQ(open_with(false, false), V3_OK);
+}
+
+static const struct kind packed_kinds[] = {
+	{"compat=1.1", 3 * MIB + 512, 0, false},
+	{"compat=0.10", 2 * MIB, 0, false},
+	{"compat=1.1,cluster_size=512", 1 * MIB, 0, false},
+	{"compat=1.1,cluster_size=4k", 2 * MIB, 0, false},
+	{"compat=1.1,cluster_size=2M", 9 * MIB, 0, false},
+};
+
+/* Read, then written anew: the counts of clusters that several compressed ones share are judged by qemu-img. */
+static void test_qcow2_compressed(void)
 {
 	REQUIRE(begin());
-	want = calloc(1, MIB);
-	memset(want, 'a', 100 * KIB);
-	rig_file_save("want.raw", want, MIB);
-	CHECK_EQ(rig_run("qemu-img convert -c -f raw -O qcow2 want.raw disk.img"), 0);
+	for (unsigned n = 0; n < V3_ARRAY_SIZE(packed_kinds) && !tap.failures; n++) {
+		const struct kind *k = &packed_kinds[n];
+
+		REQUIRE(open_compressed(k));
+		CHECK(image->packed == NULL);
+		check_whole(k->size);
+		CHECK(image->packed != NULL); /* there was something compressed */
+		for (unsigned i = 0; i < 150; i++)
+			CHECK_EQ(step(k->size, i % 8 ? 9000 : 300 * KIB, true), V3_OK);
+		check_whole(k->size);
+		CHECK_EQ(v3_qcow2_close(image), V3_OK);
+		judge(k->size);
+		if (tap.failures)
+			printf("# %s\n", k->options);
+		drop_all();
+	}
+}
+
+static void test_qcow2_compressed_and_snapshot(void)
+{
+	const struct kind k = {"cluster_size=4k", 2 * MIB, 0, false};
+
+	REQUIRE(begin() && open_compressed(&k));
+	CHECK_EQ(v3_qcow2_close(image), V3_OK);
+	CHECK_EQ(rig_run("qemu-img snapshot -c before disk.img && cp want.raw before.raw"), 0);
+	rig_file_free(&file);
+	rig_file_load(&file, "disk.img");
+	REQUIRE_EQ(open_with(false, false), V3_OK);
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(step(k.size, 40000, true), V3_OK);
+	CHECK_EQ(v3_qcow2_close(image), V3_OK);
+	judge(k.size);
+	CHECK_EQ(rig_run("qemu-img convert -f qcow2 -l before -O raw disk.img old.raw && "
+			 "cmp old.raw before.raw"),
+		 0);
+	drop_all();
+}
+
+/* Place in the file of the first compressed cluster's L2 entry. */
+static uint64_t find_packed(uint64_t *entry)
+{
+	uint64_t l2 = v3_qcow2_be64(file.bytes + image->l1_offset) & QCOW2_OFFSET;
+
+	for (uint64_t at = l2; at < l2 + image->cluster; at += 8) {
+		*entry = v3_qcow2_be64(file.bytes + at);
+		if (*entry & QCOW2_COMPRESSED)
+			return at;
+	}
+	FAIL("no compressed cluster");
+	return l2;
+}
+
+/* Bad data are an I/O error for that cluster, and a line that says where; the rest of the disk goes on. */
+static void test_qcow2_compressed_damaged(void)
+{
+	const struct kind k = {"cluster_size=4k", 1 * MIB, 0, false};
+	uint64_t entry = 0, at, offset;
+	uint8_t byte;
+
+	REQUIRE(begin() && open_compressed(&k));
+	at = find_packed(&entry);
+	offset = (at & 0xfff) / 8 * 4096;
+	memset(file.bytes + (entry & 0x3fffffffffffff), 0xff, 2); /* no such kind of block */
+	CHECK_EQ(v3_qcow2_read(image, offset, &byte, 1), V3_EIO);
+	CHECK(fake_log_contains("damaged image: compressed cluster at"));
+	CHECK_EQ(v3_qcow2_write(image, offset, &byte, 1),
+		 V3_EIO); /* the rest of it cannot be kept */
+	CHECK_EQ(v3_qcow2_read(image, 0, &byte, 1), V3_OK);
+	CHECK_EQ(v3_qcow2_close(image), V3_OK);
+	judge(0);
+	for (unsigned i = 0; i < 3; i++) {
+		const uint64_t bad[] = {entry | QCOW2_COPIED, QCOW2_COMPRESSED | file.len,
+					QCOW2_COMPRESSED | (uint64_t)15 << 58 | (file.len - 600)};
+
+		v3_qcow2_put_be(file.bytes + at, bad[i], 8);
+		REQUIRE_EQ(open_with(false, true), V3_OK);
+		CHECK_EQ(v3_qcow2_read(image, offset, &byte, 1), V3_EIO);
+		CHECK_EQ(v3_qcow2_close(image), V3_OK);
+	}
+	CHECK(fake_log_contains("damaged image: L2 entry"));
+	drop_all();
+}
+
+/* The memory for unpacking is asked for when it is needed. */
+static void test_qcow2_compressed_out_of_memory(void)
+{
+	const struct kind k = {"cluster_size=4k", 1 * MIB, 0, false};
+
+	REQUIRE(begin() && open_compressed(&k));
+	for (unsigned refused = 1; refused <= 3; refused++) {
+		fake_host_fail_at(refused);
+		CHECK_EQ(v3_qcow2_read(image, 24 * KIB, want, 1), V3_ENOMEM);
+		CHECK(image->packed == NULL);
+	}
+	fake_host_fail_at(0);
+	check_whole(k.size);
+	CHECK_EQ(v3_qcow2_close(image), V3_OK);
+	drop_all();
+}
+
+/* Another method is refused by name. */
+static void test_qcow2_refuses_zstd(void)
+{
+	REQUIRE(begin());
+	CHECK_EQ(rig_run("qemu-img create -f qcow2 -o compression_type=zstd disk.img 1M"), 0);
 	rig_file_load(&file, "disk.img");
 	CHECK_EQ(open_with(false, true), V3_ENOTSUP);
-	CHECK(fake_log_contains("compressed"));
+	CHECK(fake_log_contains("zstd"));
 	drop_all();
 }
 
@@ -576,7 +707,11 @@ static const struct tap_test tests[] = {
 	TAP(test_qcow2_survives_crashes),
 	TAP(test_qcow2_io_errors),
 	TAP(test_qcow2_refuses_headers),
-	TAP(test_qcow2_refuses_compressed),
+	TAP(test_qcow2_compressed),
+	TAP(test_qcow2_compressed_and_snapshot),
+	TAP(test_qcow2_compressed_damaged),
+	TAP(test_qcow2_compressed_out_of_memory),
+	TAP(test_qcow2_refuses_zstd),
 	TAP(test_qcow2_backing_is_named_by_the_definition),
 	TAP(test_qcow2_clears_autoclear),
 	TAP(test_qcow2_refuses_entries),

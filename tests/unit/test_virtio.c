@@ -6,6 +6,8 @@
  */
 #include "virtio_echo.h"
 
+#include "devices/pci/pci.h"
+
 #include <pthread.h>
 
 /* ---- transport ---- */
@@ -122,14 +124,21 @@ static void test_virtio_queue_registers(void)
 	CHECK_EQ(rig_read(RIG_QNOTIFY, 2), 0);
 }
 
-/* An access that is not a field of that width reads 0 and writes nothing, 4.1.3.1. */
+/* A part of a field can be read. What else is not a field of that width reads 0 and writes nothing, 4.1.3.1. */
 static void test_virtio_register_widths(void)
 {
 	REQUIRE(open_echo(0));
 	CHECK_EQ(rig_read(RIG_STATUS, 2), 0);
 	CHECK_EQ(rig_read(RIG_STATUS, 4), 0);
-	CHECK_EQ(rig_read(RIG_DF, 2), 0);
-	CHECK_EQ(rig_read(RIG_QDESC + 1, 1), 0);
+	rig_write(RIG_DFSELECT, 4, 1);
+	CHECK_EQ(rig_read(RIG_DF, 2), (uint16_t)(rig_read(RIG_DF, 4)));
+	CHECK(rig_read(RIG_DF, 2) != 0);
+	rig_write(RIG_QSEL, 2, 1);
+	CHECK_EQ(rig_read(RIG_QDESC + 1, 1), RIG_DESC(1) >> 8 & 0xff);
+	CHECK_EQ(rig_read(RIG_QDESC + 2, 2), RIG_DESC(1) >> 16);
+	CHECK_EQ(rig_read(RIG_QDESC + 2, 4), 0); /* two fields */
+	rig_write(RIG_QLEN, 1, 0);
+	CHECK_EQ(rig_read(RIG_QLEN, 2), RIG_QSIZE);
 	rig_write(RIG_STATUS, 4, 0);
 	rig_write(RIG_STATUS, 2, 0);
 	CHECK_EQ(rig_status(), 0x0f);
@@ -464,6 +473,20 @@ static void test_virtio_ring_reset_while_running(void)
 	fake_service(bench.vm);
 	CHECK_EQ(echo.runs, 1);
 	echo.inside = NULL;
+	REQUIRE(rig_init(V1));
+	CHECK_EQ(rig_request(0, 4, 4), 4);
+}
+
+/* What a bridge does to what is behind it is to the device as if its driver reset it. */
+static void test_virtio_bus_reset(void)
+{
+	REQUIRE(open_echo(0));
+	CHECK_EQ(rig_request(0, 4, 4), 4);
+	echo.dev->func->desc.bus_reset(echo.dev->func, echo.dev);
+	CHECK_EQ(rig_status(), 0);
+	CHECK(!echo.live);
+	rig_write(RIG_QSEL, 2, 0);
+	CHECK_EQ(rig_read(RIG_QENABLE, 2), 0);
 	REQUIRE(rig_init(V1));
 	CHECK_EQ(rig_request(0, 4, 4), 4);
 }
@@ -845,6 +868,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_ring_event_index),
 	TAP(test_virtio_ring_kick_while_running),
 	TAP(test_virtio_ring_reset_while_running),
+	TAP(test_virtio_bus_reset),
 	TAP(test_virtio_ring_budget),
 	TAP(test_virtio_ring_bad_drivers),
 	TAP(test_virtio_ring_indirect_needs_its_feature),

@@ -43,6 +43,11 @@ struct v3_pci_desc {
 			     uint32_t value);
 	void (*cfg_write)(struct v3_vcpu *vcpu, void *priv, unsigned off, unsigned size,
 			  uint32_t value);
+	/**
+	 * The bridge above has reset its bus: to the state after power-on. Called on a vcpu's thread with no lock of
+	 * the bus held, configuration space is reset already. NULL: there is nothing else to reset.
+	 */
+	void (*bus_reset)(struct v3_pci_func *func, void *priv);
 	void *priv;
 };
 

@@ -91,10 +91,23 @@ int v3_boot_add_flat(struct v3_boot *b, const uint8_t *image, size_t len, uint32
 	return image_add_segment(b, &copy, msg);
 }
 
-static int image_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
+/* Above the kernel; below it if a relocatable one lies at the top. */
+static int image_place_module(struct v3_boot *b, uint64_t above, uint64_t len, v3_gpa_t *gpa,
+			      struct v3_boot_msg *msg)
 {
 	struct v3_boot_want want = {
-		.align = V3_PAGE_SIZE, .low = V3_PC_HIGH_RAM_BASE, .high = 1ull << 32};
+		.len = len, .align = V3_PAGE_SIZE, .low = above, .high = 1ull << 32};
+	int err = v3_boot_find(b, &want, "module", gpa, msg);
+
+	if (err != V3_E2BIG)
+		return err;
+	want.low = V3_PC_HIGH_RAM_BASE;
+	return v3_boot_find(b, &want, "module", gpa, msg);
+}
+
+static int image_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_boot_msg *msg)
+{
+	uint64_t above = V3_PC_HIGH_RAM_BASE;
 	struct v3_boot_copy copy;
 	size_t len = 0;
 	uint32_t i;
@@ -102,8 +115,8 @@ static int image_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_bo
 
 	b->first_module = b->ncopies;
 	for (i = 0; i < b->first_module; i++) {
-		if (b->copy[i].gpa + b->copy[i].mem_len > want.low)
-			want.low = b->copy[i].gpa + b->copy[i].mem_len;
+		if (b->copy[i].gpa + b->copy[i].mem_len > above)
+			above = b->copy[i].gpa + b->copy[i].mem_len;
 	}
 	for (i = 0; i < b->cfg->nmodules; i++) {
 		copy = (struct v3_boot_copy){.src = v3_vm_file(vm, b->cfg->modules[i].file, &len)};
@@ -111,8 +124,8 @@ static int image_place_modules(struct v3_vm *vm, struct v3_boot *b, struct v3_bo
 			return v3_boot_fail(msg, V3_ENOENT, "module %s: not in the container",
 					    b->cfg->modules[i].file);
 		copy.len = copy.mem_len = len;
-		want.len = len ? len : 1; /* an empty module has an address, too */
-		err = v3_boot_find(b, &want, "module", &copy.gpa, msg);
+		/* an empty module has an address, too */
+		err = image_place_module(b, above, len ? len : 1, &copy.gpa, msg);
 		if (!err)
 			err = v3_boot_add_copy(b, &copy, msg);
 		if (err)

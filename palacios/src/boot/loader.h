@@ -131,7 +131,7 @@ struct v3_boot_addresses {
 int v3_boot_add_flat(struct v3_boot *b, const uint8_t *image, size_t len, uint32_t header,
 		     const struct v3_boot_addresses *a, struct v3_boot_msg *msg);
 /**
- * Place the definition's modules above the kernel (b->copy[] from b->first_module on), and in the lowest free RAM the
+ * Place the definition's modules (b->copy[] from b->first_module on), above the kernel if they fit, and in the lowest free RAM the
  * information, b->info. V3_ENOENT, V3_E2BIG.
  */
 int v3_boot_place_rest(struct v3_vm *vm, struct v3_boot *b, uint64_t info_len, const char *what,

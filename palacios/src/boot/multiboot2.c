@@ -2,8 +2,8 @@
 /**
  * @file multiboot2.c
  * Kernels by the Multiboot2 Specification version 2.0: ELF32 or ELF64 executables with a 32-bit entry point, or any
- * format with an address tag. A kernel with a relocatable tag goes where the tag allows. Modules follow the kernel;
- * the information lies in the lowest free RAM.
+ * format with an address tag. A kernel with a relocatable tag goes where the tag allows. Modules follow the kernel,
+ * or lie below one that wants the top of RAM; the information lies in the lowest free RAM.
  */
 #include "boot/loader.h"
 

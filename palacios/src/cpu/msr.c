@@ -18,6 +18,7 @@
 #define V3_LOG_TAG "msr"
 
 #define MSR_PATCH_LEVEL 0x0000008bu
+#define MSR_PERF_CTL	0xc0010000u /* four selectors, then four counters */
 #define MSR_SYSCFG	0xc0010010u
 #define MSR_HWCR	0xc0010015u
 #define MSR_NB_CFG	0xc001001fu
@@ -312,6 +313,7 @@ static const struct msr_builtin {
 	{V3_MSR_XSS, 1, msr_xss_read, msr_xss_write},
 	{V3_MSR_EFER, 1, msr_efer_read, msr_efer_write},
 	{V3_MSR_TSC_AUX, 1, msr_tsc_aux_read, msr_tsc_aux_write},
+	{MSR_PERF_CTL, 8, msr_zero_read, msr_ignore_write}, /* on every AMD CPU: vol. 2, 13.2.1 */
 	{MSR_SYSCFG, 1, msr_zero_read, msr_ignore_write},
 	{MSR_HWCR, 1, msr_hwcr_read, msr_hwcr_write},
 	{MSR_NB_CFG, 1, msr_zero_read, msr_ignore_write},

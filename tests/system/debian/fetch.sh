@@ -12,28 +12,13 @@ if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ] && [ -s "$out/modules/efivarfs
 fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+say=debian
+. "$(dirname "$0")/packages.sh"
 
-root=()
-[ "$(id -u)" = 0 ] || root=(sudo)
-kernel_package() {
-	apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-\)/\1/p' | head -n 1
-}
-update() {
-	echo "debian: ${root[*]:+${root[*]} }apt-get update (the package lists are missing or old)"
-	"${root[@]}" apt-get update </dev/null
-}
-
-[ -n "$(kernel_package)" ] || update
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-# With root the download would be done by a user that may not write here.
-get() { apt-get -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 download "$@" </dev/null; }
-echo "debian: downloading $(kernel_package) and busybox-static"
-if ! get "$(kernel_package)" busybox-static; then
-	update
-	get "$(kernel_package)" busybox-static
-fi
+get linux-image-cloud-amd64 busybox-static
 for deb in ./*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/vmlinuz-*' './bin/busybox' './usr/bin/busybox' \
 		'*/drivers/*virtio*.ko' '*failover.ko' '*/x86/kernel/msr.ko' '*/scsi_common.ko' '*/scsi_mod.ko' '*/sd_mod.ko' \

@@ -31,6 +31,12 @@ def result(ok, title, notes=""):
             print(f"# {line}", file=sys.stderr)
 
 
+def skip(title, why):
+    global count
+    count += 1
+    print(f"ok {count} - {title} # SKIP {why}", flush=True)
+
+
 def steps(out):
     """One result for each step in the output of a machine, one more for all of them. @return the output behind them"""
     before = found = 0

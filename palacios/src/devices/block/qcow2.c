@@ -2,7 +2,7 @@
 /**
  * @file qcow2.c
  * The disk in a qcow2 image: from its offsets through L1 and L2 tables to clusters (specification, "Cluster mapping").
- * A cluster that may not be written in place - not there, below in the backing file, shared with a snapshot - is
+ * A cluster that may not be written in place - not there, compressed, below in the backing file, shared with a snapshot - is
  * made anew. Called by disks on files; calls the stores.
  */
 #include "devices/block/qcow2.h"
@@ -17,6 +17,7 @@ struct qcow2_map {
 	uint64_t entry_at; /* L2 entry's place; 0: there is no L2 table */
 	uint64_t entry;	   /* its value; 0: not allocated */
 	uint64_t cluster;  /* where its data are, 0: nowhere */
+	uint64_t len;	   /* bytes of the file that they use; 0: nothing */
 };
 
 static bool qcow2_offset_bad(const struct v3_qcow2 *q, uint64_t offset)
@@ -24,13 +25,24 @@ static bool qcow2_offset_bad(const struct v3_qcow2 *q, uint64_t offset)
 	return offset && !v3_qcow2_is_cluster(q, offset);
 }
 
-static int qcow2_check_entry(const struct v3_qcow2 *q, const struct qcow2_map *m)
+/* What the L2 entry says. */
+static int qcow2_parse_entry(const struct v3_qcow2 *q, struct qcow2_map *m)
 {
 	uint64_t known = QCOW2_OFFSET | QCOW2_COPIED | (q->version >= 3 ? QCOW2_ZERO : 0);
 
+	if (m->entry & QCOW2_COMPRESSED)
+		return v3_qcow2_packed_place(q, m->entry, &m->cluster, &m->len);
+	m->cluster = m->entry & QCOW2_OFFSET;
+	m->len = m->cluster ? q->cluster : 0;
 	if ((m->entry & ~known) || qcow2_offset_bad(q, m->cluster))
 		return v3_qcow2_damaged(q, "L2 entry", m->entry);
 	return V3_OK;
+}
+
+/* It reads as zeros. Bit 0 of a compressed cluster's entry means something else. */
+static bool qcow2_is_zero(const struct qcow2_map *m)
+{
+	return (m->entry & (QCOW2_ZERO | QCOW2_COMPRESSED)) == QCOW2_ZERO;
 }
 
 /* The L2 entry for an offset, given the table. */
@@ -56,8 +68,7 @@ static int qcow2_find(struct v3_qcow2 *q, uint64_t offset, struct qcow2_map *m)
 		return V3_OK;
 	m->entry_at = qcow2_entry_at(q, table, offset);
 	err = v3_qcow2_entry_get(q, m->entry_at, &m->entry);
-	m->cluster = m->entry & QCOW2_OFFSET;
-	return err ? err : qcow2_check_entry(q, m);
+	return err ? err : qcow2_parse_entry(q, m);
 }
 
 /* Bytes from @p offset to the end of its cluster, at most @p len. */
@@ -97,7 +108,7 @@ static int qcow2_read_some(struct v3_qcow2 *q, uint64_t offset, uint8_t *buf, si
 	for (;; q = q->below) {
 		*len = qcow2_piece(q, offset, *len);
 		err = qcow2_find(q, offset, &m);
-		if (err || (m.entry & QCOW2_ZERO) || m.cluster || !q->below)
+		if (err || qcow2_is_zero(&m) || m.cluster || !q->below)
 			break;
 		if (offset >= q->below->size) {
 			m.entry = QCOW2_ZERO;
@@ -108,9 +119,11 @@ static int qcow2_read_some(struct v3_qcow2 *q, uint64_t offset, uint8_t *buf, si
 	}
 	if (err)
 		return err;
-	if (m.cluster && !(m.entry & QCOW2_ZERO))
+	if (m.entry & QCOW2_COMPRESSED)
+		return v3_qcow2_packed_read(q, m.entry, offset & (q->cluster - 1), buf, *len);
+	if (m.cluster && !qcow2_is_zero(&m))
 		return v3_store_read(&q->file, m.cluster + (offset & (q->cluster - 1)), buf, *len);
-	if (!(m.entry & QCOW2_ZERO))
+	if (!qcow2_is_zero(&m))
 		return qcow2_read_backing(q, offset, buf, *len);
 	memset(buf, 0, *len);
 	return V3_OK;
@@ -143,17 +156,20 @@ static int qcow2_settle(struct v3_qcow2 *q)
 	return err;
 }
 
-/* One reference less once nothing on stable storage refers to it. There is room: qcow2_make_room(). */
-static void qcow2_give_up(struct v3_qcow2 *q, uint64_t offset)
+/* One reference less to each cluster of the file that has some of the @p len bytes, once nothing on stable storage
+ * refers to them. There is room: qcow2_make_room(). */
+static void qcow2_give_up(struct v3_qcow2 *q, uint64_t offset, uint64_t len)
 {
-	if (offset)
-		q->freed[q->nfreed++] = offset;
+	uint64_t at;
+
+	for (at = offset & ~(q->cluster - 1); at < offset + len; at += q->cluster)
+		q->freed[q->nfreed++] = at;
 }
 
-/* Room for what one cluster's change gives up: the cluster and an L2 table. */
+/* Room for what one cluster's change gives up: an L2 table, and the cluster, which if compressed is in up to 3. */
 static int qcow2_make_room(struct v3_qcow2 *q)
 {
-	return q->nfreed + 2 > QCOW2_FREED ? qcow2_settle(q) : V3_OK;
+	return q->nfreed + 4 > QCOW2_FREED ? qcow2_settle(q) : V3_OK;
 }
 
 /* ---- writing ---- */
@@ -191,7 +207,7 @@ static int qcow2_own_table(struct v3_qcow2 *q, uint64_t offset, struct qcow2_map
 		err = v3_qcow2_entry_put(q, m->l1_at, table | QCOW2_COPIED, true);
 	if (err)
 		return err; /* a cluster that nobody uses */
-	qcow2_give_up(q, old);
+	qcow2_give_up(q, old, old ? q->cluster : 0);
 	m->l1 = table | QCOW2_COPIED;
 	m->entry_at = qcow2_entry_at(q, table, offset);
 	return V3_OK;
@@ -246,8 +262,7 @@ static int qcow2_write_piece(struct v3_qcow2 *q, uint64_t offset, const uint8_t 
 
 	if (err)
 		return err;
-	if (m.cluster && (m.entry & QCOW2_COPIED) && (m.l1 & QCOW2_COPIED) &&
-	    !(m.entry & QCOW2_ZERO))
+	if (m.cluster && (m.entry & QCOW2_COPIED) && (m.l1 & QCOW2_COPIED) && !qcow2_is_zero(&m))
 		return qcow2_put_data(q, m.cluster + (offset & (q->cluster - 1)), buf, len);
 	err = qcow2_make_room(q);
 	if (!err)
@@ -261,7 +276,7 @@ static int qcow2_write_piece(struct v3_qcow2 *q, uint64_t offset, const uint8_t 
 		err = v3_qcow2_entry_put(q, m.entry_at, to | QCOW2_COPIED, true);
 	if (err)
 		return v3_qcow2_unref(q, to) ? V3_EIO : err;
-	qcow2_give_up(q, m.cluster);
+	qcow2_give_up(q, m.cluster, m.len);
 	return V3_OK;
 }
 
@@ -287,7 +302,7 @@ static int qcow2_clear_cluster(struct v3_qcow2 *q, uint64_t offset, size_t len, 
 	struct qcow2_map m;
 	int err = qcow2_find(q, offset, &m);
 
-	if (err || (!m.cluster && (!covers || (m.entry & QCOW2_ZERO))))
+	if (err || (!m.cluster && (!covers || qcow2_is_zero(&m))))
 		return err;
 	if (covers && q->version < 3)
 		return discard ? V3_OK : qcow2_write_piece(q, offset, NULL, len);
@@ -297,7 +312,7 @@ static int qcow2_clear_cluster(struct v3_qcow2 *q, uint64_t offset, size_t len, 
 	if (!err)
 		err = v3_qcow2_entry_put(q, m.entry_at, covers ? QCOW2_ZERO : 0, true);
 	if (!err)
-		qcow2_give_up(q, m.cluster);
+		qcow2_give_up(q, m.cluster, m.len);
 	return err;
 }
 
@@ -307,7 +322,7 @@ static int qcow2_clear_part(struct v3_qcow2 *q, uint64_t offset, size_t len)
 	struct qcow2_map m;
 	int err = qcow2_find(q, offset, &m);
 
-	if (err || (m.entry & QCOW2_ZERO) || (!m.cluster && offset >= q->backing_size))
+	if (err || qcow2_is_zero(&m) || (!m.cluster && offset >= q->backing_size))
 		return err;
 	return qcow2_write_piece(q, offset, NULL, len);
 }

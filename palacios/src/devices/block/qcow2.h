@@ -12,11 +12,14 @@
  * next flush. So a table never refers to a cluster that is not counted or not filled; a crash can only leave
  * clusters that nobody uses.
  *
- * Files: qcow2_open.c header; qcow2_meta.c tables through a cache; qcow2_ref.c reference counts; qcow2.c the disk.
+ * Compressed clusters are read; what is written to one goes to a cluster of its own, uncompressed.
+ *
+ * Files: qcow2_open.c header; qcow2_packed.c compressed clusters; qcow2_meta.c tables through a cache; qcow2_ref.c reference counts; qcow2.c the disk.
  */
 #ifndef V3_DEVICES_BLOCK_QCOW2_H
 #define V3_DEVICES_BLOCK_QCOW2_H
 
+#include "devices/block/inflate.h"
 #include "devices/block/store.h"
 #include "palacios/types.h"
 
@@ -74,6 +77,14 @@ int v3_qcow2_flush(struct v3_qcow2 *image);
 #define QCOW2_H_REFTABLE  48
 #define QCOW2_H_AUTOCLEAR 88
 
+/* The last compressed cluster that was read. */
+struct qcow2_packed {
+	uint64_t entry; /* its L2 entry; 0: none */
+	uint8_t *out;	/* owned: the cluster */
+	uint8_t *in;	/* owned: what it was made of */
+	struct v3_inflate w;
+};
+
 /* A piece of a table, as in the file but for what is dirty. */
 struct qcow2_slice {
 	uint64_t offset; /* QCOW2_NONE: empty */
@@ -100,8 +111,9 @@ struct v3_qcow2 {
 	uint32_t slice_bytes;
 	uint32_t ndirty;
 	struct qcow2_slice slice[QCOW2_SLICES];
-	uint8_t *slices; /* owned: their bytes */
-	uint8_t *bounce; /* owned: QCOW2_BOUNCE bytes */
+	uint8_t *slices;	     /* owned: their bytes */
+	uint8_t *bounce;	     /* owned: QCOW2_BOUNCE bytes */
+	struct qcow2_packed *packed; /* owned; NULL: none was read yet */
 	uint32_t nfreed;
 	uint64_t freed
 		[QCOW2_FREED]; /* clusters to be freed once nothing on stable storage refers to them */
@@ -133,6 +145,14 @@ static inline bool v3_qcow2_is_cluster(const struct v3_qcow2 *q, uint64_t offset
 
 /** The image is damaged: a line in the log. @return V3_EIO */
 int v3_qcow2_damaged(const struct v3_qcow2 *q, const char *what, uint64_t where);
+
+/* qcow2_packed.c */
+/** Where the data of a compressed cluster's L2 entry begin, and their bytes at most. @return V3_OK; V3_EIO: damaged */
+int v3_qcow2_packed_place(const struct v3_qcow2 *q, uint64_t entry, uint64_t *at, uint64_t *len);
+/** Bytes of the cluster that has this L2 entry. @return V3_OK; V3_EIO; V3_ENOMEM; what the store says */
+int v3_qcow2_packed_read(struct v3_qcow2 *q, uint64_t entry, uint64_t offset, void *buf,
+			 size_t len);
+void v3_qcow2_packed_free(struct v3_qcow2 *q);
 
 /* qcow2_meta.c; @p len at most 8, within an entry of a table */
 int v3_qcow2_meta_read(struct v3_qcow2 *q, uint64_t offset, void *buf, uint32_t len);

@@ -23,8 +23,10 @@
 #define OPEN_MAX_NAME	  1023u
 #define OPEN_MAX_SIZE	  (1ull << 50)
 
-#define OPEN_INCOMPATIBLE_DIRTY	  (1ull << 0)
-#define OPEN_INCOMPATIBLE_CORRUPT (1ull << 1)
+#define OPEN_INCOMPATIBLE_DIRTY	      (1ull << 0)
+#define OPEN_INCOMPATIBLE_CORRUPT     (1ull << 1)
+/* the compression type is not 0, deflate */
+#define OPEN_INCOMPATIBLE_COMPRESSION (1ull << 3)
 
 /* The header in the order of the file. */
 struct qcow2_header {
@@ -84,6 +86,12 @@ static int qcow2_open_check_kind(const struct v3_qcow2 *q, const struct qcow2_he
 	}
 	if (h->crypt) {
 		V3_ERR(q->vm, "qcow2 image is encrypted (method %u)", h->crypt);
+		return V3_ENOTSUP;
+	}
+	if (h->incompatible & OPEN_INCOMPATIBLE_COMPRESSION) {
+		V3_ERR(q->vm, "qcow2 image is compressed by zstd or another method that is not "
+			      "here: write "
+			      "it anew with \"qemu-img convert -O qcow2\"");
 		return V3_ENOTSUP;
 	}
 	for (bit = 0; bit < 64; bit++) {
@@ -199,31 +207,6 @@ static int qcow2_open_check_backing(struct v3_qcow2 *q, const struct qcow2_heade
 	return V3_EINVAL;
 }
 
-/* Compressed clusters are found now and not when the guest reads them. */
-static int qcow2_open_check_clusters(struct v3_qcow2 *q)
-{
-	uint64_t i, k, table, entry;
-	int err;
-
-	for (i = 0; i < q->l1_entries; i++) {
-		err = v3_qcow2_entry_get(q, q->l1_offset + i * 8, &table);
-		if (err)
-			return err;
-		table &= QCOW2_OFFSET;
-		for (k = 0; v3_qcow2_is_cluster(q, table) && k < q->cluster; k += 8) {
-			err = v3_qcow2_entry_get(q, table + k, &entry);
-			if (err)
-				return err;
-			if (!(entry & QCOW2_COMPRESSED))
-				continue;
-			V3_ERR(q->vm, "qcow2 image has compressed clusters: write it anew with "
-				      "\"qemu-img convert -O qcow2\"");
-			return V3_ENOTSUP;
-		}
-	}
-	return V3_OK;
-}
-
 /* What was kept in step by those who knew the feature is not any more (specification, "Autoclear feature bits"). */
 static int qcow2_open_clear_features(struct v3_qcow2 *q, const struct qcow2_header *h)
 {
@@ -264,6 +247,7 @@ static int qcow2_open_cache(struct v3_qcow2 *q)
 static void qcow2_open_free(struct v3_qcow2 *q)
 {
 	v3_free_pages(q->slices, qcow2_open_slice_pages(q));
+	v3_qcow2_packed_free(q);
 	v3_free_pages(q->bounce, QCOW2_BOUNCE / (uint32_t)V3_PAGE_SIZE);
 	v3_free(q);
 }
@@ -289,8 +273,6 @@ static int qcow2_open_image(struct v3_qcow2 *q)
 		err = qcow2_open_check_extensions(q, &h);
 	if (!err)
 		err = qcow2_open_cache(q);
-	if (!err)
-		err = qcow2_open_check_clusters(q);
 	return err ? err : qcow2_open_clear_features(q, &h);
 }
 

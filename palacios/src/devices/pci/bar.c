@@ -41,14 +41,22 @@ static uint64_t bar_address(const struct pci_bar *bar)
 	return value & ~(bar->size - 1);
 }
 
+/* A register of all ones: the guest asks for the size, many with the command register as it is (6.2.5.1). */
+static bool bar_is_sized(const struct pci_bar *bar, uint64_t base)
+{
+	uint64_t ones = ~(bar->size - 1);
+
+	return base == (uint32_t)ones || base >> 32 == ones >> 32;
+}
+
 /* Does this BAR answer, by command register, power state and the bridges above? Address 0: not assigned. */
 static bool bar_wanted(const struct pci_bar *bar, uint64_t *base)
 {
 	uint16_t enable = bar_is_io(bar) ? PCI_CMD_IO : PCI_CMD_MEM;
 
 	*base = bar_address(bar);
-	return bar->size && *base && (pci_get16(bar->func, PCI_COMMAND) & enable) &&
-	       v3_pci_cap_powered(bar->func) &&
+	return bar->size && *base && !bar_is_sized(bar, *base) &&
+	       (pci_get16(bar->func, PCI_COMMAND) & enable) && v3_pci_cap_powered(bar->func) &&
 	       v3_pci_bridge_forwards(bar->func->bus, bar_is_io(bar), *base, bar->size);
 }
 

@@ -5,7 +5,7 @@
  * behind it. The guest assigns bus numbers and windows; functions behind answer configuration accesses and decode
  * their BARs by them. Created from the guest definition; called by bus.c, bar.c, msi.c and host_bridge.c.
  *
- * There is no reset of the bus behind it, and no VGA or ISA mode: those bits of bridge control are not there.
+ * Of bridge control there is the reset of the bus behind it; there are no VGA and ISA modes.
  */
 #include "devices/pci/pci.h"
 
@@ -30,6 +30,8 @@
 #define BRIDGE_PREF_LIMIT     0x26
 #define BRIDGE_PREF_BASE_HIGH 0x28
 #define BRIDGE_PREF_LIM_HIGH  0x2c
+#define BRIDGE_CONTROL	      0x3e
+#define BRIDGE_RESET	      0x40 /* of the bus behind it, 3.2.5.17 */
 #define BRIDGE_PREF_64	      0x01 /* capability of the prefetchable window: 64-bit addresses */
 
 struct pci_bridge {
@@ -51,7 +53,8 @@ unsigned v3_pci_bridge_number(const struct pci_bus *bus)
 	return bus->self ? bus->self->config[BRIDGE_SECONDARY] : 0;
 }
 
-/* The bridge on @p bus that takes accesses to bus @p number; a secondary number 0 is none. */
+/* The bridge on @p bus that takes accesses to bus @p number; a secondary number 0 is none. What is held in reset does
+ * not answer. */
 static struct pci_bus *bridge_towards(struct pci_bus *bus, unsigned number)
 {
 	struct pci_bus *child;
@@ -60,6 +63,7 @@ static struct pci_bus *bridge_towards(struct pci_bus *bus, unsigned number)
 		const uint8_t *config = child->self->config;
 
 		if (child->self->bus == bus && config[BRIDGE_SECONDARY] &&
+		    !(config[BRIDGE_CONTROL] & BRIDGE_RESET) &&
 		    config[BRIDGE_SECONDARY] <= number && number <= config[BRIDGE_SUBORDINATE])
 			break;
 	}
@@ -125,6 +129,44 @@ bool v3_pci_bridge_masters(const struct pci_bus *bus)
 	return true;
 }
 
+/* ---- reset of the bus behind; no lock held ---- */
+
+static bool bridge_is_above(const struct v3_pci_func *bridge, const struct pci_bus *bus)
+{
+	const struct v3_pci_func *func = bus->self;
+
+	while (func && func != bridge)
+		func = func->bus->self;
+	return func;
+}
+
+static void bridge_reset_func(struct v3_pci_func *func)
+{
+	unsigned long flags = v3_lock_acquire(&func->host->lock);
+
+	v3_pci_bus_reset(func);
+	v3_lock_release(&func->host->lock, flags);
+	if (func->desc.bus_reset)
+		func->desc.bus_reset(func, func->desc.priv);
+}
+
+/* Buses and functions stay while vcpus run. */
+void v3_pci_bridge_written(struct v3_pci_func *bridge, unsigned off, unsigned size)
+{
+	struct pci_bus *bus;
+	unsigned i;
+
+	if (bridge->desc.header_type != PCI_HEADER_BRIDGE || off > BRIDGE_CONTROL ||
+	    off + size <= BRIDGE_CONTROL || !(bridge->config[BRIDGE_CONTROL] & BRIDGE_RESET))
+		return;
+	for (bus = bridge->host->root.next; bus; bus = bus->next) {
+		for (i = 0; i < PCI_NFUNCS; i++) {
+			if (bus->func[i] && bridge_is_above(bridge, bus))
+				bridge_reset_func(bus->func[i]);
+		}
+	}
+}
+
 /* ---- device ---- */
 
 /* What a guest may write of the header; the function is not in use yet. */
@@ -142,6 +184,7 @@ static void bridge_set_header(struct v3_pci_func *func)
 	pci_put16(w, BRIDGE_PREF_LIMIT, 0xfff0);
 	pci_put32(w, BRIDGE_PREF_BASE_HIGH, ~0u);
 	pci_put32(w, BRIDGE_PREF_LIM_HIGH, ~0u);
+	w[BRIDGE_CONTROL] = BRIDGE_RESET;
 	func->config[BRIDGE_PREF_BASE] = BRIDGE_PREF_64;
 	func->config[BRIDGE_PREF_LIMIT] = BRIDGE_PREF_64;
 }

@@ -87,6 +87,8 @@ static int pci_data_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 	if (flush)
 		v3_card_flush(host->vm);
 
+	if (func && io->write)
+		v3_pci_bridge_written(func, off, size);
 	/* The device's own word, without the lock: functions stay while vcpus run. */
 	if (func && off >= PCI_DEVICE_SPECIFIC) {
 		if (io->write && func->desc.cfg_write)

@@ -190,6 +190,8 @@ unsigned v3_pci_bridge_number(const struct pci_bus *bus);
 bool v3_pci_bridge_forwards(const struct pci_bus *bus, bool io, uint64_t base, uint64_t size);
 /** Do all of them forward what the functions of this bus read and write by themselves? */
 bool v3_pci_bridge_masters(const struct pci_bus *bus);
+/** After a write to a function: if it is a bridge that was told so, reset all that is behind it. No lock held. */
+void v3_pci_bridge_written(struct v3_pci_func *bridge, unsigned off, unsigned size);
 
 /* ---- msi.c; bus lock held ---- */
 

@@ -210,21 +210,29 @@ static const char *modern_write_common(struct v3_virtio *dev, unsigned off, uint
 
 /* ---- BAR 0 ---- */
 
-/* An access that is not exactly a field (4.1.3.1) has no effect and reads 0. */
+/* A part of a field can be read: iPXE does that. What else is not exactly a field (4.1.3.1) reads 0. */
+static uint32_t modern_read_part(struct v3_virtio *dev, unsigned off, unsigned size)
+{
+	unsigned field = off;
+
+	while (!modern_field_size[field])
+		field--;
+	if (off + size > field + modern_field_size[field])
+		return 0;
+	return modern_read_common(dev, field) >> 8 * (off - field) &
+	       (uint32_t)(0xffffffffull >> (32 - 8 * size));
+}
+
 static const char *modern_common(struct v3_virtio *dev, struct v3_pci_access *a)
 {
 	unsigned off = (unsigned)a->offset;
-	const char *wrong = NULL;
+	bool inside = off < VPCI_COMMON_LEN;
 
-	if (off >= VPCI_COMMON_LEN || modern_field_size[off] != a->size) {
-		if (!a->write)
-			a->value = 0;
-	} else if (!a->write) {
-		a->value = modern_read_common(dev, off);
-	} else if (!dev->resetting) {
-		wrong = modern_write_common(dev, off, (uint32_t)a->value);
-	}
-	return wrong;
+	if (!a->write)
+		a->value = inside ? modern_read_part(dev, off, a->size) : 0;
+	else if (inside && modern_field_size[off] == a->size && !dev->resetting)
+		return modern_write_common(dev, off, (uint32_t)a->value);
+	return NULL;
 }
 
 static void modern_isr(struct v3_virtio *dev, struct v3_pci_access *a)

@@ -303,6 +303,17 @@ void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 	__atomic_store_n(&dev->status, status, __ATOMIC_RELEASE);
 }
 
+/* As if the driver wrote 0: queues that run finish what they have. */
+static void vpci_bus_reset(struct v3_pci_func *func, void *priv)
+{
+	struct v3_virtio *dev = priv;
+	unsigned long flags = v3_lock_acquire(&dev->lock);
+
+	(void)func;
+	v3_virtio_write_status(dev, 0, false);
+	v3_lock_release(&dev->lock, flags);
+}
+
 /* ---- create ---- */
 
 static int vpci_add_func(struct v3_virtio *dev, const struct v3_cfg *cfg)
@@ -319,6 +330,7 @@ static int vpci_add_func(struct v3_virtio *dev, const struct v3_cfg *cfg)
 		.bus = v3_cfg_string(cfg, "bus"),
 		.cfg_read = v3_virtio_modern_cfg_read,
 		.cfg_write = v3_virtio_modern_cfg_write,
+		.bus_reset = vpci_bus_reset,
 		.priv = dev,
 	};
 	bool transitional = v3_cfg_bool(cfg, "transitional");
