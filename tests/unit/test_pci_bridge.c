@@ -6,6 +6,9 @@
  */
 #include "pci_bench.h"
 
+#include "mmu/nested/table.h"
+#include "palacios/mem.h"
+
 #define A_SLOT 4 /* of the bridge "a" on bus 0; "b" is in slot 6 behind it */
 #define B_SLOT 6
 #define CMD    0x04
@@ -276,6 +279,32 @@ static void test_pci_bridge_resets_its_bus(void)
 	v3_pci_remove(near_func);
 }
 
+/* What the guest uses without exits is taken from it before it goes on. */
+static void test_pci_bridge_reset_unmaps_cards(void)
+{
+	struct v3_pci_desc desc = {.vendor = 0x1234, .device = 0x1111, .bus = "a"};
+	struct v3_pci_func *func;
+	struct v3_card *card;
+	unsigned level;
+
+	REQUIRE(open_bridges());
+	REQUIRE_EQ(v3_card_create(bench.vm, V3_SIZE_2M, &card), V3_OK);
+	REQUIRE_EQ(pci_bench_add(3, &desc, &func), V3_OK);
+	REQUIRE_EQ(v3_pci_add_card(func, 0, V3_PCI_BAR_MEM32, card), V3_OK);
+	number();
+	write_at(0, A_SLOT, MEM, 4, 0xd010d000); /* 2 MiB */
+	write_at(0, A_SLOT, CMD, 2, 2);
+	write_at(1, 3, 0x10, 4, 0xd0000000);
+	write_at(1, 3, CMD, 2, 2);
+	REQUIRE_EQ(v3_mmu_map_fault(bench.vm, NULL, 0xd0000000, V3_ACC_WRITE), V3_OK);
+	fake_take_requests(bench.vm->vcpu[0]);
+	write_at(0, A_SLOT, 0x3e, 2, 0x40);
+	CHECK(fake_take_requests(bench.vm->vcpu[0]) & V3_REQ_FLUSH);
+	CHECK_EQ(v3_nested_lookup(&bench.vm->mmu.nested, 0xd0000000, &level), 0);
+	v3_pci_remove(func);
+	v3_card_destroy(card);
+}
+
 static void test_pci_bridge_swizzles(void)
 {
 	REQUIRE(open_bridges());
@@ -400,11 +429,17 @@ static void test_pci_bridge_hostile(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_pci_bridge_identity),	     TAP(test_pci_bridge_configuration),
-	TAP(test_pci_bridge_memory_windows), TAP(test_pci_bridge_port_window),
-	TAP(test_pci_bridge_bus_master),     TAP(test_pci_bridge_resets_its_bus),
-	TAP(test_pci_bridge_swizzles),	     TAP(test_pci_bridge_full_bus),
-	TAP(test_pci_bridge_create_refuses), TAP(test_pci_bridge_oom),
+	TAP(test_pci_bridge_identity),
+	TAP(test_pci_bridge_configuration),
+	TAP(test_pci_bridge_memory_windows),
+	TAP(test_pci_bridge_port_window),
+	TAP(test_pci_bridge_bus_master),
+	TAP(test_pci_bridge_resets_its_bus),
+	TAP(test_pci_bridge_reset_unmaps_cards),
+	TAP(test_pci_bridge_swizzles),
+	TAP(test_pci_bridge_full_bus),
+	TAP(test_pci_bridge_create_refuses),
+	TAP(test_pci_bridge_oom),
 	TAP(test_pci_bridge_hostile),
 };
 TAP_MAIN(tests)

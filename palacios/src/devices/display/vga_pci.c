@@ -8,6 +8,7 @@
 #include "devices/display/vga.h"
 
 #include "palacios/config.h"
+#include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/fw_cfg.h"
 #include "palacios/mem.h"
@@ -18,6 +19,12 @@
 #define PCI_MMIO_NVGA  0x20u
 #define PCI_MMIO_DISPI 0x500u /* 16 bits each, by index */
 
+static void pci_vga_bus_reset(struct v3_pci_func *func, void *priv)
+{
+	(void)func;
+	v3_device_vga.reset(priv);
+}
+
 static const struct v3_pci_desc pci_vga_desc = {
 	.vendor = 0x1234,
 	.device = 0x1111,
@@ -25,6 +32,7 @@ static const struct v3_pci_desc pci_vga_desc = {
 	.revision = 2,
 	.subsys_vendor = 0x1af4,
 	.subsys = 0x1100,
+	.bus_reset = pci_vga_bus_reset,
 };
 
 static uint8_t pci_vga_read8(struct vga *vga, uint64_t off)
@@ -89,6 +97,7 @@ int v3_vga_pci_create(struct vga *vga, const struct v3_cfg *cfg)
 	int err;
 
 	desc.bus = v3_cfg_string(cfg, "bus");
+	desc.priv = vga;
 	err = v3_pci_add(vga->vm, slot ? slot : V3_PCI_SLOT_ANY, 0, &desc, &vga->func);
 	if (err == V3_ENODEV && !slot && !desc.bus[0]) /* no PCI bus: it is on the ISA bus */
 		return V3_OK;

@@ -12,6 +12,7 @@
 #include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/log.h"
+#include "palacios/mem.h"
 #include "palacios/save.h"
 #include "palacios/util/str.h"
 
@@ -143,9 +144,11 @@ static bool bridge_is_above(const struct v3_pci_func *bridge, const struct pci_b
 static void bridge_reset_func(struct v3_pci_func *func)
 {
 	unsigned long flags = v3_lock_acquire(&func->host->lock);
+	bool flush = v3_pci_bus_reset(func);
 
-	v3_pci_bus_reset(func);
 	v3_lock_release(&func->host->lock, flags);
+	if (flush)
+		v3_card_flush(func->host->vm);
 	if (func->desc.bus_reset)
 		func->desc.bus_reset(func, func->desc.priv);
 }
