@@ -356,7 +356,7 @@ static void test_save_virtio_balloon(void)
 	rig_kick(2);
 	CHECK_EQ(rig_used(2, NULL), -1);
 	rig_write(RIG_CONFIG + 4, 4, 7);
-	REQUIRE(move());
+	REQUIRE(save_virtio_move());
 	CHECK_EQ(rig_read(RIG_CONFIG, 4), 512);
 	CHECK_EQ(rig_read(RIG_CONFIG + 4, 4), 7);
 	rig_kick(2);

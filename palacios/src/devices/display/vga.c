@@ -301,9 +301,8 @@ static int vga_io(struct v3_vcpu *vcpu, struct v3_io *io, void *priv)
 
 /* ---- device ---- */
 
-static void vga_reset(void *state)
+void v3_vga_reset(struct vga *vga)
 {
-	struct vga *vga = state;
 	unsigned long flags;
 
 	v3_card_set(vga->card, 0, v3_card_size(vga->card), 0);
@@ -324,6 +323,11 @@ static void vga_reset(void *state)
 	v3_vga_dispi_reset(vga);
 	v3_vga_text_touch(vga);
 	v3_lock_release(&vga->lock, flags);
+}
+
+static void vga_reset(void *state)
+{
+	v3_vga_reset(state);
 }
 
 static void vga_release_ports(struct vga *vga, size_t n)

@@ -194,6 +194,9 @@ int v3_vga_image(struct vga *vga, struct v3_display_size *size, uint32_t first, 
 		 uint8_t *rgb);
 
 /* ---- vga_mem.c, vga_text.c ---- */
+/** To the state after power-on. Any vcpu, no lock held. */
+void v3_vga_reset(struct vga *vga);
+
 /** Handler of the display window. */
 int v3_vga_mem_access(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv);
 

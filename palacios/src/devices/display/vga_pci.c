@@ -8,7 +8,6 @@
 #include "devices/display/vga.h"
 
 #include "palacios/config.h"
-#include "devices/devices.h"
 #include "palacios/error.h"
 #include "palacios/fw_cfg.h"
 #include "palacios/mem.h"
@@ -22,7 +21,7 @@
 static void pci_vga_bus_reset(struct v3_pci_func *func, void *priv)
 {
 	(void)func;
-	v3_device_vga.reset(priv);
+	v3_vga_reset(priv);
 }
 
 static const struct v3_pci_desc pci_vga_desc = {
