@@ -98,25 +98,24 @@ def test_balloon():
 
 
 def test_shell():
-    """Lines typed at the console reach the shell."""
+    """Lines typed at the console reach the shell, after a reboot, too."""
     cmd = [os.path.join(TOP, "tests", "run_guest.sh"), "--timeout", "120", "--interactive",
            os.path.join(DEBIAN, "guest.toml")]
     env = {**os.environ, "V3_BUILD": BUILD, "B": BUILD}
     p = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
-    out, sent = "", 0
-    steps = [("a shell;", None), ("# ", "echo answer-$((6 * 7))\n"), ("answer-42\n", None), ("# ", "poweroff\n")]
-    while True:
-        chunk = os.read(p.stdout.fileno(), 4096)
-        if not chunk:
-            break
+    steps = [("a shell;", ""), ("# ", "echo answer-$((6 * 7))\n"), ("answer-42\n", ""), ("# ", "reboot\n"),
+             ("a shell;", ""), ("# ", "echo answer-$((6 * 9))\n"), ("answer-54\n", ""), ("# ", "poweroff\n")]
+    out, at, done = "", 0, 0
+    while chunk := os.read(p.stdout.fileno(), 4096):
         out += chunk.decode("utf-8", "replace").replace("\r", "")
-        while sent < len(steps) and steps[sent][0] in out[len(out) - 400 if sent else 0:]:
-            if steps[sent][1]:
-                p.stdin.write(steps[sent][1].encode())
-                p.stdin.flush()
-            sent += 1
+        while done < len(steps) and (found := out.find(steps[done][0], at)) >= 0:
+            at = found + len(steps[done][0])
+            p.stdin.write(steps[done][1].encode())
+            p.stdin.flush()
+            done += 1
     status = p.wait()
-    result("answer-42\n" in out, "the shell answers what is typed", out)
+    result(done >= 3, "the shell answers what is typed", out)
+    result(done >= 7, "and after a reboot", out)
     result(status == 0, f"poweroff typed in the shell ends the VM with status 0 (is {status})", out)
 
 
