@@ -277,6 +277,23 @@ static void test_qcow2_reads_what_qemu_wrote(void)
 }
 
 /* A snapshot inside the image shares tables and clusters with the disk, and stays as it was. */
+/* qemu-img makes a snapshot of the closed image; writing goes on, and it stays as it was. */
+static void check_snapshot_survives(uint64_t size)
+{
+	CHECK_EQ(rig_run("qemu-img snapshot -c before disk.img && cp want.raw before.raw"), 0);
+	rig_file_free(&file);
+	rig_file_load(&file, "disk.img");
+	REQUIRE_EQ(open_with(false, false), V3_OK);
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(step(size, 40000, true), V3_OK);
+	CHECK_EQ(v3_qcow2_close(image), V3_OK);
+	judge(size);
+	CHECK_EQ(rig_run("qemu-img convert -f qcow2 -l before -O raw disk.img old.raw && "
+			 "cmp old.raw before.raw"),
+		 0);
+	drop_all();
+}
+
 static void test_qcow2_leaves_snapshots_alone(void)
 {
 	const struct kind k = {"cluster_size=4k", 4 * MIB, 0, false};
@@ -286,18 +303,7 @@ static void test_qcow2_leaves_snapshots_alone(void)
 		CHECK_EQ(step(k.size, 40000, true), V3_OK);
 	CHECK_EQ(v3_qcow2_close(image), V3_OK);
 	judge(k.size);
-	CHECK_EQ(rig_run("qemu-img snapshot -c before disk.img && cp want.raw before.raw"), 0);
-	rig_file_free(&file);
-	rig_file_load(&file, "disk.img");
-	REQUIRE_EQ(open_with(false, false), V3_OK);
-	for (unsigned i = 0; i < 100; i++)
-		CHECK_EQ(step(k.size, 40000, true), V3_OK);
-	CHECK_EQ(v3_qcow2_close(image), V3_OK);
-	judge(k.size);
-	CHECK_EQ(rig_run("qemu-img convert -f qcow2 -l before -O raw disk.img old.raw && "
-			 "cmp old.raw before.raw"),
-		 0);
-	drop_all();
+	check_snapshot_survives(k.size);
 }
 
 /* The power fails again and again: nothing but unused clusters is lost, and never what was flushed. */
@@ -499,18 +505,7 @@ static void test_qcow2_compressed_and_snapshot(void)
 
 	REQUIRE(begin() && open_compressed(&k));
 	CHECK_EQ(v3_qcow2_close(image), V3_OK);
-	CHECK_EQ(rig_run("qemu-img snapshot -c before disk.img && cp want.raw before.raw"), 0);
-	rig_file_free(&file);
-	rig_file_load(&file, "disk.img");
-	REQUIRE_EQ(open_with(false, false), V3_OK);
-	for (unsigned i = 0; i < 100; i++)
-		CHECK_EQ(step(k.size, 40000, true), V3_OK);
-	CHECK_EQ(v3_qcow2_close(image), V3_OK);
-	judge(k.size);
-	CHECK_EQ(rig_run("qemu-img convert -f qcow2 -l before -O raw disk.img old.raw && "
-			 "cmp old.raw before.raw"),
-		 0);
-	drop_all();
+	check_snapshot_survives(k.size);
 }
 
 /* Place in the file of the first compressed cluster's L2 entry. */
