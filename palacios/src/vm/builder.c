@@ -286,9 +286,7 @@ int v3_vm_power_on(struct v3_vm *vm)
 	for (i = 0; i < vm->nvcpus; i++)
 		v3_vcpu_reset(vm->vcpu[i], false);
 	v3_time_reset_tsc(vm);
-	for (i = 0; i < vm->ndevices; i++)
-		if (vm->device[i].cls->reset)
-			vm->device[i].cls->reset(vm->device[i].state);
+	v3_devices_reset(vm);
 	for (i = 0; i < vm->nextensions; i++)
 		if (v3_lib.extensions[i]->vm_reset)
 			v3_lib.extensions[i]->vm_reset(vm->ext_state[i]);

@@ -9,6 +9,7 @@
 #include "palacios/save.h"
 #include "palacios/util/fmt.h"
 #include "state.h"
+#include "vm/vm.h"
 
 #define V3_LOG_TAG "devices"
 
@@ -58,7 +59,7 @@ int v3_devices_save(struct v3_vm *vm, struct v3_save_buf *buf)
 	return err;
 }
 
-static void device_reset_all(struct v3_vm *vm)
+void v3_devices_reset(struct v3_vm *vm)
 {
 	uint32_t i;
 
@@ -82,7 +83,7 @@ int v3_devices_load(struct v3_vm *vm, struct v3_save_buf *buf)
 	}
 	if (err != V3_OK) {
 		V3_ERR(vm, "saved state refused: %s; the devices are reset", buf->why);
-		device_reset_all(vm);
+		v3_devices_reset(vm);
 	}
 	return err;
 }

@@ -43,4 +43,7 @@ int v3_vm_rendezvous(struct v3_vcpu *vcpu);
 /** Or bits into v3_vm.want and tell all vcpus. any context. */
 void v3_vm_want(struct v3_vm *vm, uint32_t bits);
 
+/** Every device to its power-on state; no vcpu runs. (device.c) */
+void v3_devices_reset(struct v3_vm *vm);
+
 #endif
