@@ -7,20 +7,12 @@ set -eu
 
 out=$1
 [ ! -s "$out/xen.gz" ] || exit 0
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
 say=software
 . "$(dirname "$0")/../debian/packages.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 
 get isolinux syslinux syslinux-common memtest86+ ipxe xen-hypervisor-4.17-amd64
-for deb in ./*.deb; do
-	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/*' './usr/bin/*' './usr/lib/ISOLINUX/*' \
-		'./usr/lib/SYSLINUX/*' './usr/lib/syslinux/modules/bios/*' './usr/lib/memtest86+/*' './usr/lib/ipxe/*' 2>/dev/null ||
-		true
-done
+unpack './boot/*' './usr/bin/*' './usr/lib/ISOLINUX/*' './usr/lib/SYSLINUX/*' './usr/lib/syslinux/modules/bios/*' \
+	'./usr/lib/memtest86+/*' './usr/lib/ipxe/*'
 cd usr/lib/syslinux/modules/bios
 install -m 644 ldlinux.c32 libcom32.c32 libutil.c32 menu.c32 "$out"
 cd "$work"

@@ -10,20 +10,13 @@ if [ -s "$out/vmlinuz" ] && [ -s "$out/busybox" ] && [ -s "$out/modules/efivarfs
 	[ -s "$out/modules/tun.ko" ]; then
 	exit 0
 fi
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
 say=debian
 . "$(dirname "$0")/packages.sh"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 get linux-image-cloud-amd64 busybox-static
-for deb in ./*.deb; do
-	dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards './boot/vmlinuz-*' './bin/busybox' './usr/bin/busybox' \
-		'*/drivers/*virtio*.ko' '*failover.ko' '*/x86/kernel/msr.ko' '*/scsi_common.ko' '*/scsi_mod.ko' '*/sd_mod.ko' \
-		'*/sr_mod.ko' '*/cdrom.ko' '*/libata.ko' '*/ata_piix.ko' '*/isofs.ko' '*/efivarfs.ko' '*/net/tun.ko' 2>/dev/null || true
-done
+unpack './boot/vmlinuz-*' './bin/busybox' './usr/bin/busybox' \
+	'*/drivers/*virtio*.ko' '*failover.ko' '*/x86/kernel/msr.ko' '*/scsi_common.ko' '*/scsi_mod.ko' '*/sd_mod.ko' \
+	'*/sr_mod.ko' '*/cdrom.ko' '*/libata.ko' '*/ata_piix.ko' '*/isofs.ko' '*/efivarfs.ko' '*/net/tun.ko'
 mkdir -p "$out/modules"
 find . -name '*.ko' -exec install -m 644 {} "$out/modules/" \;
 find . -name busybox -type f -exec install -m 755 {} "$out/busybox" \;

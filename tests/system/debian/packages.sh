@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Sourced by the scripts that fetch Debian packages: get PACKAGE... downloads them into the current folder; nothing is
-# installed. "say" is the word in front of messages, "apt" has more options of apt's.
+# Sourced by the scripts that fetch Debian packages, with "out", the folder that what is in them goes to. Moves to a
+# temporary folder, which is gone in the end. get PACKAGE... downloads packages there, unpack PATTERN... takes files out
+# of all of them; nothing is installed. "say" is the word in front of messages; "apt" may get more options of apt's, and
+# "root" be emptied if package lists are not the machine's own.
+
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 apt=()
 root=()
 [ "$(id -u)" = 0 ] || root=(sudo)
+# One of several sources may be out of order: what counts is whether the packages are found then.
 update() {
 	echo "$say: ${root[*]:+${root[*]} }apt-get update (the package lists are missing or old)"
-	"${root[@]}" apt-get "${apt[@]}" update </dev/null
+	"${root[@]}" apt-get "${apt[@]}" update </dev/null || true
 }
 # Package names; a kernel's name without version stands for the newest.
 names() {
@@ -29,3 +37,11 @@ get() {
 	update
 	download "$@"
 }
+# A package need not have all that is asked for.
+unpack() {
+	local deb
+	for deb in ./*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar x --wildcards "$@" 2>/dev/null || true
+	done
+}
+cd "$work"
