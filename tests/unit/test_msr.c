@@ -218,6 +218,30 @@ static void test_msr_tsc_write_moves_the_guests_clock(void)
 	CHECK_EQ(fake_cpu(vm, 0)->tsc_offset, vm->vcpu[0]->time.tsc_offset);
 }
 
+/* SDM vol. 3B 17.17.3: both MSRs move the clock, and TSC_ADJUST is the sum of all moves since the reset. */
+static void test_msr_tsc_adjust_counts_the_moves(void)
+{
+	struct v3_vm *vm = fake_vm_bare(1, 16);
+	uint64_t value, offset;
+
+	REQUIRE(vm);
+	CHECK(fake_rdmsr(vm, V3_MSR_TSC_ADJUST, &value));
+	CHECK_EQ(value, 0);
+	offset = vm->vcpu[0]->time.tsc_offset;
+	CHECK(fake_wrmsr(vm, V3_MSR_TSC_ADJUST, 1ull << 50));
+	CHECK_EQ(vm->vcpu[0]->time.tsc_offset, offset + (1ull << 50));
+	CHECK(fake_wrmsr(vm, V3_MSR_TSC_ADJUST, -5ull));
+	CHECK_EQ(vm->vcpu[0]->time.tsc_offset, offset - 5);
+	CHECK_EQ(fake_cpu(vm, 0)->tsc_offset, offset - 5);
+
+	CHECK(fake_wrmsr(vm, V3_MSR_TSC, 1ull << 50));
+	CHECK(fake_rdmsr(vm, V3_MSR_TSC_ADJUST, &value));
+	CHECK_EQ(value, vm->vcpu[0]->time.tsc_offset - offset);
+	v3_time_reset_tsc(vm);
+	CHECK(fake_rdmsr(vm, V3_MSR_TSC_ADJUST, &value));
+	CHECK_EQ(value, 0);
+}
+
 /* Intel kernels read it before they have exception handlers, and write back what they read. */
 static void test_msr_misc_enable_is_there(void)
 {
@@ -315,6 +339,7 @@ static const struct tap_test tests[] = {
 	TAP(test_msr_xss_has_nothing_to_offer),
 	TAP(test_msr_xss_is_switched),
 	TAP(test_msr_tsc_write_moves_the_guests_clock),
+	TAP(test_msr_tsc_adjust_counts_the_moves),
 	TAP(test_msr_misc_enable_is_there),
 	TAP(test_msr_amd_counters_are_there),
 	TAP(test_msr_random_values_everywhere),

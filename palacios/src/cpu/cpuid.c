@@ -64,7 +64,9 @@ static const struct cpuid_policy cpuid_policies[] = {
 	 {CPUID_ALL, 0x0000ffffu, CPUID_1_ECX, CPUID_1_EDX},
 	 {0, 0, CPUID_1_ECX_SET, 0}},
 	{0x00000006u, {0}, {B(2), 0, 0, 0}}, /* ARAT: our APIC timer runs in every state */
-	{0x00000007u, {0, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX}, {0}},
+	{0x00000007u,
+	 {0, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX},
+	 {0, B(1), 0, 0}}, /* TSC_ADJUST: kernels that see it need not watch the TSC */
 	{0x80000000u, CPUID_PASS_ALL, {0}},
 	{0x80000001u, {CPUID_ALL, CPUID_ALL, CPUID_8_1_ECX, CPUID_8_1_EDX}, {0}},
 	{0x80000002u, CPUID_PASS_ALL, {0}},

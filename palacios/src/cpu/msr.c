@@ -180,6 +180,24 @@ static int msr_tsc_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, voi
 	return V3_OK;
 }
 
+/* SDM vol. 3B 17.17.3: a write moves the TSC by the difference, as a write of the TSC moves this one. */
+static int msr_tsc_adjust_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
+{
+	(void)msr;
+	(void)priv;
+	*value = vcpu->time.tsc_adjust;
+	return V3_OK;
+}
+
+static int msr_tsc_adjust_write(struct v3_vcpu *vcpu, uint32_t msr, uint64_t value, void *priv)
+{
+	(void)msr;
+	(void)priv;
+	v3_time_adjust_tsc(vcpu, value);
+	v3_pvclock_update(vcpu);
+	return V3_OK;
+}
+
 static int msr_tsc_aux_read(struct v3_vcpu *vcpu, uint32_t msr, uint64_t *value, void *priv)
 {
 	(void)msr;
@@ -305,6 +323,7 @@ static const struct msr_builtin {
 	v3_msr_write_fn wr;
 } msr_builtins[] = {
 	{V3_MSR_TSC, 1, msr_tsc_read, msr_tsc_write},
+	{V3_MSR_TSC_ADJUST, 1, msr_tsc_adjust_read, msr_tsc_adjust_write},
 	{MSR_PATCH_LEVEL, 1, msr_zero_read, msr_ignore_write},
 	{V3_MSR_MCG_CAP, 2, msr_zero_read, msr_ignore_write}, /* no banks */
 	{V3_MSR_MISC_ENABLE, 1, msr_misc_enable_read, msr_ignore_write},

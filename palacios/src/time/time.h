@@ -40,6 +40,7 @@ struct v3_vcpu_time {
 	bool fired;		/* the host timer has; set in interrupt context, atomic */
 	uint64_t armed_ns;	/* host deadline that is armed, 0 = none; own thread */
 	uint64_t tsc_offset;	/* guest TSC = host TSC, scaled, + this */
+	uint64_t tsc_adjust;	/* what the guest has added since the reset: IA32_TSC_ADJUST */
 };
 
 /**
@@ -63,6 +64,8 @@ void v3_time_rearm(struct v3_vcpu *vcpu);
 void v3_time_reset_tsc(struct v3_vm *vm);
 /** Set the guest's TSC of one vcpu to @p value now. Own thread. */
 void v3_time_set_tsc(struct v3_vcpu *vcpu, uint64_t value);
+/** The guest writes its IA32_TSC_ADJUST: its TSC moves by what that changes. Own thread. */
+void v3_time_adjust_tsc(struct v3_vcpu *vcpu, uint64_t adjust);
 
 static inline uint64_t v3_rdtsc(void)
 {

@@ -65,7 +65,13 @@ static void time_set_offset(struct v3_vcpu *vcpu, uint64_t offset)
 
 void v3_time_set_tsc(struct v3_vcpu *vcpu, uint64_t value)
 {
-	time_set_offset(vcpu, value - time_scale(vcpu->vm, v3_rdtsc()));
+	v3_time_adjust_tsc(vcpu, vcpu->time.tsc_adjust + value - v3_time_guest_tsc(vcpu));
+}
+
+void v3_time_adjust_tsc(struct v3_vcpu *vcpu, uint64_t adjust)
+{
+	time_set_offset(vcpu, vcpu->time.tsc_offset + adjust - vcpu->time.tsc_adjust);
+	vcpu->time.tsc_adjust = adjust;
 }
 
 void v3_time_reset_tsc(struct v3_vm *vm)
@@ -73,8 +79,10 @@ void v3_time_reset_tsc(struct v3_vm *vm)
 	uint64_t now = vm->time.paused ? vm->time.paused_tsc : v3_rdtsc();
 	uint32_t i;
 
-	for (i = 0; i < vm->nvcpus; i++)
+	for (i = 0; i < vm->nvcpus; i++) {
 		time_set_offset(vm->vcpu[i], -time_scale(vm, now));
+		vm->vcpu[i]->time.tsc_adjust = 0;
+	}
 }
 
 /* @p a / @p b with @p bits of fraction, at most 32 at a time: there is no wider division. */
