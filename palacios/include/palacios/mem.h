@@ -147,7 +147,8 @@ void v3_card_flush(struct v3_vm *vm);
 
 /**
  * Copy between a host buffer and guest-physical RAM or ROM. Range and wrap checked: either all bytes are
- * copied or none. MMIO regions and hooks are not consulted: this is what a device's DMA does. atomic.
+ * copied or none, unless a page of the window shows nothing from the middle of the call on. MMIO regions and hooks
+ * are not consulted: this is what a device's DMA does. atomic.
  * @return V3_OK; V3_EFAULT if any byte of the range is not RAM or ROM.
  */
 int v3_mem_read(struct v3_vm *vm, v3_gpa_t gpa, void *buf, size_t len);
