@@ -222,6 +222,24 @@ static void test_window_page_goes_during_a_transfer(void)
 	CHECK_EQ(transfer.err, V3_EFAULT);
 }
 
+/* What the guest finds there is another page's contents. */
+static void test_window_switch_is_a_write(void)
+{
+	uint64_t bitmap[V3_PAGES_PER_2M / 64];
+	struct v3_vm *vm = window_vm();
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_dirty_start(vm, 0, V3_SIZE_2M), V3_OK);
+	CHECK_EQ(v3_mem_window_show(vm, WIN, 2 * PAGE, ROM, V3_WINDOW_UNDER), V3_OK);
+	CHECK_EQ(v3_dirty_harvest(vm, 0, V3_SIZE_2M, bitmap), 2);
+	CHECK_EQ(bitmap[WIN / PAGE / 64], 3);
+	fake_mmio_write(vm, WIN, 4, 7); /* into the RAM that is not shown */
+	CHECK_EQ(v3_mem_window_show(vm, WIN, PAGE, WIN, V3_WINDOW_STORE), V3_OK);
+	CHECK_EQ(v3_dirty_harvest(vm, 0, V3_SIZE_2M, bitmap), 1);
+	CHECK_EQ(bitmap[WIN / PAGE / 64], 1);
+	CHECK_EQ(fake_mmio_read(vm, WIN, 4), 7);
+}
+
 static const struct tap_test tests[] = {
 	TAP(test_window_begins_as_ram),
 	TAP(test_window_shows_rom_and_ram_again),
@@ -232,5 +250,6 @@ static const struct tap_test tests[] = {
 	TAP(test_window_refuses),
 	TAP(test_window_oom),
 	TAP(test_window_page_goes_during_a_transfer),
+	TAP(test_window_switch_is_a_write),
 };
 TAP_MAIN(tests)

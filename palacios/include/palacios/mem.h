@@ -102,8 +102,8 @@ enum v3_window_writes {
  */
 int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
 /**
- * Switch pages of the window; flushes. Any time, own vcpu thread or stopped VM, no locks held; the caller
- * makes one call at a time. Accesses of other vcpus meanwhile see one or the other.
+ * Switch pages of the window, which count as written then; flushes. Any time, own vcpu thread or stopped VM, no
+ * locks held; the caller makes one call at a time. Accesses of other vcpus meanwhile see one or the other.
  * @param gpa,size  page-aligned, in the window
  * @param from      what to show: @p gpa itself for the RAM that lies there; RAM or ROM outside the window;
  *                  V3_GPA_NONE: nothing, reads all ones
