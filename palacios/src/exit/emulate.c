@@ -407,7 +407,7 @@ int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		return emulate_delivery(vcpu, exit);
 	insn = v3_insn_decode(vcpu, exit);
 	if (!insn)
-		return V3_OK; /* the guest meets the fault itself, or one is queued */
+		return V3_OK; /* a fault is queued, or the guest runs what is there now */
 	emul.stack_bits = emulate_stack_bits(vcpu);
 	emul.features = vcpu->cpu.emul_features;
 	err = v3_emulate(&emul, insn);
