@@ -18,10 +18,13 @@
 #define BUF(i) (RIG_DATA + 0x100000 + 0x10000 * (i))
 
 static struct v3_net_port *peer;
+static void (*peer_hook)(void); /* when a frame has come; NULL: nothing */
 
 static void peer_ready(void *arg)
 {
 	(void)arg;
+	if (peer_hook)
+		peer_hook();
 }
 
 /* The port is closed by close_net(); the device by the rig. */
@@ -759,6 +762,37 @@ static void test_virtio_net_is_not_polled_while_paused(void)
 	close_net();
 }
 
+/* Of the page of the frame that is being sent: what was released, what the host has got. */
+static struct v3_mem_stats given;
+
+/* The guest gives the page back, and all its vcpus are between two handlers after that. */
+static void give_frame_back(void)
+{
+	CHECK_EQ(v3_mem_release(bench.vm, BUF(0) & V3_PAGE_MASK, 1), V3_OK);
+	v3_mem_release_end(bench.vm);
+	fake_service(bench.vm);
+	v3_mem_get_stats(bench.vm, &given);
+}
+
+/* Who polls is no vcpu, and keeps the memory that it uses all the same. */
+static void test_virtio_net_polled_memory_stays(void)
+{
+	REQUIRE(open_net("", 0));
+	REQUIRE_EQ(v3_mem_release_enable(bench.vm), V3_OK);
+	bench.vm->state = V3_VM_RUNNING;
+	offer_tx(0, 60);
+	peer_hook = give_frame_back;
+	CHECK_EQ(v3_net_poll(peer), 1);
+	peer_hook = NULL;
+	CHECK_EQ(given.released, V3_PAGE_SIZE);
+	CHECK_EQ(given.freed, 0);
+	fake_service(bench.vm);
+	v3_mem_get_stats(bench.vm, &given);
+	CHECK_EQ(given.freed, V3_PAGE_SIZE);
+	v3_net_poll_end(peer);
+	close_net();
+}
+
 static int oom_create(void *arg)
 {
 	int err;
@@ -848,6 +882,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_is_polled),
 	TAP(test_virtio_net_is_polled_with_events),
 	TAP(test_virtio_net_is_not_polled_while_paused),
+	TAP(test_virtio_net_polled_memory_stays),
 	TAP(test_virtio_net_oom),
 	TAP(test_virtio_net_hostile),
 };

@@ -222,7 +222,7 @@ int v3_mem_release(struct v3_vm *vm, v3_gpa_t gpa, uint64_t npages);
 void v3_mem_release_end(struct v3_vm *vm);
 /**
  * Differs after a v3_mem_release(): for those who keep host addresses from one call on a vcpu's thread to the next, and
- * look pages up again then. Own vcpu thread.
+ * look pages up again then. Own vcpu thread, or with a pin that was taken before.
  */
 uint32_t v3_mem_release_count(struct v3_vm *vm);
 
