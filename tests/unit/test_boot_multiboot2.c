@@ -331,6 +331,14 @@ static void test_multiboot2_refuses(void)
 	end_header(4);
 	boot_elf_refused("multiboot", V3_ENOTSUP,
 			 "cannot boot k: multiboot2: not a kernel for x86");
+	boot_elf(false); /* moved up, but its entry point cannot follow */
+	begin_header();
+	put_tag(10, 0, (const uint32_t[]){0x200000, 0xffffff, 0x1000, 0}, 4);
+	put_tag(3, 0, (const uint32_t[]){0xffffff00}, 1);
+	end_header(0);
+	boot_elf_refused(
+		"multiboot", V3_EBADMSG,
+		"cannot boot k: multiboot2: the entry point 0xffffff00 is outside the kernel");
 	make_flat((const uint32_t[]){0x200300, 0x200000, 0x201000, 0x203000}, 0x100000);
 	boot_elf_refused("multiboot", V3_EBADMSG,
 			 "cannot boot k: multiboot: entry_addr 0x100000 is outside the kernel");

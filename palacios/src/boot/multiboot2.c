@@ -303,9 +303,13 @@ static int mb2_load_kernel(struct v3_boot *b, const uint8_t *image, size_t len, 
 		b->shift = shift;
 	}
 	err = v3_boot_add_elf(b, image, len, shift, entry, msg);
-	if (!err && h.has_entry)
-		*entry = h.entry + shift;
-	return err;
+	if (err || !h.has_entry)
+		return err;
+	*entry = h.entry + shift;
+	return *entry >> 32 ? v3_boot_fail(msg, V3_EBADMSG,
+					   "multiboot2: the entry point %#x is outside the kernel",
+					   h.entry)
+			    : V3_OK;
 }
 
 static int mb2_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
