@@ -192,6 +192,25 @@ static void test_multiboot2_flat(void)
 	boot_vm_end();
 }
 
+/* The BIOS data area says how much RAM there is from 0 on, unless the kernel lies there or the machine is no PC. */
+static void test_multiboot2_base_memory(void)
+{
+	make_plain();
+	if (load(TOML("16M", ""))) {
+		CHECK_EQ(boot_vm_read(&boot_vm, 0x413, 2), 640);
+		CHECK_EQ(boot_vm_read(&boot_vm, 0x415, 8), 0);
+	}
+	boot_vm_end();
+	if (load("[vm]\nname='t'\nmemory='16M'\nplatform='none'\n"
+		 "[boot]\ntype='multiboot'\nkernel='k'\n"))
+		CHECK_EQ(boot_vm_read(&boot_vm, 0x413, 2), 0);
+	boot_vm_end();
+	make_flat((const uint32_t[]){MB2_OFF, 0, 0, 0}, 0x100);
+	if (load(TOML("16M", "")))
+		CHECK_MEM(boot_vm_ptr(&boot_vm, 0, 0x2000), image, 0x2000);
+	boot_vm_end();
+}
+
 /* lowest, highest, alignment, preference -> how far up */
 static void check_relocated(const uint32_t words[4], uint64_t shift)
 {
@@ -361,16 +380,11 @@ static void test_multiboot2_refuses_what_is_cut_off(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_multiboot2_entry_state),
-	TAP(test_multiboot2_information),
-	TAP(test_multiboot2_modules),
-	TAP(test_multiboot2_wins_over_multiboot1),
-	TAP(test_multiboot2_entry_tag),
-	TAP(test_multiboot2_flat),
-	TAP(test_multiboot2_relocation),
-	TAP(test_multiboot2_modules_below),
-	TAP(test_multiboot2_tags_to_be_ignored),
-	TAP(test_multiboot2_refuses),
-	TAP(test_multiboot2_refuses_what_is_cut_off),
+	TAP(test_multiboot2_entry_state),   TAP(test_multiboot2_information),
+	TAP(test_multiboot2_modules),	    TAP(test_multiboot2_wins_over_multiboot1),
+	TAP(test_multiboot2_entry_tag),	    TAP(test_multiboot2_flat),
+	TAP(test_multiboot2_base_memory),   TAP(test_multiboot2_relocation),
+	TAP(test_multiboot2_modules_below), TAP(test_multiboot2_tags_to_be_ignored),
+	TAP(test_multiboot2_refuses),	    TAP(test_multiboot2_refuses_what_is_cut_off),
 };
 TAP_MAIN(tests)
