@@ -139,10 +139,8 @@ static void test_pvh_check_alone(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_pvh_entry_state),
-	TAP(test_pvh_takes_its_entry_from_the_note),
-	TAP(test_pvh_information),
-	TAP(test_pvh_refuses),
+	TAP(test_pvh_entry_state), TAP(test_pvh_takes_its_entry_from_the_note),
+	TAP(test_pvh_information), TAP(test_pvh_refuses),
 	TAP(test_pvh_check_alone),
 };
 TAP_MAIN(tests)
