@@ -152,7 +152,6 @@ def linux_host():
                   machine.pack(os.path.join(debian, "tsc.toml"), os.path.join(work, "tsc.v3i"))]
         initramfs = machine.make_initramfs(work, images)
         command = machine.command(initramfs, " job=bench_steps tsc_early_khz=1000000", ["-m", "2048", "-smp", "1"])
-        command[command.index("-accel") + 1] = "tcg,thread=single"
         out = run([*command, "-icount", "shift=0,sleep=off", "-serial", "stdio"], 400)
     os.makedirs(os.path.join(BUILD, "check"), exist_ok=True)
     with open(os.path.join(BUILD, "check", "bench-linux.log"), "w", encoding="utf-8") as f:

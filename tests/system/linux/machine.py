@@ -45,7 +45,7 @@ def make_initramfs(work, guests):
 def command(initramfs, words="", hardware=("-m", "2048", "-smp", "2")):
     """QEMU with this host, but without serial lines; @p words for its command line, each after a space."""
     khz = tsc_khz()
-    return ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-cpu", "max,la57=off", *hardware,
+    return ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "pc", "-cpu", "max,la57=off", *hardware,
             "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot",
             "-kernel", os.path.join(DEBIAN, "vmlinuz"), "-initrd", initramfs,
             "-append", CMDLINE + (f" tsc_early_khz={khz}" if khz else "") + words]
