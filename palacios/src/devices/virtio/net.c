@@ -269,10 +269,11 @@ static bool vnet_poll(void *arg)
 	struct vnet *vnet = ((struct vnet_pair *)arg)->vnet;
 	uint64_t before = 0, after = 0;
 	struct v3_net_stats stats;
-	unsigned i;
+	unsigned i, pin;
 
 	if (!v3_vm_enter(vnet->vm))
 		return false;
+	pin = v3_mem_pin(vnet->vm); /* no grace period waits for this thread */
 	for (i = 0; i < vnet->npairs; i++) {
 		v3_net_get_stats(vnet->pair[i]->port, &stats);
 		before += stats.sent;
@@ -281,6 +282,7 @@ static bool vnet_poll(void *arg)
 		v3_net_get_stats(vnet->pair[i]->port, &stats);
 		after += stats.sent;
 	}
+	v3_mem_unpin(vnet->vm, pin);
 	v3_vm_leave(vnet->vm);
 	return after != before;
 }
