@@ -183,7 +183,7 @@ void v3_vq_release(struct v3_vq *q)
 	vpci_count_held(q, -1);
 }
 
-/* A run that takes nothing. Nobody else runs a queue now. */
+/* A run that takes nothing. Nobody else runs a queue now, nor gives memory back. */
 static void vpci_finish(struct v3_vq *q)
 {
 	struct v3_virtio *dev = q->dev;
@@ -192,6 +192,7 @@ static void vpci_finish(struct v3_vq *q)
 	q->running = true;
 	dev->running++;
 	v3_lock_release(&dev->lock, flags);
+	v3_vq_begin(q);
 	q->more = false;
 	dev->cls->finish(dev->priv, q);
 	v3_vq_publish(q);
