@@ -456,6 +456,31 @@ static void test_virtio_net_address_tables(void)
 	close_net();
 }
 
+/* Addresses that are not remembered are not looked at, so no table takes long, be it of 4 GiB. */
+static void test_virtio_net_long_table(void)
+{
+	const uint32_t extra = 0x20000000;
+
+	REQUIRE(open_net("mac = \"02:00:00:00:00:01\"\n", CTRL_BITS));
+	CHECK_EQ(control_byte(0, 0, 0), 0);
+	CHECK_EQ(v3_mem_set(bench.vm, CMD, 0, 0x1000), V3_OK);
+	rig_poke(CMD, 1, 2);
+	rig_poke(CMD + 2, 32 + extra, 4);
+	rig_desc(CTRL, 0, CMD, 2 + 4 + 32 * 6, RIG_NEXT, 1);
+	rig_desc(CTRL, 1, 1ull << 40, extra * 6, RIG_NEXT, 2); /* no RAM */
+	rig_desc(CTRL, 2, CMD + 0x800, 4, RIG_NEXT, 3);
+	rig_desc(CTRL, 3, CMD + 0x1000, 1, RIG_WRITE, 0);
+	rig_poke(CMD + 0x1000, 0xee, 1);
+	rig_offer(CTRL, 0);
+	rig_kick(CTRL);
+	CHECK_EQ(rig_used(CTRL, NULL), 1);
+	CHECK_EQ(rig_peek(CMD + 0x1000, 1), 0);
+	CHECK(arrives(OTHER, 0)); /* all of the kind */
+	CHECK(!arrives(GROUP, 0));
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
 static void test_virtio_net_vlans(void)
 {
 	REQUIRE(open_net("", CTRL_BITS));
@@ -883,6 +908,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_two_cards),
 	TAP(test_virtio_net_receive_modes),
 	TAP(test_virtio_net_address_tables),
+	TAP(test_virtio_net_long_table),
 	TAP(test_virtio_net_vlans),
 	TAP(test_virtio_net_control_needs_negotiation),
 	TAP(test_virtio_net_queues),

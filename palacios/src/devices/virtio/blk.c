@@ -338,7 +338,7 @@ static void vblk_end(struct v3_vq *q, uint8_t status)
 
 	if (q->chain->in.left == 1)
 		written++;
-	if (v3_vq_skip(q, q->chain->in.left - 1) && v3_vq_write(q, &status, 1))
+	if (v3_vq_skip(q, true, q->chain->in.left - 1) && v3_vq_write(q, &status, 1))
 		v3_vq_put(q, q->chain->head, written);
 }
 
