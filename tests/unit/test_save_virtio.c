@@ -449,6 +449,26 @@ static void test_save_virtio_refuses(void)
 	echo_many(3);
 }
 
+/* Of a state that was refused nothing is left behind: the disk is as large as it is. */
+static void test_save_virtio_blk_after_refusal(void)
+{
+	uint8_t *at;
+
+	REQUIRE(open_disk(0));
+	REQUIRE(save_rig_save());
+	at = save_rig_field(".config");
+	REQUIRE(at);
+	CHECK_EQ(*at, 0);
+	memset(at, 0x77, 8); /* the capacity */
+	at = save_rig_field(".queue.size");
+	REQUIRE(at);
+	memset(at, 0xff, 2);
+	CHECK_EQ(save_rig_load(), V3_EINVAL);
+	rig_pci(true);
+	CHECK_EQ(rig_read(RIG_CONFIG, 4), 512);
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 4), 0);
+}
+
 /* Whatever is loaded does no harm, and the driver can always begin again. */
 static void test_save_virtio_hostile(void)
 {
@@ -492,6 +512,7 @@ static const struct tap_test tests[] = {
 	TAP(test_save_virtio_balloon),
 	TAP(test_save_virtio_rng),
 	TAP(test_save_virtio_refuses),
+	TAP(test_save_virtio_blk_after_refusal),
 	TAP(test_save_virtio_hostile),
 };
 TAP_MAIN(tests)

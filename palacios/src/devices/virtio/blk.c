@@ -423,14 +423,6 @@ static void vblk_drain(struct vblk *vblk)
 	}
 }
 
-static void vblk_reset(void *state)
-{
-	struct vblk *vblk = state;
-
-	vblk_drain(vblk);
-	v3_virtio_reset(vblk->dev);
-}
-
 static void vblk_configure(struct vblk *vblk)
 {
 	struct vblk_config config = {
@@ -448,6 +440,16 @@ static void vblk_configure(struct vblk *vblk)
 	};
 
 	v3_virtio_set_config(vblk->dev, 0, &config, sizeof(config));
+}
+
+/* What it says of the disk is mended if a saved state that was refused said otherwise. */
+static void vblk_reset(void *state)
+{
+	struct vblk *vblk = state;
+
+	vblk_drain(vblk);
+	v3_virtio_reset(vblk->dev);
+	vblk_configure(vblk);
 }
 
 /* One request for each queue, so that it can always go on. */

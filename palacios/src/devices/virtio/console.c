@@ -310,13 +310,21 @@ static bool vcon_stage_valid(const struct vcon_stage *stage)
 	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
 }
 
-/* What came from the host stays, unless it is of a saved state that was refused. */
+static void vcon_configure(struct vcon *vcon)
+{
+	struct vcon_config config = {.max_ports = vcon->nports};
+
+	v3_virtio_set_config(vcon->dev, 0, &config, sizeof(config));
+}
+
+/* What came from the host stays, unless it is of a saved state that was refused; so does what the device says of itself. */
 static void vcon_reset(void *state)
 {
 	struct vcon *vcon = state;
 	uint32_t i;
 
 	v3_virtio_reset(vcon->dev);
+	vcon_configure(vcon);
 	for (i = 0; i < vcon->nports; i++) {
 		if (!vcon_stage_valid(&vcon->port[i].in))
 			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
@@ -359,14 +367,13 @@ static int vcon_create_parts(struct vcon *vcon, const struct v3_cfg *cfg)
 		.cfg = cfg,
 		.features = VIRTIO_BIT(VCON_F_MULTIPORT) | VIRTIO_BIT(VCON_F_EMERG_WRITE),
 	};
-	struct vcon_config config = {.max_ports = vcon->nports};
 	uint32_t i;
 	int err;
 
 	err = v3_virtio_create(vcon->vm, &vcon_class, &params, vcon, &vcon->dev);
 	if (err)
 		return err;
-	v3_virtio_set_config(vcon->dev, 0, &config, sizeof(config));
+	vcon_configure(vcon);
 	for (i = 0; !err && i < vcon->nports; i++)
 		err = vcon_open_port(vcon, i,
 				     i ? v3_cfg_string_at(cfg, "ports", i - 1)
