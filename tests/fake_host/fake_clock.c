@@ -25,6 +25,7 @@ static struct {
 	struct fake_timer *timers;
 	struct fake_timer *firing; /* its function is running; NULL */
 	uint64_t now;
+	uint64_t step; /* passes at each reading by the library */
 	uint64_t wall_base;
 	uint32_t khz;
 	unsigned arms;
@@ -40,6 +41,7 @@ void fake_clock_reset(void)
 	clk.khz = 1000000;
 	clk.arms = 0;
 	clk.automatic = false;
+	clk.step = 0;
 	clk.timers = NULL; /* what a failed test left is forgotten */
 	pthread_mutex_unlock(&clk.lock);
 }
@@ -173,6 +175,13 @@ void fake_tsc_khz(uint32_t khz)
 	clk.khz = khz;
 }
 
+void fake_clock_step(uint64_t ns)
+{
+	pthread_mutex_lock(&clk.lock);
+	clk.step = ns;
+	pthread_mutex_unlock(&clk.lock);
+}
+
 void fake_clock_auto(bool on)
 {
 	pthread_mutex_lock(&clk.lock);
@@ -187,7 +196,15 @@ void fake_clock_auto(bool on)
 
 uint64_t fake_op_time_ns(void)
 {
-	return fake_clock_now();
+	uint64_t now;
+
+	pthread_mutex_lock(&clk.lock);
+	now = clk.now;
+	clk.now += clk.step;
+	if (clk.step)
+		pthread_cond_broadcast(&clk.cond);
+	pthread_mutex_unlock(&clk.lock);
+	return now;
 }
 
 uint64_t fake_op_wall_clock_s(void)

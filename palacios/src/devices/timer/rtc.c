@@ -238,13 +238,24 @@ static int64_t rtc_next_alarm(const struct rtc *rtc, int64_t after)
 
 /* ---- flags and interrupt ---- */
 
+/* Drive the line as the flags say. Lock held. */
+static void rtc_drive(struct rtc *rtc)
+{
+	bool level = rtc->reg[RTC_C] & rtc->reg[RTC_B] & RTC_FLAGS;
+
+	if (level == rtc->level)
+		return;
+	rtc->level = level;
+	if (!rtc->unwired)
+		v3_irq_set(rtc->vm, V3_PC_IRQ_RTC, level);
+}
+
 /* Bring the flags of register C up to date and drive the line. Lock held. */
 static void rtc_sync(struct rtc *rtc)
 {
 	uint64_t tick = rtc_ticks(v3_time_ns(rtc->vm));
 	unsigned shift = rtc_period_shift(rtc);
 	int64_t now = rtc_now(rtc), alarm;
-	bool level;
 
 	if (shift && tick >> shift != rtc->seen_tick >> shift)
 		rtc->reg[RTC_C] |= RTC_B_PIE;
@@ -256,12 +267,7 @@ static void rtc_sync(struct rtc *rtc)
 			rtc->reg[RTC_C] |= RTC_B_AIE;
 	}
 	rtc->seen_s = now;
-	level = rtc->reg[RTC_C] & rtc->reg[RTC_B] & RTC_FLAGS;
-	if (level == rtc->level)
-		return;
-	rtc->level = level;
-	if (!rtc->unwired)
-		v3_irq_set(rtc->vm, V3_PC_IRQ_RTC, level);
+	rtc_drive(rtc);
 }
 
 /*
@@ -278,7 +284,9 @@ static void rtc_arm(struct rtc *rtc)
 	if (want && !rtc->level) {
 		if ((want & RTC_B_PIE) && shift)
 			due = rtc_ticks_to_ns(((rtc->seen_tick >> shift) + 1) << shift);
-		at = (ns / RTC_NS_PER_S + 1) * RTC_NS_PER_S; /* the next update */
+		at = (ns / RTC_NS_PER_S + 1) * RTC_NS_PER_S; /* the next update ... */
+		if (rtc_now(rtc) != rtc->seen_s)
+			at = ns; /* ... which has been since the flags were looked at */
 		if ((want & RTC_B_UIE) && !rtc_held(rtc) && at < due)
 			due = at;
 		alarm = (want & RTC_B_AIE) && !rtc_held(rtc) ? rtc_next_alarm(rtc, rtc->seen_s)
@@ -328,6 +336,7 @@ static uint8_t rtc_read_c(struct rtc *rtc)
 	rtc_sync(rtc);
 	value = rtc->reg[RTC_C] | (rtc->level ? RTC_C_IRQF : 0);
 	rtc->reg[RTC_C] = 0; /* reading acknowledges */
+	rtc_drive(rtc);	     /* down, even if a period has ended since: that is another edge */
 	rtc_sync(rtc);
 	rtc_arm(rtc);
 	return value;
