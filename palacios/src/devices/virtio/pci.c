@@ -21,7 +21,10 @@
 
 /* ---- interrupts ---- */
 
-/* By message or, as long as the driver has not switched MSI-X on, by ISR and INTx (4.1.5.3, 4.1.5.4). */
+/*
+ * By message or, as long as the driver has not switched MSI-X on, by ISR and INTx (4.1.5.3, 4.1.5.4); not after a reset,
+ * which may come in between.
+ */
 static void vpci_interrupt(struct v3_virtio *dev, uint16_t vector, uint8_t isr)
 {
 	unsigned long flags;
@@ -29,8 +32,10 @@ static void vpci_interrupt(struct v3_virtio *dev, uint16_t vector, uint8_t isr)
 	if (v3_pci_notify(dev->func, vector))
 		return;
 	flags = v3_lock_acquire(&dev->lock);
-	dev->isr |= isr;
-	v3_pci_set_intx(dev->func, true);
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK) {
+		dev->isr |= isr;
+		v3_pci_set_intx(dev->func, true);
+	}
 	v3_lock_release(&dev->lock, flags);
 }
 
