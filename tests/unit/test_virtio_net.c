@@ -690,6 +690,29 @@ static void test_virtio_net_legacy(void)
 }
 
 /* On a cable the link is what the other end says; the driver is told by an interrupt. */
+/*
+ * A driver that posts its buffers before it says DRIVER_OK, and need not notify afterwards: frames that came in between were
+ * not looked at, and those behind them do not say that they are there.
+ */
+static void test_virtio_net_frames_before_driver(void)
+{
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_STATUS, 1, 0);
+	rig_write(RIG_STATUS, 1, 0x03);
+	rig_accept(V1);
+	rig_write(RIG_STATUS, 1, 0x0b);
+	rig_queue(RX);
+	offer_rx(0, 3, 2048);
+	peer_send(60, NULL);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	rig_write(RIG_STATUS, 1, 0x0f);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	peer_send(61, NULL);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 61);
+	close_net();
+}
+
 static void test_virtio_net_link(void)
 {
 	struct v3_net_port *third;
@@ -946,6 +969,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_packed),
 	TAP(test_virtio_net_packed_merges_buffers),
 	TAP(test_virtio_net_legacy),
+	TAP(test_virtio_net_frames_before_driver),
 	TAP(test_virtio_net_link),
 	TAP(test_virtio_net_link_before_driver),
 	TAP(test_virtio_net_is_polled),

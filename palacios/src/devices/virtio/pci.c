@@ -282,12 +282,26 @@ static bool vpci_features_agreed(struct v3_virtio *dev, bool legacy)
 }
 
 /*
+ * The driver is ready: what came before that was not looked at, be it from the driver or for it, and nobody says again that
+ * it is there.
+ */
+static void vpci_driver_ok(struct v3_virtio *dev)
+{
+	uint16_t i;
+
+	for (i = 0; i < dev->nqueues; i++) {
+		if (dev->queue[i].enabled)
+			v3_virtio_run_later(&dev->queue[i]);
+	}
+}
+
+/*
  * Bits are added only, 0 resets (2.1, 4.1.4.3.1). To a legacy driver there is no FEATURES_OK: what it has chosen
  * when it says DRIVER_OK counts.
  */
 void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 {
-	uint8_t status;
+	uint8_t status, added;
 
 	if (!value) {
 		if (dev->running)
@@ -304,9 +318,12 @@ void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	if (!(status & VIRTIO_STATUS_FEATURES_OK))
 		status &= (uint8_t)~VIRTIO_STATUS_DRIVER_OK;
-	if ((status & ~dev->status & VIRTIO_STATUS_FEATURES_OK) && dev->cls->state)
+	added = status & (uint8_t)~dev->status;
+	if ((added & VIRTIO_STATUS_FEATURES_OK) && dev->cls->state)
 		dev->cls->state(dev->priv, true);
 	__atomic_store_n(&dev->status, status, __ATOMIC_RELEASE);
+	if (added & VIRTIO_STATUS_DRIVER_OK)
+		vpci_driver_ok(dev);
 }
 
 /* As if the driver wrote 0: queues that run finish what they have. */
