@@ -15,12 +15,12 @@ count = failures = 0
 
 
 def result(ok, title, notes=""):
-    """A failure's title tells what the VMM and its host said last: often only the titles of failed tests are kept."""
+    """A failure's title tells what VMM, host and emulator said: often only the titles of failed tests are kept."""
     global count, failures
     count += 1
     failures += not ok
     if not ok:
-        said = re.findall(r"^(?:v3|palacios-host:|run_guest.sh:) .*", notes, re.M)
+        said = re.findall(r"^(?:v3\b|palacios-host:|run_guest.sh:|qemu-|ERROR:).*", notes, re.M)
         title += "; " + " / ".join(said[:5] + said[5:][-3:]).replace("#", "")
     print(f"{'ok' if ok else 'not ok'} {count} - {title}", flush=True)
     if not ok:

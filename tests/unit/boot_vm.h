@@ -225,7 +225,9 @@ void v3_log(struct v3_vm *vm, enum v3_log_level level, const char *tag, const ch
 /* ---- setting one up ---- */
 
 static const struct v3_cfg_key boot_vm_uart_keys[] = {
-	{.name = "port", .type = V3_CFG_UINT, .def = V3_PC_PORT_COM1}, {.name = NULL}};
+	{.name = "port", .type = V3_CFG_UINT, .def = V3_PC_PORT_COM1},
+	{.name = "irq", .type = V3_CFG_UINT, .def = V3_PC_IRQ_COM1},
+	{.name = NULL}};
 static const struct v3_device_class boot_vm_uart = {.name = "uart", .keys = boot_vm_uart_keys};
 #define PLAIN(n)                                                                                   \
 	&(const struct v3_device_class)                                                            \

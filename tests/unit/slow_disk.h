@@ -59,6 +59,9 @@ static inline int slow_submit(struct v3_blk *blk, struct v3_blk_req *req)
 		return slow.fail ? slow.fail : v3_blk_submit(below, req);
 	if (!CHECK(slow.n < SLOW_MAX))
 		return V3_EIO;
+	for (unsigned i = 0; i < slow.n; i++)
+		if (!CHECK(slow.held[i].req != req)) /* it is the disk's */
+			return V3_EIO;
 	slow.held[slow.n].below = below;
 	slow.held[slow.n++].req = req;
 	return V3_BLK_PENDING;

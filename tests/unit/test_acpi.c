@@ -445,6 +445,37 @@ static bool dsdt_names(const char *name, const char *definition)
 	return found;
 }
 
+/* The interrupt of COM1 is the one that the definition gives it; one that no ISA descriptor holds is left out. */
+static void test_acpi_com1_interrupt(void)
+{
+	static const struct {
+		const char *definition;
+		uint16_t mask; /* 0: no descriptor */
+	} uart[] = {
+		{TOML(1, ""), 1u << 4},
+		{TOML(1, "[[device]]\nclass='uart'\nirq=11\n"), 1u << 11},
+		{TOML(1, "[[device]]\nclass='uart'\nirq=20\n"), 0},
+	};
+
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(uart); i++) {
+		/* 8 ports from 0x3f8 on; then the descriptor of the interrupt, or the end */
+		const uint8_t ports[] = {0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8};
+		const uint8_t *fadt, *dsdt, *p = NULL;
+
+		if (make(uart[i].definition)) {
+			fadt = find_table("FACP", false);
+			dsdt = boot_vm_ptr(&boot_vm, field(fadt, 40, 4), 36);
+			p = memmem(dsdt, field(dsdt, 4, 4), ports, sizeof(ports));
+		}
+		if (CHECK(p != NULL)) {
+			CHECK_EQ(p[8], uart[i].mask ? 0x22 : 0x79);
+			if (uart[i].mask)
+				CHECK_EQ(p[9] | p[10] << 8, uart[i].mask);
+		}
+		boot_vm_end();
+	}
+}
+
 static void test_acpi_names_only_what_is_there(void)
 {
 	static const char moved[] = TOML(1, "[[device]]\nclass='uart'\nport=0x2f8\n");
@@ -509,12 +540,19 @@ static void test_acpi_pci_window(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_acpi_pci_window),     TAP(test_acpi_rsdp),
-	TAP(test_acpi_fadt),	       TAP(test_acpi_madt),
-	TAP(test_acpi_madt_topology),  TAP(test_acpi_hpet),
-	TAP(test_acpi_srat_and_slit),  TAP(test_acpi_none_without_its_device),
-	TAP(test_acpi_out_of_memory),  TAP(test_acpi_names_only_what_is_there),
-	TAP(test_aml_encodings),       TAP(test_aml_overflow_is_remembered),
+	TAP(test_acpi_pci_window),
+	TAP(test_acpi_rsdp),
+	TAP(test_acpi_fadt),
+	TAP(test_acpi_madt),
+	TAP(test_acpi_madt_topology),
+	TAP(test_acpi_hpet),
+	TAP(test_acpi_srat_and_slit),
+	TAP(test_acpi_none_without_its_device),
+	TAP(test_acpi_out_of_memory),
+	TAP(test_acpi_com1_interrupt),
+	TAP(test_acpi_names_only_what_is_there),
+	TAP(test_aml_encodings),
+	TAP(test_aml_overflow_is_remembered),
 	TAP(test_acpi_tables_by_iasl),
 };
 TAP_MAIN(tests)

@@ -192,6 +192,25 @@ static void test_multiboot2_flat(void)
 	boot_vm_end();
 }
 
+/* The BIOS data area says how much RAM there is from 0 on, unless the kernel lies there or the machine is no PC. */
+static void test_multiboot2_base_memory(void)
+{
+	make_plain();
+	if (load(TOML("16M", ""))) {
+		CHECK_EQ(boot_vm_read(&boot_vm, 0x413, 2), 640);
+		CHECK_EQ(boot_vm_read(&boot_vm, 0x415, 8), 0);
+	}
+	boot_vm_end();
+	if (load("[vm]\nname='t'\nmemory='16M'\nplatform='none'\n"
+		 "[boot]\ntype='multiboot'\nkernel='k'\n"))
+		CHECK_EQ(boot_vm_read(&boot_vm, 0x413, 2), 0);
+	boot_vm_end();
+	make_flat((const uint32_t[]){MB2_OFF, 0, 0, 0}, 0x100);
+	if (load(TOML("16M", "")))
+		CHECK_MEM(boot_vm_ptr(&boot_vm, 0, 0x2000), image, 0x2000);
+	boot_vm_end();
+}
+
 /* lowest, highest, alignment, preference -> how far up */
 static void check_relocated(const uint32_t words[4], uint64_t shift)
 {
@@ -203,7 +222,7 @@ static void check_relocated(const uint32_t words[4], uint64_t shift)
 		CHECK_EQ(boot_vm.vcpu.regs.rip, 0x100200 + shift);
 		at = info_tag(21, 0);
 		CHECK(at);
-		CHECK_EQ(info32(at + 8), shift);
+		CHECK_EQ(info32(at + 8), 0x100000 + shift); /* where it begins */
 	}
 	boot_vm_end();
 }
@@ -331,6 +350,14 @@ static void test_multiboot2_refuses(void)
 	end_header(4);
 	boot_elf_refused("multiboot", V3_ENOTSUP,
 			 "cannot boot k: multiboot2: not a kernel for x86");
+	boot_elf(false); /* moved up, but its entry point cannot follow */
+	begin_header();
+	put_tag(10, 0, (const uint32_t[]){0x200000, 0xffffff, 0x1000, 0}, 4);
+	put_tag(3, 0, (const uint32_t[]){0xffffff00}, 1);
+	end_header(0);
+	boot_elf_refused(
+		"multiboot", V3_EBADMSG,
+		"cannot boot k: multiboot2: the entry point 0xffffff00 is outside the kernel");
 	make_flat((const uint32_t[]){0x200300, 0x200000, 0x201000, 0x203000}, 0x100000);
 	boot_elf_refused("multiboot", V3_EBADMSG,
 			 "cannot boot k: multiboot: entry_addr 0x100000 is outside the kernel");
@@ -353,16 +380,11 @@ static void test_multiboot2_refuses_what_is_cut_off(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_multiboot2_entry_state),
-	TAP(test_multiboot2_information),
-	TAP(test_multiboot2_modules),
-	TAP(test_multiboot2_wins_over_multiboot1),
-	TAP(test_multiboot2_entry_tag),
-	TAP(test_multiboot2_flat),
-	TAP(test_multiboot2_relocation),
-	TAP(test_multiboot2_modules_below),
-	TAP(test_multiboot2_tags_to_be_ignored),
-	TAP(test_multiboot2_refuses),
-	TAP(test_multiboot2_refuses_what_is_cut_off),
+	TAP(test_multiboot2_entry_state),   TAP(test_multiboot2_information),
+	TAP(test_multiboot2_modules),	    TAP(test_multiboot2_wins_over_multiboot1),
+	TAP(test_multiboot2_entry_tag),	    TAP(test_multiboot2_flat),
+	TAP(test_multiboot2_base_memory),   TAP(test_multiboot2_relocation),
+	TAP(test_multiboot2_modules_below), TAP(test_multiboot2_tags_to_be_ignored),
+	TAP(test_multiboot2_refuses),	    TAP(test_multiboot2_refuses_what_is_cut_off),
 };
 TAP_MAIN(tests)

@@ -53,6 +53,16 @@ static void test_pvh_entry_state(void)
 	}
 }
 
+/* Linux's ELF entry point is a physical address, which lies in no segment by its virtual one: the note alone counts. */
+static void test_pvh_takes_its_entry_from_the_note(void)
+{
+	make_kernel(true, 0x100234, 8);
+	put(24, 0x100200, 8);
+	if (load(TOML("16M", "")))
+		CHECK_EQ(boot_vm.vcpu.regs.rip, 0x100234);
+	boot_vm_end();
+}
+
 static void test_pvh_information(void)
 {
 	static const char one[] = "first module";
@@ -129,9 +139,8 @@ static void test_pvh_check_alone(void)
 }
 
 static const struct tap_test tests[] = {
-	TAP(test_pvh_entry_state),
-	TAP(test_pvh_information),
-	TAP(test_pvh_refuses),
+	TAP(test_pvh_entry_state), TAP(test_pvh_takes_its_entry_from_the_note),
+	TAP(test_pvh_information), TAP(test_pvh_refuses),
 	TAP(test_pvh_check_alone),
 };
 TAP_MAIN(tests)

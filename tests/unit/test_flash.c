@@ -396,6 +396,30 @@ static void test_flash_saved(void)
 	CHECK_EQ(get(0x300), 3);
 }
 
+/* A reset leaves the disk with a request; what is loaded next waits for it. */
+static void test_flash_loads_while_saving(void)
+{
+	static uint8_t bytes[1u << 18];
+	struct v3_save_buf buf = {.data = bytes, .size = sizeof(bytes)};
+	const struct v3_save_table *table = v3_device_flash.save;
+
+	REQUIRE(flash_open());
+	program(0x100, 1);
+	REQUIRE_EQ(v3_save_write(table, "flash", bench.dev, &buf), V3_OK);
+	slow.on = true;
+	program(0x100, 0);
+	bench_reset();
+	CHECK_EQ(slow.n, 1); /* flush */
+	buf = (struct v3_save_buf){.data = bytes, .size = buf.pos};
+	CHECK_MSG(v3_save_read(table, "flash", bench.dev, &buf) == V3_OK, "%s", buf.why);
+	CHECK_EQ(slow.n, 0);
+	fake_service(bench.vm);
+	CHECK_EQ(slow.n, 0);
+	CHECK_EQ(get(0x100), 1);
+	program(0x101, 2);
+	CHECK_EQ(slow.n, 1);
+}
+
 static void test_flash_saved_refused(void)
 {
 	static uint8_t bytes[1u << 18];
@@ -431,6 +455,7 @@ static const struct tap_test tests[] = {
 	TAP(test_flash_oom),
 	TAP(test_flash_hostile),
 	TAP(test_flash_saved),
+	TAP(test_flash_loads_while_saving),
 	TAP(test_flash_saved_refused),
 };
 TAP_MAIN(tests)

@@ -140,6 +140,30 @@ static void test_hpet_periodic(void)
 	CHECK_EQ(get(T_CMP(1)), TICKS(116 * BENCH_MS));
 }
 
+static void set32(unsigned reg, uint32_t value)
+{
+	CHECK_EQ(fake_mmio_write(bench.vm, BASE + reg, 4, value), V3_OK);
+}
+
+/* Software of 32 bits writes registers by halves, and the one that is not written keeps what it has (2.3.9.2.2). */
+static void test_hpet_periodic_by_halves(void)
+{
+	REQUIRE(begin());
+	set(CONFIG, 1);
+	set32(T(1), ENABLE | PERIODIC | SET | ROUTE(22));
+	set32(T(1) + 4, 0); /* the bit waits for the comparator */
+	set32(T_CMP(1), TICKS(5 * BENCH_MS));
+	set32(T(1), ENABLE | PERIODIC | SET | ROUTE(22));
+	set32(T_CMP(1) + 4, 0);
+	CHECK_EQ(get(T_CMP(1)), TICKS(5 * BENCH_MS));
+	set32(T_CMP(1), TICKS(BENCH_MS)); /* the period alone */
+	set32(T_CMP(1) + 4, 0);
+	CHECK_EQ(get(T_CMP(1)), TICKS(5 * BENCH_MS));
+	bench_run(8 * BENCH_MS + BENCH_MS / 2);
+	CHECK_EQ(bench.rises[22], 4);
+	CHECK_EQ(get(T_CMP(1)), TICKS(9 * BENCH_MS));
+}
+
 static void test_hpet_too_fast(void)
 {
 	REQUIRE(begin());
@@ -275,6 +299,7 @@ static const struct tap_test tests[] = {
 	TAP(test_hpet_one_shot),
 	TAP(test_hpet_32_bits_wrap),
 	TAP(test_hpet_periodic),
+	TAP(test_hpet_periodic_by_halves),
 	TAP(test_hpet_too_fast),
 	TAP(test_hpet_level),
 	TAP(test_hpet_route_not_offered),

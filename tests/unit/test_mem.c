@@ -4,6 +4,7 @@
  * The guest-physical map: RAM in host pieces, safe copies, MMIO regions, hooks, single accesses.
  */
 #include "mem_vm.h"
+#include "step.h"
 
 #include <pthread.h>
 
@@ -384,6 +385,50 @@ static void test_mmio_may_be_there_before_the_ram(void)
 	CHECK_EQ(v3_mem_access(vm->vcpu[0], 0x203008, &word, 4, false), V3_OK);
 	CHECK_EQ(word, 0);
 	CHECK(v3_mem_direct(vm->vcpu[0], 0x203008, 4, true));
+}
+
+/* Two regions in the same 2 MiB, of which one goes. */
+static struct {
+	struct v3_vm *vm;
+	bool move;
+	unsigned missed; /* instructions before which the chunk did not tell of the other one */
+} neighbour;
+
+static void neighbour_go(void *arg)
+{
+	(void)arg;
+	if (neighbour.move)
+		v3_mmio_move(neighbour.vm, 0x201000, 0x202000);
+	else
+		v3_mmio_unregister(neighbour.vm, 0x201000);
+}
+
+static void neighbour_look(void *arg, const struct v3_regs *regs)
+{
+	(void)arg;
+	(void)regs;
+	neighbour.missed += !(neighbour.vm->mem.chunk[1].hpa & V3_CHUNK_MMIO);
+}
+
+/* A vcpu that uses the other region meanwhile finds it: a lost write to a virtqueue's register is a lost request. */
+static void test_mmio_change_leaves_neighbours_alone(void)
+{
+	struct recorder rec = {.calls = 0};
+
+	neighbour.vm = mem_vm_new(8 * MIB);
+	neighbour.missed = 0;
+	REQUIRE(neighbour.vm);
+	CHECK_EQ(v3_mmio_register(neighbour.vm, 0x200000, 4096, record, &rec), V3_OK);
+	CHECK_EQ(v3_mmio_register(neighbour.vm, 0x201000, 4096, record, &rec), V3_OK);
+	neighbour.move = true;
+	step_through(neighbour_go, neighbour_look, NULL);
+	CHECK_EQ(neighbour.missed, 0);
+	v3_mmio_move(neighbour.vm, 0x202000, 0x201000);
+	neighbour.move = false;
+	step_through(neighbour_go, neighbour_look, NULL);
+	CHECK_EQ(neighbour.missed, 0);
+	v3_mmio_unregister(neighbour.vm, 0x200000);
+	CHECK(!(neighbour.vm->mem.chunk[1].hpa & V3_CHUNK_MMIO));
 }
 
 static void test_mmio_move_keeps_regions_apart(void)
@@ -767,6 +812,7 @@ static const struct tap_test tests[] = {
 	TAP(test_mmio_table_fills),
 	TAP(test_mmio_find_agrees_with_linear_search),
 	TAP(test_mmio_may_be_there_before_the_ram),
+	TAP(test_mmio_change_leaves_neighbours_alone),
 	TAP(test_mmio_move_keeps_regions_apart),
 	TAP(test_mem_access_splits_wide_mmio),
 	TAP(test_mem_access_hands_on_results),

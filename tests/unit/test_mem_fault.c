@@ -154,6 +154,57 @@ static void test_mem_fault_of_a_fetch_raises_ud(void)
 	CHECK_EQ(vcpu->regs.rip, 0xd0000000);
 }
 
+/* 64-bit code: the first 2 MiB of memory by a 2 MiB page, what follows by a page table where nothing is. */
+static struct v3_vcpu *fault_vm_64(v3_gpa_t cr3)
+{
+	static const struct v3_seg cs = {.sel = 8, .attr = 0xa9b, .limit = 0xffffffff};
+	static const uint64_t pml4 = 0x3007, pdpt = 0x4007, pd[2] = {0x87, 0x80000007};
+	struct v3_vcpu *vcpu = fault_vm("\xa1", 1);
+
+	if (!vcpu || !CHECK_EQ(v3_mem_write(vcpu->vm, 0x2000, &pml4, 8), V3_OK) ||
+	    !CHECK_EQ(v3_mem_write(vcpu->vm, 0x3000, &pdpt, 8), V3_OK) ||
+	    !CHECK_EQ(v3_mem_write(vcpu->vm, 0x4000, pd, sizeof(pd)), V3_OK))
+		return NULL;
+	v3_vcpu_set_cr(vcpu, 4, V3_CR4_PAE);
+	v3_vcpu_set_cr(vcpu, 3, cr3);
+	v3_vcpu_set_cr(vcpu, 0, V3_CR0_PE | V3_CR0_PG);
+	v3_vcpu_set_efer(vcpu, V3_EFER_LME | V3_EFER_LMA);
+	v3_vcpu_set_seg(vcpu, V3_CS, &cs);
+	return vcpu;
+}
+
+/* The fault is that of the CPU's page walk, which ends at a table outside RAM. */
+static void check_fetch_pf(struct v3_vcpu *vcpu, v3_gva_t addr)
+{
+	const uint64_t rip = vcpu->regs.rip;
+	struct v3_event event;
+
+	CHECK_EQ(fault(vcpu, 0x80000000, V3_ACC_READ, &event), V3_OK);
+	CHECK_EQ(event.type, V3_EVENT_EXCEPTION);
+	CHECK_EQ(event.vector, V3_VEC_PF);
+	CHECK_EQ(event.error, V3_PF_PRESENT | V3_PF_RSVD);
+	CHECK_EQ(event.cr2, addr);
+	CHECK_EQ(vcpu->regs.rip, rip);
+}
+
+static void test_mem_fault_of_a_fetch_without_tables_raises_pf(void)
+{
+	struct v3_vcpu *vcpu = fault_vm_64(0x80000000);
+
+	REQUIRE(vcpu);
+	check_fetch_pf(vcpu, CODE);
+}
+
+static void test_mem_fault_of_half_a_fetch_raises_pf(void)
+{
+	struct v3_vcpu *vcpu = fault_vm_64(0x2000);
+
+	REQUIRE(vcpu);
+	REQUIRE_EQ(v3_mem_write(vcpu->vm, 0x1ffffe, "\xa1\x00", 2), V3_OK);
+	vcpu->regs.rip = 0x1ffffe;
+	check_fetch_pf(vcpu, 0x200000);
+}
+
 static void test_mem_fault_maps_ram(void)
 {
 	struct v3_vcpu *vcpu = fault_vm("\x90", 1);
@@ -215,6 +266,8 @@ static const struct tap_test tests[] = {
 	TAP(test_mem_fault_ignores_rom_writes),
 	TAP(test_mem_fault_of_nothing_reads_ones),
 	TAP(test_mem_fault_of_a_fetch_raises_ud),
+	TAP(test_mem_fault_of_a_fetch_without_tables_raises_pf),
+	TAP(test_mem_fault_of_half_a_fetch_raises_pf),
 	TAP(test_mem_fault_maps_ram),
 	TAP(test_mem_fault_stops_at_a_view),
 };

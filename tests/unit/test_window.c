@@ -6,6 +6,7 @@
 #include "fake_vm.h"
 #include "mmu/nested/table.h"
 #include "state.h"
+#include "step.h"
 #include "tap.h"
 
 #define WIN	 0xc0000
@@ -184,10 +185,71 @@ static void test_window_oom(void)
 	CHECK_EQ(fake_mmio_read(vm, WIN, 4), 0);
 }
 
+/* A transfer between a device and two pages of the window. */
+static struct transfer {
+	struct v3_vm *vm;
+	uint8_t buf[2 * PAGE];
+	bool taken; /* the second page shows nothing any more */
+	int err;
+} transfer;
+
+static void transfer_run(void *arg)
+{
+	struct transfer *t = arg;
+
+	t->err = v3_mem_read(t->vm, WIN, t->buf, sizeof(t->buf));
+}
+
+/* Another vcpu, when the first page has been begun. */
+static void transfer_take_page(void *arg, const struct v3_regs *regs)
+{
+	struct transfer *t = arg;
+
+	(void)regs;
+	if (t->taken || !t->buf[3])
+		return;
+	t->taken = true;
+	t->err = v3_mem_window_show(t->vm, WIN + PAGE, PAGE, V3_GPA_NONE, V3_WINDOW_DROP);
+	CHECK_EQ(t->err, V3_OK);
+}
+
+static void test_window_page_goes_during_a_transfer(void)
+{
+	transfer = (struct transfer){.vm = window_vm()};
+	REQUIRE(transfer.vm);
+	step_through(transfer_run, transfer_take_page, &transfer);
+	CHECK(transfer.taken);
+	CHECK_EQ(transfer.err, V3_EFAULT);
+}
+
+/* What the guest finds there is another page's contents. */
+static void test_window_switch_is_a_write(void)
+{
+	uint64_t bitmap[V3_PAGES_PER_2M / 64];
+	struct v3_vm *vm = window_vm();
+
+	REQUIRE(vm);
+	REQUIRE_EQ(v3_dirty_start(vm, 0, V3_SIZE_2M), V3_OK);
+	CHECK_EQ(v3_mem_window_show(vm, WIN, 2 * PAGE, ROM, V3_WINDOW_UNDER), V3_OK);
+	CHECK_EQ(v3_dirty_harvest(vm, 0, V3_SIZE_2M, bitmap), 2);
+	CHECK_EQ(bitmap[WIN / PAGE / 64], 3);
+	fake_mmio_write(vm, WIN, 4, 7); /* into the RAM that is not shown */
+	CHECK_EQ(v3_mem_window_show(vm, WIN, PAGE, WIN, V3_WINDOW_STORE), V3_OK);
+	CHECK_EQ(v3_dirty_harvest(vm, 0, V3_SIZE_2M, bitmap), 1);
+	CHECK_EQ(bitmap[WIN / PAGE / 64], 1);
+	CHECK_EQ(fake_mmio_read(vm, WIN, 4), 7);
+}
+
 static const struct tap_test tests[] = {
-	TAP(test_window_begins_as_ram), TAP(test_window_shows_rom_and_ram_again),
-	TAP(test_window_read_only_ram), TAP(test_window_writes_under_rom),
-	TAP(test_window_shows_nothing), TAP(test_window_drops_translations),
-	TAP(test_window_refuses),	TAP(test_window_oom),
+	TAP(test_window_begins_as_ram),
+	TAP(test_window_shows_rom_and_ram_again),
+	TAP(test_window_read_only_ram),
+	TAP(test_window_writes_under_rom),
+	TAP(test_window_shows_nothing),
+	TAP(test_window_drops_translations),
+	TAP(test_window_refuses),
+	TAP(test_window_oom),
+	TAP(test_window_page_goes_during_a_transfer),
+	TAP(test_window_switch_is_a_write),
 };
 TAP_MAIN(tests)

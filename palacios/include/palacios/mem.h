@@ -102,8 +102,8 @@ enum v3_window_writes {
  */
 int v3_mem_window_create(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size);
 /**
- * Switch pages of the window; flushes. Any time, own vcpu thread or stopped VM, no locks held; the caller
- * makes one call at a time. Accesses of other vcpus meanwhile see one or the other.
+ * Switch pages of the window, which count as written then; flushes. Any time, own vcpu thread or stopped VM, no
+ * locks held; the caller makes one call at a time. Accesses of other vcpus meanwhile see one or the other.
  * @param gpa,size  page-aligned, in the window
  * @param from      what to show: @p gpa itself for the RAM that lies there; RAM or ROM outside the window;
  *                  V3_GPA_NONE: nothing, reads all ones
@@ -147,7 +147,8 @@ void v3_card_flush(struct v3_vm *vm);
 
 /**
  * Copy between a host buffer and guest-physical RAM or ROM. Range and wrap checked: either all bytes are
- * copied or none. MMIO regions and hooks are not consulted: this is what a device's DMA does. atomic.
+ * copied or none, unless a page of the window shows nothing from the middle of the call on. MMIO regions and hooks
+ * are not consulted: this is what a device's DMA does. atomic.
  * @return V3_OK; V3_EFAULT if any byte of the range is not RAM or ROM.
  */
 int v3_mem_read(struct v3_vm *vm, v3_gpa_t gpa, void *buf, size_t len);
@@ -221,7 +222,7 @@ int v3_mem_release(struct v3_vm *vm, v3_gpa_t gpa, uint64_t npages);
 void v3_mem_release_end(struct v3_vm *vm);
 /**
  * Differs after a v3_mem_release(): for those who keep host addresses from one call on a vcpu's thread to the next, and
- * look pages up again then. Own vcpu thread.
+ * look pages up again then. Own vcpu thread, or with a pin that was taken before.
  */
 uint32_t v3_mem_release_count(struct v3_vm *vm);
 

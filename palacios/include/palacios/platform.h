@@ -10,6 +10,7 @@
 
 /* ---- guest-physical addresses ---- */
 
+#define V3_PC_BDA_BASE_KIB  0x00000413 /* BIOS data area: KiB of conventional memory, 16 bits */
 #define V3_PC_LOW_RAM_END   0x000a0000 /* end of conventional memory (640 KiB) */
 #define V3_PC_VGA_BASE	    0x000a0000 /* display window: all ones unless a device claims it */
 #define V3_PC_VGA_SIZE	    0x00020000

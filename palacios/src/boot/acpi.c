@@ -132,17 +132,17 @@ static void acpi_end(struct acpi *a, uint32_t start)
 	a->aml.buf[start + 9] = acpi_sum(a->aml.buf + start, len);
 }
 
-/* Does the guest have a UART at COM1? */
-static bool acpi_has_com1(const struct v3_vm_cfg *cfg)
+/* The guest's UART at COM1; NULL: there is none. */
+static const struct v3_cfg *acpi_com1(const struct v3_vm_cfg *cfg)
 {
 	uint32_t i;
 
 	for (i = 0; i < cfg->ndevices; i++) {
 		if (!v3_strcmp(cfg->devices[i].class->name, "uart") &&
 		    v3_cfg_uint(cfg->devices[i].cfg, "port") == V3_PC_PORT_COM1)
-			return true;
+			return cfg->devices[i].cfg;
 	}
-	return false;
+	return NULL;
 }
 
 static void acpi_cpus(struct acpi *a)
@@ -160,7 +160,7 @@ static void acpi_cpus(struct acpi *a)
 	}
 }
 
-/* A device with ports and, if @p irq is not 0, an ISA interrupt. */
+/* A device with ports and, if @p irq is one but 0, an ISA interrupt. */
 static void acpi_isa_device(struct acpi *a, const char *name, const char *hid, uint16_t port,
 			    uint8_t nports, unsigned irq)
 {
@@ -171,7 +171,7 @@ static void acpi_isa_device(struct acpi *a, const char *name, const char *hid, u
 	v3_aml_name_number(&a->aml, "_UID", 0);
 	crs = v3_aml_resources(&a->aml);
 	v3_aml_res_io(&a->aml, port, nports);
-	if (irq)
+	if (irq && irq < 16)
 		v3_aml_res_irq(&a->aml, irq);
 	v3_aml_end_resources(&a->aml, crs);
 	v3_aml_end(&a->aml, device);
@@ -273,6 +273,7 @@ static void acpi_pci(struct acpi *a)
 
 static void acpi_make_dsdt(struct acpi *a)
 {
+	const struct v3_cfg *com1 = acpi_com1(a->cfg);
 	uint32_t scope, package, method;
 
 	a->dsdt = acpi_begin(a, "DSDT", 2);
@@ -302,8 +303,9 @@ static void acpi_make_dsdt(struct acpi *a)
 		acpi_isa_device(a, "RTC", "PNP0B00", V3_PC_PORT_RTC, 2, V3_PC_IRQ_RTC);
 	if (v3_vm_cfg_has_device(a->cfg, "i8042"))
 		acpi_i8042(a);
-	if (acpi_has_com1(a->cfg))
-		acpi_isa_device(a, "COM1", "PNP0501", V3_PC_PORT_COM1, 8, V3_PC_IRQ_COM1);
+	if (com1)
+		acpi_isa_device(a, "COM1", "PNP0501", V3_PC_PORT_COM1, 8,
+				(unsigned)v3_cfg_uint(com1, "irq"));
 	/* The fixed hardware's ports, so that no PCI device is moved there. */
 	acpi_isa_device(a, "PMIO", "PNP0C02", V3_PC_PM_BASE, V3_PC_PM_LEN, 0);
 	if (v3_vm_cfg_has_device(a->cfg, "fw_cfg"))

@@ -9,6 +9,7 @@
 #include "palacios/error.h"
 #include "palacios/log.h"
 #include "palacios/mem.h"
+#include "palacios/platform.h"
 #include "palacios/util/fmt.h"
 #include "palacios/util/str.h"
 #include "palacios/vm.h"
@@ -95,6 +96,19 @@ void v3_boot_unload(struct v3_boot *b)
 	b->cfg = NULL;
 }
 
+/*
+ * The BIOS data area says how much RAM there is from 0 on: kernels look there, whatever the loader tells them, when they
+ * need a piece of it (Xen, for the code that processors begin with). What of the kernel lies there comes later.
+ */
+static int boot_tell_base_memory(struct v3_vm *vm, const struct v3_boot *b)
+{
+	const uint16_t kib = V3_PC_LOW_RAM_END >> 10;
+
+	if (b->cfg->platform != V3_PLATFORM_PC || !b->loader->setup)
+		return V3_OK;
+	return v3_mem_write(vm, V3_PC_BDA_BASE_KIB, &kib, sizeof(kib));
+}
+
 int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	const struct v3_boot_copy *copy;
@@ -103,16 +117,15 @@ int v3_boot_setup(struct v3_vm *vm, struct v3_boot *b)
 
 	if (!b->cfg)
 		return V3_OK;
-	for (i = 0; i < b->ncopies; i++) {
+	err = boot_tell_base_memory(vm, b);
+	for (i = 0; !err && i < b->ncopies; i++) {
 		copy = &b->copy[i];
 		err = v3_mem_write(vm, copy->gpa, copy->src, copy->len);
 		if (!err && copy->mem_len > copy->len)
 			err = v3_mem_set(vm, copy->gpa + copy->len, 0, copy->mem_len - copy->len);
-		if (err)
-			return err;
 	}
-	if (!b->loader->setup)
-		return V3_OK;
+	if (err || !b->loader->setup)
+		return err;
 	err = v3_acpi_setup(vm, b);
 	return err ? err : b->loader->setup(vm, b);
 }

@@ -57,8 +57,8 @@ struct v3_boot {
 	uint32_t first_module; /* multiboot, PVH: copy[] from here on are the modules */
 	struct v3_bios *bios;  /* bios: files for the firmware; owned */
 
-	bool relocated; /* multiboot 2: the kernel asked for it */
-	uint64_t shift; /* and was put that many bytes above where its segments say */
+	bool relocated;	    /* multiboot 2: the kernel asked for it */
+	uint32_t load_base; /* and its first segment was put there */
 
 	uint32_t nmap, ntaken, ncopies;
 	struct v3_boot_mem

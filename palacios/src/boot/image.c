@@ -45,8 +45,9 @@ int v3_boot_add_elf(struct v3_boot *b, const uint8_t *image, size_t len, uint64_
 		if (err)
 			return err;
 	}
-	if (err == V3_ENOENT)
-		err = v3_elf_entry(&elf, entry, msg);
+	if (err != V3_ENOENT || !entry)
+		return err == V3_ENOENT ? V3_OK : err;
+	err = v3_elf_entry(&elf, entry, msg);
 	if (!err)
 		*entry += shift;
 	return err;

@@ -117,7 +117,7 @@ int v3_elf_note(const struct v3_elf *elf, const char *name, uint32_t type, const
 
 /**
  * Check an ELF kernel and, unless @p b is NULL, place its segments @p shift bytes above where they say.
- * @param entry  physical address of its entry point
+ * @param entry  physical address of its entry point; NULL: the file's own does not count
  * @return V3_OK; V3_EBADMSG; V3_ENOTSUP; V3_E2BIG
  */
 int v3_boot_add_elf(struct v3_boot *b, const uint8_t *image, size_t len, uint64_t shift,

@@ -47,7 +47,7 @@ enum mb2_header_tag {
 #define MB2_INFO_MEM	 4
 #define MB2_INFO_MMAP	 6
 #define MB2_INFO_RSDP	 15 /* ACPI 2.0 and later */
-#define MB2_INFO_BASE	 21 /* where a relocatable kernel was put */
+#define MB2_INFO_BASE	 21 /* where a relocatable kernel begins */
 #define MB2_INFO_OFFERED                                                                           \
 	(1u << MB2_INFO_CMDLINE | 1u << MB2_INFO_LOADER | 1u << MB2_INFO_MODULE |                  \
 	 1u << MB2_INFO_MEM | 1u << MB2_INFO_MMAP | 1u << MB2_INFO_RSDP | 1u << MB2_INFO_BASE)
@@ -276,6 +276,8 @@ static int mb2_find_shift(struct v3_boot *b, const struct mb2_header *h, const u
 		return err;
 	b->ntaken--; /* its segments take their own places */
 	*shift = start - low;
+	b->relocated = true;
+	b->load_base = (uint32_t)start;
 	return V3_OK;
 }
 
@@ -299,13 +301,15 @@ static int mb2_load_kernel(struct v3_boot *b, const uint8_t *image, size_t len, 
 		err = mb2_find_shift(b, &h, image, len, &shift, msg);
 		if (err)
 			return err;
-		b->relocated = true;
-		b->shift = shift;
 	}
 	err = v3_boot_add_elf(b, image, len, shift, entry, msg);
-	if (!err && h.has_entry)
-		*entry = h.entry + shift;
-	return err;
+	if (err || !h.has_entry)
+		return err;
+	*entry = h.entry + shift;
+	return *entry >> 32 ? v3_boot_fail(msg, V3_EBADMSG,
+					   "multiboot2: the entry point %#x is outside the kernel",
+					   h.entry)
+			    : V3_OK;
 }
 
 static int mb2_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
@@ -418,7 +422,7 @@ static void mb2_put_rsdp(struct v3_boot_writer *w, const struct v3_boot *b)
 static int mb2_setup(struct v3_vm *vm, struct v3_boot *b)
 {
 	struct v3_boot_writer w = {.vm = vm, .pos = b->info + 8};
-	struct mb2_info_base base = {.base = (uint32_t)b->shift};
+	struct mb2_info_base base = {.base = b->load_base};
 	struct mb2_info_mem mem;
 	struct mb2_info_tag end;
 	uint32_t head[2] = {0, 0}; /* total size, reserved */

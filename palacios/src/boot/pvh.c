@@ -63,7 +63,7 @@ static int pvh_check(const uint8_t *image, size_t len, struct v3_boot_msg *msg)
 	uint64_t entry;
 	int err = pvh_find_entry(image, len, &entry, msg);
 
-	return err ? err : v3_boot_add_elf(NULL, image, len, 0, &entry, msg);
+	return err ? err : v3_boot_add_elf(NULL, image, len, 0, NULL, msg);
 }
 
 static uint64_t pvh_info_len(const struct v3_boot *b)
@@ -81,12 +81,11 @@ static uint64_t pvh_info_len(const struct v3_boot *b)
 static int pvh_load(struct v3_vm *vm, struct v3_boot *b, const uint8_t *image, size_t len,
 		    struct v3_boot_msg *msg)
 {
-	uint64_t elf_entry;
 	int err;
 
 	err = pvh_find_entry(image, len, &b->entry, msg);
 	if (!err)
-		err = v3_boot_add_elf(b, image, len, 0, &elf_entry, msg);
+		err = v3_boot_add_elf(b, image, len, 0, NULL, msg);
 	return err ? err : v3_boot_place_rest(vm, b, pvh_info_len(b), "start information", msg);
 }
 

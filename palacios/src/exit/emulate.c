@@ -17,6 +17,8 @@
 
 #define V3_LOG_TAG "emulate"
 
+#define EMULATE_LINE 64 /* bytes of a cache line */
+
 #define EMULATE_TSS32_BUSY 0xb
 #define EMULATE_TSS_IOMAP  0x66 /* offset of the bitmap's offset, APM vol. 2 12.2.4, 12.2.5 */
 
@@ -166,13 +168,17 @@ static bool emulate_cmpxchg16(void *p, uint64_t old[2], const uint64_t val[2])
 	return done;
 }
 
+/*
+ * A locked access across cache lines locks the bus. The host's CPU may raise #AC for that, and an operating system take
+ * it for an error of its kernel (SDM 3A "Detection of Bus and Split Locks"): it is done in two steps, not atomically.
+ */
 static int emulate_cmpxchg(void *priv, v3_gva_t linear, void *old, const void *val, size_t size,
 			   bool *swapped)
 {
 	v3_gpa_t gpa;
 	void *p = emulate_direct(priv, linear, size, V3_ACC_WRITE, &gpa);
 
-	if (!p || (size == 16 && (linear & 15)))
+	if (!p || (size == 16 && (linear & 15)) || linear % EMULATE_LINE + size > EMULATE_LINE)
 		return V3_ENOTSUP;
 	switch (size) {
 	case 1:
@@ -401,7 +407,7 @@ int v3_emulate_access(struct v3_vcpu *vcpu, struct v3_exit *exit)
 		return emulate_delivery(vcpu, exit);
 	insn = v3_insn_decode(vcpu, exit);
 	if (!insn)
-		return V3_OK; /* the guest meets the fault itself, or one is queued */
+		return V3_OK; /* a fault is queued, or the guest runs what is there now */
 	emul.stack_bits = emulate_stack_bits(vcpu);
 	emul.features = vcpu->cpu.emul_features;
 	err = v3_emulate(&emul, insn);

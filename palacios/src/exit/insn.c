@@ -96,6 +96,21 @@ static bool insn_fetch(struct v3_vcpu *vcpu, const struct v3_exit *exit, struct 
 	return v3_fetch(vcpu, (uint8_t *)memo->bytes, V3_INSN_MAX, got) == V3_OK;
 }
 
+/*
+ * No bytes from the one @p off behind RIP on. Where that is because of the guest's tables, the CPU's own fetch need not
+ * say so: its page walk may be what exited, at a table outside RAM (which reads as all ones), and would exit again.
+ */
+static void insn_fetch_fault(struct v3_vcpu *vcpu, size_t off)
+{
+	v3_gva_t gva = vcpu->regs.rip + off;
+	struct v3_walk w;
+
+	if (v3_code_bits(vcpu) != 64)
+		gva = (uint32_t)(vcpu->cs.base + gva);
+	if (v3_walk(vcpu, gva, V3_ACC_EXEC, vcpu->cpl, &w) != V3_OK)
+		v3_vcpu_inject_pf(vcpu, gva, w.error);
+}
+
 static const struct v3_insn *insn_decode_slow(struct v3_vcpu *vcpu, const struct v3_exit *exit,
 					      struct v3_insn_memo *memo)
 {
@@ -104,8 +119,10 @@ static const struct v3_insn *insn_decode_slow(struct v3_vcpu *vcpu, const struct
 
 	memo->insn.length = 0;
 	memo->bytes[1] = 0;
-	if (!insn_fetch(vcpu, exit, memo, &got))
+	if (!insn_fetch(vcpu, exit, memo, &got)) {
+		insn_fetch_fault(vcpu, 0);
 		return NULL;
+	}
 	err = v3_decode((const uint8_t *)memo->bytes, got, v3_code_bits(vcpu), &memo->insn);
 	if (err == V3_OK)
 		return &memo->insn;
@@ -114,6 +131,8 @@ static const struct v3_insn *insn_decode_slow(struct v3_vcpu *vcpu, const struct
 		v3_vcpu_inject_gp(vcpu, 0);
 	else if (err == V3_EINVAL)
 		v3_vcpu_inject_ud(vcpu);
+	else
+		insn_fetch_fault(vcpu, got);
 	return NULL;
 }
 

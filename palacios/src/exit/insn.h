@@ -53,8 +53,8 @@ struct v3_insn_memo {
 
 /**
  * Fetch and decode the instruction at RIP. Own thread.
- * @return the instruction, good until the next call for this vcpu; NULL: it cannot be fetched now, or it is
- *         none and #UD or #GP was queued: return V3_OK to enter again
+ * @return the instruction, good until the next call for this vcpu; NULL: it cannot be fetched, or it is none, and
+ *         #PF, #UD or #GP was queued unless another vcpu has just changed that: return V3_OK to enter again
  */
 const struct v3_insn *v3_insn_decode(struct v3_vcpu *vcpu, const struct v3_exit *exit);
 

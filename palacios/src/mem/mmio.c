@@ -58,12 +58,17 @@ void v3_mem_mmio_mark(struct v3_mem *mem)
 	}
 }
 
+/*
+ * [gpa, gpa + size) has gone from the array. A chunk that has other regions keeps its mark all the time: whoever looks
+ * at that reads no seq, and would take their devices for RAM or nothing.
+ */
 static void mmio_unmark(struct v3_mem *mem, v3_gpa_t gpa, uint64_t size)
 {
 	uint64_t n = gpa >> V3_CHUNK_SHIFT, end = (gpa + size - 1) >> V3_CHUNK_SHIFT;
 
 	for (; n <= end && n < mem->nchunks; n++)
-		__atomic_fetch_and(&mem->chunk[n].hpa, ~V3_CHUNK_MMIO, __ATOMIC_RELAXED);
+		if (!v3_mem_mmio_overlaps(mem, n << V3_CHUNK_SHIFT, V3_SIZE_2M))
+			__atomic_fetch_and(&mem->chunk[n].hpa, ~V3_CHUNK_MMIO, __ATOMIC_RELAXED);
 }
 
 static void mmio_insert(struct v3_mem *mem, const struct v3_mmio_region *r)
@@ -140,10 +145,11 @@ void v3_mmio_unregister(struct v3_vm *vm, v3_gpa_t gpa)
 	uint32_t i = mmio_at(mem, gpa);
 
 	if (i < mem->nmmio) {
+		const uint64_t size = mem->mmio[i].size;
+
 		v3_mem_write_begin(mem);
-		mmio_unmark(mem, gpa, mem->mmio[i].size);
 		mmio_remove(mem, i);
-		v3_mem_mmio_mark(mem);
+		mmio_unmark(mem, gpa, size);
 		v3_mem_write_end(mem);
 	}
 	v3_lock_release(&mem->lock, flags);
@@ -164,11 +170,11 @@ static int mmio_move_locked(struct v3_vm *vm, v3_gpa_t from, v3_gpa_t to, bool *
 		    to < mem->mmio[k].gpa + mem->mmio[k].size)
 			return V3_EEXIST;
 	v3_mem_write_begin(mem);
-	mmio_unmark(mem, from, r.size);
 	mmio_remove(mem, i);
 	r.gpa = to;
 	mmio_insert(mem, &r);
 	v3_mem_mmio_mark(mem);
+	mmio_unmark(mem, from, r.size);
 	v3_mem_write_end(mem);
 	*dropped = v3_mmu_drop(vm, to, r.size);
 	return V3_OK;

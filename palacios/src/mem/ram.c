@@ -560,8 +560,10 @@ static int ram_move(struct v3_vm *vm, v3_gpa_t gpa, uint8_t *buf, uint64_t len, 
 		uint64_t n = len;
 		uint8_t *va = ram_run(&vm->mem, gpa, &n);
 
+		if (!va) /* also if it was there, but the window shows nothing now */
+			return V3_EFAULT;
 		/* Nearly always one run is all. */
-		backed = backed || (va && (n == len || ram_backed(&vm->mem, gpa, len)));
+		backed = backed || n == len || ram_backed(&vm->mem, gpa, len);
 		if (!backed)
 			return V3_EFAULT;
 		if (op == RAM_READ)

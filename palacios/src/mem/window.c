@@ -127,6 +127,7 @@ int v3_mem_window_show(struct v3_vm *vm, v3_gpa_t gpa, uint64_t size, v3_gpa_t f
 	v3_lock_release(&mem->lock, flags);
 	if (dropped)
 		v3_flush_vm_sync(vm);
+	v3_mem_wrote(vm, gpa, size); /* other contents than before */
 	return V3_OK;
 }
 

@@ -443,11 +443,12 @@ static const struct v3_cfg_key flash_keys[] = {V3_BLK_KEYS, {.name = NULL}};
 
 /* ---- saved state ---- */
 
-/* The disk has been loaded: the copy of it is read again. */
+/* The disk has been loaded: the copy of it is read again, once the disk has done what the reset left it to do. */
 static int flash_loaded(void *state)
 {
 	struct flash *flash = state;
 
+	flash_settle(flash);
 	if (flash->mode > FLASH_QUERY || flash->cycle > FLASH_LOCK)
 		return V3_EINVAL;
 	return flash_sync(flash, V3_BLK_READ, 0, flash->size);

@@ -197,6 +197,18 @@ static uint64_t hpet_read(struct hpet *h, unsigned off)
 	return 0; /* reserved, or a message route, which is not offered */
 }
 
+/* What a register has besides the half that is written: the bit and the period that reading does not show. */
+static uint64_t hpet_kept(struct hpet *h, unsigned off)
+{
+	struct hpet_timer *t = hpet_timer_at(h, off);
+
+	if (t && off % HPET_TIMER_LEN == 0)
+		return t->config | (t->set ? HPET_T_SET : 0);
+	if (t && off % HPET_TIMER_LEN == 8 && (t->config & HPET_T_PERIODIC) && !t->set)
+		return t->period;
+	return hpet_read(h, off);
+}
+
 static void hpet_arm_all(struct hpet *h, uint64_t ns)
 {
 	for (unsigned n = 0; n < HPET_NTIMERS; n++)
@@ -302,7 +314,7 @@ static void hpet_access(struct hpet *h, unsigned off, struct v3_mmio *mmio)
 	else if (aligned && off == HPET_REG_STATUS)
 		hpet_write_status(h, mmio->value << shift);
 	else if (aligned)
-		hpet_write(h, off, (hpet_read(h, off) & ~mask) | (mmio->value << shift & mask));
+		hpet_write(h, off, (hpet_kept(h, off) & ~mask) | (mmio->value << shift & mask));
 }
 
 static int hpet_mmio(struct v3_vcpu *vcpu, struct v3_mmio *mmio, void *priv)

@@ -268,7 +268,10 @@ static void vnet_ready(void *arg)
 		v3_virtio_run_later(&vnet->dev->queue[2 * i + 1]);
 }
 
-/* By the network, on a thread of the host's, in place of the vcpus. */
+/*
+ * By the network, on a thread of the host's, in place of the vcpus; unlike theirs, its host addresses of rings and
+ * frames need a pin.
+ */
 static bool vnet_poll(void *arg)
 {
 	struct vnet *vnet = ((struct vnet_pair *)arg)->vnet;
@@ -278,7 +281,7 @@ static bool vnet_poll(void *arg)
 
 	if (!v3_vm_enter(vnet->vm))
 		return false;
-	pin = v3_mem_pin(vnet->vm); /* no grace period waits for this thread */
+	pin = v3_mem_pin(vnet->vm);
 	for (i = 0; i < vnet->npairs; i++) {
 		v3_net_get_stats(vnet->pair[i]->port, &stats);
 		before += stats.sent;

@@ -203,7 +203,7 @@ static inline bool v3_virtio_live(const struct v3_virtio *dev)
 }
 /**
  * Run the queue, or have whoever runs it come back. No device lock held; @p vcpu: the caller's own, or any one between
- * v3_vm_enter() and v3_vm_leave().
+ * v3_vm_enter() and v3_vm_leave(), with a pin (v3_mem_pin()).
  */
 void v3_virtio_run(struct v3_vcpu *vcpu, struct v3_vq *q);
 /** Have the queue run on a vcpu's thread; pairs of queues are spread over the vcpus. Any context. */
