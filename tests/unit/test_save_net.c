@@ -319,8 +319,12 @@ static void test_save_net_console_after_refusal(void)
 	pos = save_rig_field(".port[0].in.pos");
 	REQUIRE(pos);
 	*pos = 11;
+	pos = save_rig_field(".config");
+	REQUIRE(pos);
+	pos[4] = 99; /* ports */
 	CHECK_EQ(save_rig_load(), V3_EINVAL);
 	rig_pci(true);
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 4), 2);
 	REQUIRE(rig_init(V1));
 	fake_console_feed("console", "z");
 	fake_service(bench.vm);

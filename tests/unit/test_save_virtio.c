@@ -326,6 +326,35 @@ static void test_save_virtio_blk_waiting(void)
 	CHECK_EQ(done(), 6);
 }
 
+/*
+ * The guest gave the page of a ring back while the disk had the request. Its pin is gone, so the host has got the page; what
+ * the queue remembers of it is forgotten before the request ends.
+ */
+static void test_save_virtio_blk_ring_is_gone(void)
+{
+	const v3_gpa_t ring = RIG_USED(0) + V3_PAGE_SIZE; /* remembered beside the other ones */
+	struct v3_mem_stats stats;
+	unsigned pin;
+
+	REQUIRE(open_disk(0));
+	REQUIRE_EQ(v3_mem_release_enable(bench.vm), V3_OK);
+	rig_init_by_hand(V1, RIG_QSIZE, RIG_QUSED, ring);
+	memset(rig_q, 0, sizeof(rig_q));
+	pin = v3_mem_pin(bench.vm); /* as disks on files do */
+	ask(0, T_FLUSH, 0, 0);
+	CHECK_EQ(slow.n, 1);
+	CHECK_EQ(v3_mem_release(bench.vm, ring, 1), V3_OK);
+	v3_mem_release_end(bench.vm);
+	fake_service(bench.vm);
+	v3_mem_unpin(bench.vm, pin);
+	fake_service(bench.vm);
+	v3_mem_get_stats(bench.vm, &stats);
+	CHECK_EQ(stats.freed, V3_PAGE_SIZE);
+	REQUIRE(save_rig_save());
+	CHECK_EQ(rig_peek(ring + 2, 2), 1);
+	CHECK_EQ(rig_peek(STATUS(0), 1), 0);
+}
+
 /* A reset by the driver that waits for the disk has taken place. */
 static void test_save_virtio_blk_reset(void)
 {
@@ -420,6 +449,26 @@ static void test_save_virtio_refuses(void)
 	echo_many(3);
 }
 
+/* Of a state that was refused nothing is left behind: the disk is as large as it is. */
+static void test_save_virtio_blk_after_refusal(void)
+{
+	uint8_t *at;
+
+	REQUIRE(open_disk(0));
+	REQUIRE(save_rig_save());
+	at = save_rig_field(".config");
+	REQUIRE(at);
+	CHECK_EQ(*at, 0);
+	memset(at, 0x77, 8); /* the capacity */
+	at = save_rig_field(".queue.size");
+	REQUIRE(at);
+	memset(at, 0xff, 2);
+	CHECK_EQ(save_rig_load(), V3_EINVAL);
+	rig_pci(true);
+	CHECK_EQ(rig_read(RIG_CONFIG, 4), 512);
+	CHECK_EQ(rig_read(RIG_CONFIG + 4, 4), 0);
+}
+
 /* Whatever is loaded does no harm, and the driver can always begin again. */
 static void test_save_virtio_hostile(void)
 {
@@ -458,10 +507,12 @@ static const struct tap_test tests[] = {
 	TAP(test_save_virtio_blk_interrupt),
 	TAP(test_save_virtio_blk_steps),
 	TAP(test_save_virtio_blk_waiting),
+	TAP(test_save_virtio_blk_ring_is_gone),
 	TAP(test_save_virtio_blk_reset),
 	TAP(test_save_virtio_balloon),
 	TAP(test_save_virtio_rng),
 	TAP(test_save_virtio_refuses),
+	TAP(test_save_virtio_blk_after_refusal),
 	TAP(test_save_virtio_hostile),
 };
 TAP_MAIN(tests)

@@ -7,6 +7,7 @@
 #include "virtio_echo.h"
 
 #include "devices/pci/pci.h"
+#include "host/host.h"
 
 #include <pthread.h>
 
@@ -277,6 +278,30 @@ static void test_virtio_intx_and_isr(void)
 	rig_write(RIG_STATUS, 1, 0);
 	CHECK(!bench.level[gsi]);
 	CHECK_EQ(pci_bench_vector(), -1);
+}
+
+/* The host's log is slow, and another vcpu resets the device meanwhile. */
+static void reset_while_logging(int level, const char *line)
+{
+	v3_lib.ops = fake_host_ops;
+	v3_lib.ops.log(level, line);
+	rig_write(RIG_STATUS, 1, 0);
+}
+
+/* What the device has to say before a reset it does not say after it: nobody would take the interrupt back. */
+static void test_virtio_intx_and_reset(void)
+{
+	REQUIRE(open_echo(0));
+	rig_pci(false);
+	rig_init_by_hand(V1, RIG_QSIZE, 0, 0);
+	v3_lib.ops.log = reset_while_logging;
+	rig_write(RIG_QSEL, 2, 1);
+	rig_write(RIG_QLEN, 2, 3);
+	rig_write(RIG_QENABLE, 2, 1); /* not a power of two: needs a reset */
+	CHECK(v3_lib.ops.log != reset_while_logging);
+	CHECK_EQ(rig_status(), 0);
+	CHECK(!bench.level[V3_PC_INTX_GSI(RIG_SLOT, 1)]);
+	CHECK_EQ(rig_read(RIG_ISR, 1), 0);
 }
 
 static void test_virtio_without_bus_master(void)
@@ -857,6 +882,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_device_config),
 	TAP(test_virtio_access_through_configuration_space),
 	TAP(test_virtio_intx_and_isr),
+	TAP(test_virtio_intx_and_reset),
 	TAP(test_virtio_without_bus_master),
 	TAP(test_virtio_device_reset),
 	TAP(test_virtio_ring_round_trip),

@@ -95,6 +95,35 @@ static void test_virtio_console_full_stream(void)
 	CHECK_STR(fake_console_output("console") + 1000, "abc");
 }
 
+/* What is sent at one go ends soon, however long the chain. */
+static void test_virtio_console_long_chain(void)
+{
+	const uint32_t part = 0x6000, total = (RIG_QSIZE - 1) * part;
+	const char *text;
+
+	REQUIRE(open_console("console = \"console\"\n", 0));
+	CHECK_EQ(v3_mem_set(bench.vm, BUF(TX, 0), 'x', part), V3_OK);
+	for (unsigned i = 0; i < RIG_QSIZE - 1; i++)
+		rig_desc(TX, i, BUF(TX, 0), part, i < RIG_QSIZE - 2 ? RIG_NEXT : 0,
+			 (uint16_t)(i + 1));
+	rig_offer(TX, 0);
+	rig_desc(TX, RIG_QSIZE - 1, BUF(RX, 0), 4, 0, 0);
+	rig_poke(BUF(RX, 0), 0x646e6520, 4); /* " end" */
+	rig_offer(TX, RIG_QSIZE - 1);
+	rig_kick(TX);
+	for (unsigned i = 1; i * 0x10000 < total; i++) {
+		CHECK_EQ(strlen(fake_console_output("console")), i * 0x10000);
+		CHECK_EQ(rig_used(TX, NULL), -1);
+		fake_service(bench.vm);
+	}
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	CHECK_EQ(rig_used(TX, NULL), 0);
+	text = fake_console_output("console");
+	REQUIRE_EQ(strlen(text), total + 4);
+	CHECK_STR(text + strlen(text) - 6, "xx end");
+	CHECK_EQ(rig_status(), 0x0f);
+}
+
 static void test_virtio_console_full_stream_and_reset(void)
 {
 	REQUIRE(open_console("console = \"console\"\n", 0));
@@ -275,6 +304,7 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_console_without_stream),
 	TAP(test_virtio_console_input),
 	TAP(test_virtio_console_full_stream),
+	TAP(test_virtio_console_long_chain),
 	TAP(test_virtio_console_full_stream_and_reset),
 	TAP(test_virtio_console_emergency_write),
 	TAP(test_virtio_console_ports),

@@ -4,6 +4,7 @@
  * The virtio network device against a port of the test's own on the same network: frames both ways, mergeable
  * buffers, offloads, and drivers that are wrong.
  */
+#include "devices/virtio/net.h"
 #include "palacios/net.h"
 #include "virtio_net_rig.h"
 
@@ -17,6 +18,7 @@
 
 #define BUF(i) (RIG_DATA + 0x100000 + 0x10000 * (i))
 
+static void *card;
 static struct v3_net_port *peer;
 static void (*peer_hook)(void); /* when a frame has come; NULL: nothing */
 
@@ -30,11 +32,15 @@ static void peer_ready(void *arg)
 /* The port is closed by close_net(); the device by the rig. */
 static bool open_net(const char *keys, uint64_t features)
 {
-	void *dev;
-
 	peer = NULL;
-	return rig_open(&v3_device_virtio_net, keys, features, &dev) &&
+	return rig_open(&v3_device_virtio_net, keys, features, &card) &&
 	       CHECK_EQ(v3_net_open(bench.vm, "lan", peer_ready, NULL, &peer), V3_OK);
+}
+
+/* Of the card's first pair of queues. */
+static struct v3_net_port *card_port(void)
+{
+	return ((struct vnet *)card)->pair[0]->port;
 }
 
 static void close_net(void)
@@ -291,6 +297,30 @@ static void test_virtio_net_passes_offloads(void)
 }
 
 /* What came before the driver was ready is not for it. */
+/* Frames that it does not want, or cannot receive, take no buffers: one run ends soon, however many there are. */
+static void test_virtio_net_many_unwanted(void)
+{
+	static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2};
+	static const struct v3_net_offload plain;
+	const struct v3_net_piece piece = {frame, sizeof(frame)};
+	struct v3_net_offload o;
+	uint32_t len;
+
+	REQUIRE(open_net("", 0));
+	offer_rx(0, 1, HDR + 59); /* too short for all of them */
+	for (unsigned i = 0; i < 1000; i++)
+		CHECK_EQ(v3_net_send(peer, &plain, &piece, 1), V3_OK);
+	rig_kick(RX);
+	for (unsigned i = 0; i < 7; i++) {
+		CHECK(v3_net_peek(card_port(), &o, &len));
+		fake_service(bench.vm);
+	}
+	CHECK(!v3_net_peek(card_port(), &o, &len));
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	CHECK_EQ(rig_status(), 0x0f);
+	close_net();
+}
+
 static void test_virtio_net_reset_forgets(void)
 {
 	REQUIRE(open_net("", 0));
@@ -452,6 +482,31 @@ static void test_virtio_net_address_tables(void)
 	CHECK_EQ(net_control(CTRL, 1, 2, OTHER, 6), 1);
 	rig_write(RIG_STATUS, 1, 0);
 	CHECK_EQ(rig_read(RIG_CONFIG + 4, 2), 0x0100); /* a reset gives it its own back */
+	close_net();
+}
+
+/* Addresses that are not remembered are not looked at, so no table takes long, be it of 4 GiB. */
+static void test_virtio_net_long_table(void)
+{
+	const uint32_t extra = 0x20000000;
+
+	REQUIRE(open_net("mac = \"02:00:00:00:00:01\"\n", CTRL_BITS));
+	CHECK_EQ(control_byte(0, 0, 0), 0);
+	CHECK_EQ(v3_mem_set(bench.vm, CMD, 0, 0x1000), V3_OK);
+	rig_poke(CMD, 1, 2);
+	rig_poke(CMD + 2, 32 + extra, 4);
+	rig_desc(CTRL, 0, CMD, 2 + 4 + 32 * 6, RIG_NEXT, 1);
+	rig_desc(CTRL, 1, 1ull << 40, extra * 6, RIG_NEXT, 2); /* no RAM */
+	rig_desc(CTRL, 2, CMD + 0x800, 4, RIG_NEXT, 3);
+	rig_desc(CTRL, 3, CMD + 0x1000, 1, RIG_WRITE, 0);
+	rig_poke(CMD + 0x1000, 0xee, 1);
+	rig_offer(CTRL, 0);
+	rig_kick(CTRL);
+	CHECK_EQ(rig_used(CTRL, NULL), 1);
+	CHECK_EQ(rig_peek(CMD + 0x1000, 1), 0);
+	CHECK(arrives(OTHER, 0)); /* all of the kind */
+	CHECK(!arrives(GROUP, 0));
+	CHECK_EQ(rig_status(), 0x0f);
 	close_net();
 }
 
@@ -634,6 +689,29 @@ static void test_virtio_net_legacy(void)
 }
 
 /* On a cable the link is what the other end says; the driver is told by an interrupt. */
+/*
+ * A driver that posts its buffers before it says DRIVER_OK, and need not notify afterwards: frames that came in between were
+ * not looked at, and those behind them do not say that they are there.
+ */
+static void test_virtio_net_frames_before_driver(void)
+{
+	REQUIRE(open_net("", 0));
+	rig_write(RIG_STATUS, 1, 0);
+	rig_write(RIG_STATUS, 1, 0x03);
+	rig_accept(V1);
+	rig_write(RIG_STATUS, 1, 0x0b);
+	rig_queue(RX);
+	offer_rx(0, 3, 2048);
+	peer_send(60, NULL);
+	CHECK_EQ(rig_used(RX, NULL), -1);
+	rig_write(RIG_STATUS, 1, 0x0f);
+	fake_service(bench.vm);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 60);
+	peer_send(61, NULL);
+	CHECK_EQ(rig_used(RX, NULL), HDR + 61);
+	close_net();
+}
+
 static void test_virtio_net_link(void)
 {
 	struct v3_net_port *third;
@@ -866,17 +944,20 @@ static const struct tap_test tests[] = {
 	TAP(test_virtio_net_waits_for_buffers),
 	TAP(test_virtio_net_merges_buffers),
 	TAP(test_virtio_net_passes_offloads),
+	TAP(test_virtio_net_many_unwanted),
 	TAP(test_virtio_net_reset_forgets),
 	TAP(test_virtio_net_bad_buffers),
 	TAP(test_virtio_net_two_cards),
 	TAP(test_virtio_net_receive_modes),
 	TAP(test_virtio_net_address_tables),
+	TAP(test_virtio_net_long_table),
 	TAP(test_virtio_net_vlans),
 	TAP(test_virtio_net_control_needs_negotiation),
 	TAP(test_virtio_net_queues),
 	TAP(test_virtio_net_packed),
 	TAP(test_virtio_net_packed_merges_buffers),
 	TAP(test_virtio_net_legacy),
+	TAP(test_virtio_net_frames_before_driver),
 	TAP(test_virtio_net_link),
 	TAP(test_virtio_net_link_before_driver),
 	TAP(test_virtio_net_is_polled),

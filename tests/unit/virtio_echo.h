@@ -114,6 +114,7 @@ static inline bool open_echo(uint64_t features)
 	if (!rig_open(&echo_device, "", features, &dev))
 		return false;
 	sent.n = 0;
+	echo.runs = 0; /* when the driver got ready */
 	return true;
 }
 

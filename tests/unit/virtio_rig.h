@@ -247,6 +247,14 @@ static inline void rig_pci(bool msix)
 	}
 }
 
+/* The driver is ready, and the device has looked at its queues. */
+static inline void rig_driver_ok(void)
+{
+	rig_write(RIG_STATUS, 1, 0x0f);
+	for (uint32_t i = 0; i < bench.vm->nvcpus; i++)
+		fake_run_work(bench.vm->vcpu[i]);
+}
+
 /* Driver initialisation, 3.1.1, for a device whose BARs answer. @return false: reported */
 static inline bool rig_init(uint64_t features)
 {
@@ -262,7 +270,7 @@ static inline bool rig_init(uint64_t features)
 	rig_write(RIG_CFGVEC, 2, 0);
 	for (unsigned q = 0; q < rig_read(RIG_NUMQ, 2) && q < V3_ARRAY_SIZE(rig_q); q++)
 		rig_queue(q);
-	rig_write(RIG_STATUS, 1, 0x0f);
+	rig_driver_ok();
 	return CHECK_EQ(rig_status(), 0x0f);
 }
 
@@ -283,8 +291,8 @@ static inline void rig_init_by_hand(uint64_t features, uint16_t len, unsigned re
 	if (reg)
 		rig_write(reg, 8, gpa);
 	rig_write(RIG_QENABLE, 2, 1);
-	rig_write(RIG_STATUS, 1, 0x0f);
 	CHECK_EQ(v3_mem_set(bench.vm, RIG_DESC(0), 0, 0x10000), V3_OK);
+	rig_driver_ok();
 }
 
 /* A device of class @p cls in RIG_SLOT, ready to work. Its keys must say so. @return false: reported */

@@ -49,7 +49,7 @@ void v3_vm_request_reset(struct v3_vm *vm, const char *why);
 /**
  * A thread that is no vcpu's wants to do what vcpus do for a device, such as running its queues: not while the VM is
  * paused, reset or stopped, all of which wait for v3_vm_leave(). thread; in between it must not sleep, and keeps the
- * device from being destroyed by means of its own.
+ * device from being destroyed by means of its own. For host addresses of guest RAM it takes a pin, v3_mem_pin().
  * @return false: the VM does not run, or is about to stand still; nothing to leave
  */
 bool v3_vm_enter(struct v3_vm *vm);

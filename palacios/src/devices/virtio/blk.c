@@ -338,7 +338,7 @@ static void vblk_end(struct v3_vq *q, uint8_t status)
 
 	if (q->chain->in.left == 1)
 		written++;
-	if (v3_vq_skip(q, q->chain->in.left - 1) && v3_vq_write(q, &status, 1))
+	if (v3_vq_skip(q, true, q->chain->in.left - 1) && v3_vq_write(q, &status, 1))
 		v3_vq_put(q, q->chain->head, written);
 }
 
@@ -423,14 +423,6 @@ static void vblk_drain(struct vblk *vblk)
 	}
 }
 
-static void vblk_reset(void *state)
-{
-	struct vblk *vblk = state;
-
-	vblk_drain(vblk);
-	v3_virtio_reset(vblk->dev);
-}
-
 static void vblk_configure(struct vblk *vblk)
 {
 	struct vblk_config config = {
@@ -448,6 +440,16 @@ static void vblk_configure(struct vblk *vblk)
 	};
 
 	v3_virtio_set_config(vblk->dev, 0, &config, sizeof(config));
+}
+
+/* What it says of the disk is mended if a saved state that was refused said otherwise. */
+static void vblk_reset(void *state)
+{
+	struct vblk *vblk = state;
+
+	vblk_drain(vblk);
+	v3_virtio_reset(vblk->dev);
+	vblk_configure(vblk);
 }
 
 /* One request for each queue, so that it can always go on. */

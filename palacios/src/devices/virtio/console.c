@@ -36,6 +36,7 @@
 
 #define VCON_NAME_LEN 32
 #define VCON_STAGE    256u
+#define VCON_RUN_MAX  0x10000u	 /* bytes sent in one run: a chain may have 4 GiB of them */
 #define VCON_RETRY_NS 1000000ull /* until a full stream of the host is tried again */
 
 struct vcon_config {
@@ -203,46 +204,40 @@ static void vcon_receive(struct vcon_port *port, struct v3_vq *q)
 
 /* ---- from the guest ---- */
 
-/* Leave out the bytes of the chain that are sent. @return false: there are no more */
-static bool vcon_skip_sent(struct vcon_port *port, struct v3_vq *q)
-{
-	uint64_t left;
-	uint32_t n;
-
-	for (left = port->sent; left; left -= n)
-		if (!v3_vq_piece(q, false, left < ~0u ? (uint32_t)left : ~0u, &n))
-			return false;
-	return true;
-}
-
-/* Send the rest of the chain. @return false: the stream is full */
-static bool vcon_send_chain(struct vcon_port *port, struct v3_vq *q)
+/* Send the rest of the chain, up to *@p room bytes. @return false: not all of it; the stream is full if there is room */
+static bool vcon_send_chain(struct vcon_port *port, struct v3_vq *q, uint32_t *room)
 {
 	uint8_t buf[VCON_STAGE];
 	uint32_t n, sent;
 	void *p;
 
-	if (!vcon_skip_sent(port, q))
-		return true;
-	while ((p = v3_vq_piece(q, false, VCON_STAGE, &n)) != NULL) {
+	if (!v3_vq_skip(q, false, port->sent))
+		return true; /* there are no more */
+	while ((p = v3_vq_piece(q, false, *room < VCON_STAGE ? *room : VCON_STAGE, &n)) != NULL) {
 		memcpy(buf, p, n);
 		sent = (uint32_t)v3_chr_write(port->chr, buf, n);
 		port->sent += sent;
+		*room -= sent;
 		if (sent < n)
 			return false;
 	}
-	return true;
+	return *room || !q->chain->out.left;
 }
 
-/* A chain that the stream has no room for is left in the queue; the rest of it is sent later. */
+/* A chain that there is no room for is left in the queue; the rest of it is sent later. */
 static void vcon_transmit(struct vcon_port *port, struct v3_vq *q)
 {
 	struct v3_vq_mark start = v3_vq_mark(q);
+	uint32_t room = VCON_RUN_MAX;
 
 	for (; v3_vq_pop(q); start = v3_vq_mark(q)) {
-		if (!vcon_send_chain(port, q)) {
+		if (!vcon_send_chain(port, q, &room)) {
 			v3_vq_rewind(q, start);
-			v3_timer_arm(port->retry, v3_time_ns(port->vcon->vm) + VCON_RETRY_NS);
+			if (room)
+				v3_timer_arm(port->retry,
+					     v3_time_ns(port->vcon->vm) + VCON_RETRY_NS);
+			else
+				v3_virtio_run_later(q);
 			return;
 		}
 		port->sent = 0;
@@ -315,13 +310,21 @@ static bool vcon_stage_valid(const struct vcon_stage *stage)
 	return stage->pos <= stage->len && stage->len <= VCON_STAGE;
 }
 
-/* What came from the host stays, unless it is of a saved state that was refused. */
+static void vcon_configure(struct vcon *vcon)
+{
+	struct vcon_config config = {.max_ports = vcon->nports};
+
+	v3_virtio_set_config(vcon->dev, 0, &config, sizeof(config));
+}
+
+/* What came from the host stays, unless it is of a saved state that was refused; so does what the device says of itself. */
 static void vcon_reset(void *state)
 {
 	struct vcon *vcon = state;
 	uint32_t i;
 
 	v3_virtio_reset(vcon->dev);
+	vcon_configure(vcon);
 	for (i = 0; i < vcon->nports; i++) {
 		if (!vcon_stage_valid(&vcon->port[i].in))
 			vcon->port[i].in.pos = vcon->port[i].in.len = 0;
@@ -364,14 +367,13 @@ static int vcon_create_parts(struct vcon *vcon, const struct v3_cfg *cfg)
 		.cfg = cfg,
 		.features = VIRTIO_BIT(VCON_F_MULTIPORT) | VIRTIO_BIT(VCON_F_EMERG_WRITE),
 	};
-	struct vcon_config config = {.max_ports = vcon->nports};
 	uint32_t i;
 	int err;
 
 	err = v3_virtio_create(vcon->vm, &vcon_class, &params, vcon, &vcon->dev);
 	if (err)
 		return err;
-	v3_virtio_set_config(vcon->dev, 0, &config, sizeof(config));
+	vcon_configure(vcon);
 	for (i = 0; !err && i < vcon->nports; i++)
 		err = vcon_open_port(vcon, i,
 				     i ? v3_cfg_string_at(cfg, "ports", i - 1)

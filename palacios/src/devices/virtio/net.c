@@ -200,12 +200,17 @@ static void vnet_receive_all(struct vnet_pair *pair, struct v3_vq *q)
 	struct vnet_header header = {0};
 	struct v3_net_offload offload;
 	struct v3_vq_mark start;
+	unsigned left = VIRTIO_RUN_BUDGET; /* frames to look at: not all of them cost a chain */
 	const uint8_t *frame;
 	uint32_t len;
 	int n;
 
-	while (v3_virtio_live(q->dev) &&
-	       (frame = v3_net_peek(pair->port, &offload, &len)) != NULL) {
+	for (; v3_virtio_live(q->dev) && (frame = v3_net_peek(pair->port, &offload, &len)) != NULL;
+	     left--) {
+		if (!left) {
+			v3_virtio_run_later(q);
+			return;
+		}
 		if (!v3_vnet_wants(pair->vnet, frame, len)) {
 			v3_net_drop(pair->port);
 			continue;

@@ -133,18 +133,17 @@ static bool control_mode(struct vnet *vnet, struct v3_vq *q, uint8_t command)
 /* A count and as many addresses; those beyond the room for them are left out, then all are let through. */
 static bool control_read_macs(struct v3_vq *q, struct vnet_macs *macs)
 {
-	uint8_t mac[V3_NET_MAC_LEN];
 	uint32_t n, i;
 
 	if (!v3_vq_read(q, &n, sizeof(n)) || n > q->chain->out.left / V3_NET_MAC_LEN)
 		return false;
 	macs->all = n > VNET_MACS;
-	for (i = 0; i < n; i++) {
-		if (!v3_vq_read(q, i < VNET_MACS ? macs->mac[i] : mac, V3_NET_MAC_LEN))
+	macs->n = macs->all ? VNET_MACS : n;
+	for (i = 0; i < macs->n; i++) {
+		if (!v3_vq_read(q, macs->mac[i], V3_NET_MAC_LEN))
 			return false;
 	}
-	macs->n = macs->all ? VNET_MACS : n;
-	return true;
+	return v3_vq_skip(q, false, (uint64_t)(n - macs->n) * V3_NET_MAC_LEN);
 }
 
 static bool control_tables(struct vnet *vnet, struct v3_vq *q)

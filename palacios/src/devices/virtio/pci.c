@@ -21,7 +21,10 @@
 
 /* ---- interrupts ---- */
 
-/* By message or, as long as the driver has not switched MSI-X on, by ISR and INTx (4.1.5.3, 4.1.5.4). */
+/*
+ * By message or, as long as the driver has not switched MSI-X on, by ISR and INTx (4.1.5.3, 4.1.5.4); not after a reset,
+ * which may come in between.
+ */
 static void vpci_interrupt(struct v3_virtio *dev, uint16_t vector, uint8_t isr)
 {
 	unsigned long flags;
@@ -29,8 +32,10 @@ static void vpci_interrupt(struct v3_virtio *dev, uint16_t vector, uint8_t isr)
 	if (v3_pci_notify(dev->func, vector))
 		return;
 	flags = v3_lock_acquire(&dev->lock);
-	dev->isr |= isr;
-	v3_pci_set_intx(dev->func, true);
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK) {
+		dev->isr |= isr;
+		v3_pci_set_intx(dev->func, true);
+	}
 	v3_lock_release(&dev->lock, flags);
 }
 
@@ -183,7 +188,7 @@ void v3_vq_release(struct v3_vq *q)
 	vpci_count_held(q, -1);
 }
 
-/* A run that takes nothing. Nobody else runs a queue now. */
+/* A run that takes nothing. Nobody else runs a queue now, nor gives memory back. */
 static void vpci_finish(struct v3_vq *q)
 {
 	struct v3_virtio *dev = q->dev;
@@ -192,6 +197,7 @@ static void vpci_finish(struct v3_vq *q)
 	q->running = true;
 	dev->running++;
 	v3_lock_release(&dev->lock, flags);
+	v3_vq_begin(q);
 	q->more = false;
 	dev->cls->finish(dev->priv, q);
 	v3_vq_publish(q);
@@ -276,12 +282,26 @@ static bool vpci_features_agreed(struct v3_virtio *dev, bool legacy)
 }
 
 /*
+ * The driver is ready: what came before that was not looked at, be it from the driver or for it, and nobody says again that
+ * it is there.
+ */
+static void vpci_driver_ok(struct v3_virtio *dev)
+{
+	uint16_t i;
+
+	for (i = 0; i < dev->nqueues; i++) {
+		if (dev->queue[i].enabled)
+			v3_virtio_run_later(&dev->queue[i]);
+	}
+}
+
+/*
  * Bits are added only, 0 resets (2.1, 4.1.4.3.1). To a legacy driver there is no FEATURES_OK: what it has chosen
  * when it says DRIVER_OK counts.
  */
 void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 {
-	uint8_t status;
+	uint8_t status, added;
 
 	if (!value) {
 		if (dev->running)
@@ -298,9 +318,12 @@ void v3_virtio_write_status(struct v3_virtio *dev, uint8_t value, bool legacy)
 		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	if (!(status & VIRTIO_STATUS_FEATURES_OK))
 		status &= (uint8_t)~VIRTIO_STATUS_DRIVER_OK;
-	if ((status & ~dev->status & VIRTIO_STATUS_FEATURES_OK) && dev->cls->state)
+	added = status & (uint8_t)~dev->status;
+	if ((added & VIRTIO_STATUS_FEATURES_OK) && dev->cls->state)
 		dev->cls->state(dev->priv, true);
 	__atomic_store_n(&dev->status, status, __ATOMIC_RELEASE);
+	if (added & VIRTIO_STATUS_DRIVER_OK)
+		vpci_driver_ok(dev);
 }
 
 /* As if the driver wrote 0: queues that run finish what they have. */

@@ -82,6 +82,8 @@ const char *v3_vq_append(struct v3_vq *q, const struct v3_vq_desc *d)
 	}
 	if (d->len && d->addr > ~0ull - d->len)
 		return "a buffer wraps";
+	if (chain->out.left + chain->in.left + d->len > V3_CHAIN_LEN_MAX)
+		return "a chain is longer than 4 GiB";
 	if (!d->len)
 		return NULL;
 	chain->seg[chain->in.end++] = (struct v3_vq_seg){.gpa = d->addr, .len = d->len};
@@ -224,6 +226,17 @@ void v3_vq_publish(struct v3_vq *q)
 
 /* ---- the bytes of a chain ---- */
 
+/* @p n bytes on, which lie in one segment. */
+static void ring_move(const struct v3_vq_chain *chain, struct v3_vq_cursor *c, uint32_t n)
+{
+	c->left -= n;
+	c->off += n;
+	if (c->off == chain->seg[c->seg].len) {
+		c->seg++;
+		c->off = 0;
+	}
+}
+
 void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 {
 	struct v3_vq_cursor *c = in ? &q->chain->in : &q->chain->out;
@@ -249,12 +262,7 @@ void *v3_vq_piece(struct v3_vq *q, bool in, uint32_t max, uint32_t *len)
 	}
 	if (in)
 		q->chain->lent = true;
-	c->left -= n;
-	c->off += n;
-	if (c->off == q->chain->seg[c->seg].len) {
-		c->seg++;
-		c->off = 0;
-	}
+	ring_move(q->chain, c, n);
 	*len = n;
 	return p;
 }
@@ -293,18 +301,19 @@ bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len)
 	return true;
 }
 
-bool v3_vq_skip(struct v3_vq *q, uint64_t len)
+bool v3_vq_skip(struct v3_vq *q, bool in, uint64_t len)
 {
-	const bool lent = q->chain->lent;
+	struct v3_vq_cursor *c = in ? &q->chain->in : &q->chain->out;
 	uint32_t n;
 
-	if (q->chain->in.left < len)
+	if (c->left < len)
 		return false;
 	for (; len; len -= n) {
-		if (!v3_vq_piece(q, true, len < ~0u ? (uint32_t)len : ~0u, &n))
-			return false;
+		n = q->chain->seg[c->seg].len - c->off;
+		if (n > len)
+			n = (uint32_t)len;
+		ring_move(q->chain, c, n);
 	}
-	q->chain->lent = lent;
 	return true;
 }
 

@@ -16,6 +16,8 @@
 #define V3_DESC_F_WRITE	   2u
 #define V3_DESC_F_INDIRECT 4u
 
+#define V3_CHAIN_LEN_MAX (1ull << 32) /* bytes of all buffers of a chain (2.7.5.1) */
+
 struct v3_vq_desc {
 	uint64_t addr;
 	uint32_t len;

@@ -298,8 +298,11 @@ bool v3_vq_write(struct v3_vq *q, const void *buf, uint32_t len);
  * is left to be called for a chain that was kept, v3_vq_hold(), and is forgotten without being put.
  */
 void v3_vq_wrote(struct v3_vq *q, struct v3_vq_chain *chain);
-/** Leave out @p len bytes of its writable half; as v3_vq_read(). */
-bool v3_vq_skip(struct v3_vq *q, uint64_t len);
+/**
+ * Leave out @p len bytes of a half, as v3_vq_piece(), in time that does not depend on how many there are: what lies there
+ * is not looked at, RAM or not. false: it has less
+ */
+bool v3_vq_skip(struct v3_vq *q, bool in, uint64_t len);
 /** Bytes written to the chain so far. */
 static inline uint32_t v3_vq_written(const struct v3_vq *q)
 {
