@@ -114,6 +114,32 @@ static void test_virtio_net_mac(void)
 	CHECK(fake_log_contains("mac: expected a card's address"));
 }
 
+/* An embedder renames the second VM of a definition: its card must not have the address of the first one's. */
+static void test_virtio_net_mac_follows_the_name(void)
+{
+	static const char *const given[] = {"", "mac = \"02:00:00:00:00:01\"\n"};
+
+	for (unsigned i = 0; i < V3_ARRAY_SIZE(given); i++) {
+		uint8_t first[V3_NET_MAC_LEN], *mac;
+		struct v3_vm *vm = NULL;
+		struct vnet *vnet;
+		char toml[640];
+
+		snprintf(toml, sizeof(toml), "%s[[device]]\nclass = \"virtio_net\"\n%s",
+			 fake_pc_toml(1, 16), given[i]);
+		REQUIRE_EQ(fake_vm_create(toml, NULL, 0, &vm), V3_OK);
+		vnet = v3_device_find(vm, &v3_device_virtio_net);
+		REQUIRE(vnet);
+		mac = vnet->dev->config;
+		memcpy(first, mac, sizeof(first));
+		v3_vm_set_name(vm, "pc-2");
+		CHECK_EQ(!memcmp(mac, first, sizeof(first)), i == 1);
+		CHECK_EQ(mac[0], 2);
+		CHECK(mac[5] == first[5]);
+		fake_vm_destroy(vm);
+	}
+}
+
 /* Header and frame at RIG_DATA; @return bytes of the frame that the peer got, 0: none */
 static uint32_t transmit(uint32_t len, uint8_t flags, uint8_t gso, struct v3_net_offload *offload)
 {
@@ -937,6 +963,7 @@ static void test_virtio_net_hostile(void)
 static const struct tap_test tests[] = {
 	TAP(test_virtio_net_configuration),
 	TAP(test_virtio_net_mac),
+	TAP(test_virtio_net_mac_follows_the_name),
 	TAP(test_virtio_net_transmits),
 	TAP(test_virtio_net_offloads_need_negotiation),
 	TAP(test_virtio_net_transmit_layouts),

@@ -88,7 +88,10 @@ int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **o
 /** Stop if need be, and free everything. NULL is allowed. */
 void v3_vm_destroy(struct v3_vm *vm);
 
-/** Give it another name than the definition's, for log and dump; what is beyond 31 bytes is cut. Before it starts. */
+/**
+ * Give it another name than the definition's, for log, dump and the addresses of network cards; what is beyond 31 bytes is
+ * cut. Before it starts.
+ */
 void v3_vm_set_name(struct v3_vm *vm, const char *name);
 
 enum v3_vm_state { V3_VM_READY, V3_VM_RUNNING, V3_VM_PAUSED, V3_VM_STOPPED };

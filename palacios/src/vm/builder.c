@@ -303,6 +303,7 @@ const char *v3_vm_name(const struct v3_vm *vm)
 void v3_vm_set_name(struct v3_vm *vm, const char *name)
 {
 	v3_strlcpy(vm->name, name, sizeof(vm->name));
+	v3_devices_reset(vm); /* what they make of the name, such as addresses of network cards */
 }
 
 uint32_t v3_vm_vcpu_count(const struct v3_vm *vm)

@@ -318,11 +318,31 @@ static void vnet_set_takes(struct vnet *vnet, bool live)
 		v3_net_set_takes(vnet->pair[i]->port, takes);
 }
 
+/* Of a text (FNV-1a), after another one. */
+static uint32_t vnet_hash(uint32_t hash, const char *text)
+{
+	while (*text)
+		hash = (hash ^ (uint8_t)*text++) * 0x01000193;
+	return hash;
+}
+
+/* A locally administered address, the same for each start of a VM of that name. */
+static void vnet_make_mac(struct vnet *vnet)
+{
+	uint32_t hash = vnet_hash(vnet->bus, v3_vm_name(vnet->vm));
+
+	vnet->own[0] = 0x02;
+	memcpy(vnet->own + 1, &hash, sizeof(hash));
+	vnet->own[5] = (uint8_t)v3_pci_slot(vnet->dev->func);
+}
+
 static void vnet_state(void *priv, bool live)
 {
 	struct vnet *vnet = priv;
 	unsigned i;
 
+	if (!live && vnet->bus)
+		vnet_make_mac(vnet); /* the VM may have another name now */
 	vnet_set_takes(vnet, live);
 	for (i = 0; i < vnet->npairs; i++)
 		v3_net_flush(vnet->pair[i]->port);
@@ -375,37 +395,20 @@ static bool vnet_parse_mac(const char *text, uint8_t mac[V3_NET_MAC_LEN])
 	return !(mac[0] & 1); /* a group address is no card's */
 }
 
-/* Of a text (FNV-1a), after another one. */
-static uint32_t vnet_hash(uint32_t hash, const char *text)
-{
-	while (*text)
-		hash = (hash ^ (uint8_t)*text++) * 0x01000193;
-	return hash;
-}
-
-/* A locally administered address from the VM's name, the bus and the slot, the same each time. */
-static void vnet_make_mac(struct vnet *vnet, const char *bus, uint8_t mac[V3_NET_MAC_LEN])
-{
-	uint32_t hash = vnet_hash(vnet_hash(0x811c9dc5, v3_vm_name(vnet->vm)), bus);
-
-	mac[0] = 0x02;
-	memcpy(mac + 1, &hash, sizeof(hash));
-	mac[5] = (uint8_t)v3_pci_slot(vnet->dev->func);
-}
-
 static int vnet_configure(struct vnet *vnet, const struct v3_cfg *cfg)
 {
 	struct vnet_config config = {.status = VNET_LINK_UP, .max_pairs = (uint16_t)vnet->npairs};
 
 	if (!v3_cfg_has(cfg, "mac")) {
-		vnet_make_mac(vnet, v3_cfg_string(cfg, "bus"), config.mac);
-	} else if (!vnet_parse_mac(v3_cfg_string(cfg, "mac"), config.mac)) {
+		vnet->bus = vnet_hash(0x811c9dc5, v3_cfg_string(cfg, "bus"));
+		vnet_make_mac(vnet);
+	} else if (!vnet_parse_mac(v3_cfg_string(cfg, "mac"), vnet->own)) {
 		V3_ERR(vnet->vm, "mac: expected a card's address such as \"02:00:00:00:00:01\"");
 		return V3_EINVAL;
 	}
-	memcpy(vnet->own, config.mac, sizeof(vnet->own));
+	memcpy(config.mac, vnet->own, sizeof(vnet->own));
 	vnet->link = config.status;
-	v3_vnet_set_mac(vnet, config.mac);
+	v3_vnet_set_mac(vnet, vnet->own);
 	v3_virtio_set_config(vnet->dev, 0, &config, sizeof(config));
 	return V3_OK;
 }
@@ -514,12 +517,19 @@ static int vnet_save_loaded(void *state)
 }
 
 static const struct v3_save_field vnet_fields[] = {
-	V3_SAVE_NOT(struct vnet, vm),	  V3_SAVE_PARTS_AT(struct vnet, dev, &v3_virtio_save),
-	V3_SAVE_NOT(struct vnet, lock),	  V3_SAVE(struct vnet, mac),
-	V3_SAVE_NOT(struct vnet, own),	  V3_SAVE_PARTS(struct vnet, filter, &v3_vnet_filter_save),
-	V3_SAVE_NOT(struct vnet, npairs), V3_SAVE(struct vnet, nused),
-	V3_SAVE_NOT(struct vnet, polled), V3_SAVE_NOT(struct vnet, link),
-	V3_SAVE_NOT(struct vnet, pair),	  V3_SAVE_END,
+	V3_SAVE_NOT(struct vnet, vm),
+	V3_SAVE_PARTS_AT(struct vnet, dev, &v3_virtio_save),
+	V3_SAVE_NOT(struct vnet, lock),
+	V3_SAVE(struct vnet, mac),
+	V3_SAVE_NOT(struct vnet, own),
+	V3_SAVE_NOT(struct vnet, bus),
+	V3_SAVE_PARTS(struct vnet, filter, &v3_vnet_filter_save),
+	V3_SAVE_NOT(struct vnet, npairs),
+	V3_SAVE(struct vnet, nused),
+	V3_SAVE_NOT(struct vnet, polled),
+	V3_SAVE_NOT(struct vnet, link),
+	V3_SAVE_NOT(struct vnet, pair),
+	V3_SAVE_END,
 };
 static const struct v3_save_table vnet_save = {
 	.fields = vnet_fields, .size = sizeof(struct vnet), .loaded = vnet_save_loaded};

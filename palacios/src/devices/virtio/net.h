@@ -62,6 +62,7 @@ struct vnet {
 	struct v3_virtio *dev;				  /* owned */
 	struct v3_lock lock;				  /* guards mac and filter */
 	uint8_t mac[V3_NET_MAC_LEN], own[V3_NET_MAC_LEN]; /* now; after a reset */
+	uint32_t bus; /* hash of its name, of which own is made; 0: the definition has that */
 	struct vnet_filter filter;
 	unsigned npairs, nused; /* pairs there are, and that are in use */
 	bool polled; /* drivers may not have been asked to notify, because the network polls; atomic */
