@@ -106,8 +106,8 @@ static int ioctl_create_check(const struct palacios_create *c)
 /* @param files  for the VM, or NULL; they pass to it, also on failure */
 static int ioctl_make(const struct palacios_create *c, struct lnx_files *files)
 {
+	int err = -ENOMEM, fd;
 	struct lnx_vm *vm;
-	int err = -ENOMEM;
 	void *image;
 
 	image = kvmalloc(c->size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -118,7 +118,14 @@ static int ioctl_make(const struct palacios_create *c, struct lnx_files *files)
 		goto free_image;
 	}
 	vm = lnx_vm_make(image, c->size, files, c->name, c->flags & PALACIOS_CREATE_PERSISTENT);
-	return IS_ERR(vm) ? PTR_ERR(vm) : lnx_vm_descriptor(vm);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	kref_get(&vm->ref); /* the other one goes with the descriptor, or for want of it */
+	fd = lnx_vm_descriptor(vm);
+	if (fd < 0)
+		lnx_vm_unlist(vm);
+	lnx_vm_put(vm);
+	return fd;
 
 free_image:
 	kvfree(image);

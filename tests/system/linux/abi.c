@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -459,6 +460,24 @@ static void abi_check(bool good, const char *what)
 	abi.failed = 1;
 }
 
+/* A VM whose maker gets no descriptor for it is none, persistent or not. */
+static void abi_no_descriptor(void)
+{
+	struct palacios_create c = abi_request();
+	struct palacios_info info;
+	struct rlimit limit, none;
+
+	strcpy(c.name, "unheld");
+	c.flags = PALACIOS_CREATE_PERSISTENT;
+	abi_expect("getrlimit", getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	abi_expect("setrlimit", setrlimit(RLIMIT_NOFILE, &none), 0);
+	abi_expect("create without a descriptor", ioctl(abi.device, PALACIOS_CREATE, &c), EMFILE);
+	abi_expect("setrlimit", setrlimit(RLIMIT_NOFILE, &limit), 0);
+	abi_check(abi_listed("unheld", &info) == 0, "what nobody holds is not listed");
+}
+
 static void abi_persist(void)
 {
 	struct palacios_create c = abi_request();
@@ -501,6 +520,7 @@ static void abi_persist(void)
 	close(vm);
 	close(second);
 	abi_check(abi_listed(info.name, &info) == 0, "gone with its descriptor");
+	abi_no_descriptor();
 }
 
 /* ---- user ---- */
