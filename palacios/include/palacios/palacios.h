@@ -89,8 +89,8 @@ int v3_vm_create(const void *image, size_t len, void *host_ctx, struct v3_vm **o
 void v3_vm_destroy(struct v3_vm *vm);
 
 /**
- * Give it another name than the definition's, for log, dump and the addresses of network cards; what is beyond 31 bytes is
- * cut. Before it starts.
+ * Give it another name than the definition's, for log, dump and the addresses of network cards: its devices are reset. What is
+ * beyond 31 bytes is cut. Only before it starts.
  */
 void v3_vm_set_name(struct v3_vm *vm, const char *name);
 
